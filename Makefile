@@ -1,0 +1,36 @@
+# `make fit` and `make test` set up everything they need inside this folder (.venv/, runs/).
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+RUN := .venv/bin/python
+.DEFAULT_GOAL := help
+
+.PHONY: help setup fit check test lint clean
+help:
+	@echo "make fit     set up, then fit a mixture to a Zarr store on a local Dask cluster"
+	@echo "make test    set up, then run every check and every test"
+	@echo "make check   lint, types, import contracts and tests, in the environment as it is"
+	@echo "make clean   remove what setting up and running made"
+
+setup: .venv/.ready
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gmm-dask needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[flows,report,s3,dev]'
+	touch $@
+
+fit: setup
+	$(RUN) -m flows.fit_mixture
+
+test: setup
+	@$(MAKE) --no-print-directory check
+
+lint:
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	.venv/bin/lint-imports --no-cache
+
+check: lint
+	$(RUN) -m pytest
+
+clean:
+	rm -rf .venv runs .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,0 +1,1 @@
+"""Prefect flows: the only code here that imports Prefect."""

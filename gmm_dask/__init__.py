@@ -1,0 +1,1 @@
+"""Gaussian mixtures for data that fits no machine."""

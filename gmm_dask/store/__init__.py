@@ -1,0 +1,1 @@
+"""What is kept: run folders, checkpoints and models, on local files and object stores."""

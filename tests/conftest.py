@@ -1,0 +1,27 @@
+"""What all tests share: leaving out what needs a missing program, and saying so at the end."""
+
+import os
+import shutil
+
+import pytest
+
+LEFT_OUT: dict[str, int] = {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for marker in item.iter_markers("needs"):
+            missing = [program for program in marker.args if shutil.which(program) is None]
+            if missing:
+                LEFT_OUT[missing[0]] = LEFT_OUT.get(missing[0], 0) + 1
+                item.add_marker(pytest.mark.skip(reason=f"needs {missing[0]}"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if LEFT_OUT and os.environ.get("GMM_DASK_NOTHING_LEFT_OUT"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for program, count in sorted(LEFT_OUT.items()):
+        terminalreporter.write_line(f"left out: {count} tests that need the program {program!r}")
