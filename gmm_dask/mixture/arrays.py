@@ -1,0 +1,51 @@
+"""The array types the mathematics speaks of, and how arguments become read-only arrays of them."""
+
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array: TypeAlias = NDArray[np.float64]
+Indices: TypeAlias = NDArray[np.intp]
+Rows: TypeAlias = NDArray[Any]
+"""Rows as they are stored: any real dtype; kernels convert a few thousand at a time."""
+
+FamilyName: TypeAlias = Literal["full", "tied", "diag", "spherical"]
+Layout: TypeAlias = Literal["outer", "pooled", "squares"]
+"""How scatter is laid out: (K, D, D) matrices, one (D, D) matrix for all, or (K, D) squares."""
+
+
+def frozen(values: ArrayLike) -> Array:
+    """A read-only float64 array; a copy unless it was one already."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.flags.writeable:
+        array = array.copy()
+        array.flags.writeable = False
+    return array
+
+
+def as_rows(rows: ArrayLike, features: int | None = None) -> Rows:
+    """Rows as an (N, D) array of a real dtype; 1-D data is D = 1; a view where it can be."""
+    array = np.asarray(rows)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"rows must be real numbers, these are {array.dtype}")
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2:
+        raise ValueError(f"rows must form an (N, D) array, this one has shape {array.shape}")
+    if features is not None and array.shape[1] != features:
+        raise ValueError(f"rows have {array.shape[1]} features, the mixture has {features}")
+    return array
+
+
+def as_weights(weights: ArrayLike | None, rows: int) -> Array | None:
+    """Sample weights as an (N,) float64 array of finite numbers that are not negative, or None."""
+    if weights is None:
+        return None
+    array = np.asarray(weights, dtype=np.float64)
+    if array.shape != (rows,):
+        raise ValueError(f"{rows} rows need weights of shape ({rows},), not {array.shape}")
+    if not (np.isfinite(array).all() and (array >= 0).all()):
+        first = int(np.argmax(~(np.isfinite(array) & (array >= 0))))
+        raise ValueError(f"weights must be finite and not negative, row {first} has {array[first]}")
+    return array

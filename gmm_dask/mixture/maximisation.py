@@ -1,0 +1,155 @@
+"""The M-step: from sufficient statistics alone to the next mixture, never degenerate.
+
+π_k = n_k / n (the Lagrange multiplier of Σ π_k = 1 is n), μ_k = m_k, Σ_k as the family has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from gmm_dask.mixture.arrays import Array, FamilyName
+from gmm_dask.mixture.covariance import Family, family_named
+from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.statistics import SufficientStatistics
+
+DegeneratePolicy: TypeAlias = Literal["floor", "reseed", "drop", "error"]
+
+SMALLEST_WEIGHT = 1e-300
+"""Weights of components that nothing belongs to: their logarithm must stay finite."""
+
+
+@dataclass(frozen=True)
+class Regularisation:
+    """What keeps covariances apart from zero, and what becomes of components that get there.
+
+    reg_covar is added to every variance (scikit-learn's meaning, in the data's own units);
+    relative_floor is the least variance of a component relative to the data's variance in each
+    feature. A component is degenerate with too few rows for its family (D + 1 for full) or when
+    its covariance meets the floor: `floor` keeps it there, `reseed` puts it where the heaviest
+    component is split, `drop` removes it, `error` raises.
+    """
+
+    reg_covar: float = 1e-6
+    relative_floor: float = 1e-20
+    degenerate: DegeneratePolicy = "floor"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.reg_covar < float("inf"):
+            raise ValueError(f"reg_covar must be a number from 0 up, not {self.reg_covar}")
+        if not 0 < self.relative_floor < 1:
+            raise ValueError(f"relative_floor must be between 0 and 1, not {self.relative_floor}")
+        if self.degenerate not in ("floor", "reseed", "drop", "error"):
+            raise ValueError(
+                f"degenerate must be floor, reseed, drop or error, not {self.degenerate!r}"
+            )
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a component (or to the whole fit: component None)."""
+
+    component: int | None
+    kind: str
+    reason: str
+
+
+class DegenerateComponentError(ArithmeticError):
+    """A component lost its rows or its extent, and the policy is to stop then."""
+
+
+@dataclass(frozen=True, eq=False)
+class Maximised:
+    """The next mixture, and which components were degenerate on the way to it."""
+
+    mixture: Mixture
+    events: tuple[Event, ...]
+
+
+def maximise(
+    statistics: SufficientStatistics,
+    family: FamilyName,
+    regularisation: Regularisation = Regularisation(),
+) -> Maximised:
+    """The mixture of this family that maximises Q for these statistics, kept from degenerating."""
+    kind = family_named(family)
+    if not statistics.counts.sum() > 0:
+        raise ValueError("there is no row with a weight above 0: nothing to fit a mixture to")
+    counts = np.maximum(statistics.counts, SMALLEST_WEIGHT * statistics.counts.sum())
+    covariances = kind.add(kind.maximise(counts, statistics.scatter), regularisation.reg_covar)
+    floored = kind.floor(covariances, smallest_variances(statistics, regularisation))
+    mixture = Mixture(counts / counts.sum(), statistics.means, floored.covariances, family)
+    events = (*starved(statistics, kind), *collapsed(floored.components))
+    if not events or regularisation.degenerate == "floor":
+        return Maximised(mixture, events)
+    return Maximised(_without(mixture, events, regularisation.degenerate), events)
+
+
+def smallest_variances(statistics: SufficientStatistics, regularisation: Regularisation) -> Array:
+    """The floor of the variances, (D,): a share of the data's own, and never below what float64
+    can tell apart at the data's distance from the origin."""
+    resolution = (np.finfo(np.float64).eps * statistics.mean()) ** 2
+    floor = np.maximum(regularisation.relative_floor * statistics.variance(), resolution)
+    return np.where(floor > 0, floor, 1e-250)
+
+
+def starved(statistics: SufficientStatistics, kind: Family) -> Iterable[Event]:
+    """Components with fewer rows than their covariance needs; weights count by their mean."""
+    rows = statistics.counts * (statistics.rows / statistics.weight)
+    needed = kind.minimum_count(statistics.means.shape[1])
+    for k in np.flatnonzero(rows < needed).tolist():
+        yield Event(k, "starved", f"{rows[k]:.3g} rows, a {kind.name} covariance needs {needed}")
+
+
+def collapsed(components: Iterable[int]) -> Iterable[Event]:
+    """Components whose covariance met the floor."""
+    for k in components:
+        yield Event(k, "collapsed", "its covariance met the floor")
+
+
+def _without(mixture: Mixture, events: tuple[Event, ...], policy: DegeneratePolicy) -> Mixture:
+    if policy == "error":
+        first = events[0]
+        raise DegenerateComponentError(
+            f"component {first.component} is {first.kind}: {first.reason}; use fewer components, a "
+            "larger reg_covar, or degenerate='floor'"
+        )
+    degenerate = {event.component for event in events}
+    sound = np.array([k for k in range(mixture.components) if k not in degenerate], dtype=np.intp)
+    if not len(sound):
+        return mixture
+    if policy == "drop":
+        return mixture.take(sound)
+    for k in sorted(k for k in degenerate if k is not None):
+        mixture = split_heaviest(mixture, into=k, among=sound)
+    return mixture
+
+
+def split_heaviest(mixture: Mixture, into: int, among: np.ndarray) -> Mixture:
+    """Give component `into` half of the heaviest of the others, apart along its longest axis."""
+    heavy = int(among[np.argmax(mixture.weights[among])])
+    offset = longest_axis(mixture, heavy) / 2
+    weights, means = mixture.weights.copy(), mixture.means.copy()
+    weights[[heavy, into]] = mixture.weights[heavy] / 2
+    means[into] = mixture.means[heavy] - offset
+    means[heavy] = mixture.means[heavy] + offset
+    covariances = mixture.covariances
+    if len(covariances) == mixture.components and mixture.family != "tied":
+        covariances = covariances.copy()
+        covariances[into] = covariances[heavy]
+    return Mixture(weights / weights.sum(), means, covariances, mixture.family)
+
+
+def longest_axis(mixture: Mixture, component: int) -> Array:
+    """The principal axis of a component, one standard deviation long, (D,)."""
+    covariance = mixture.spread(mixture.covariances)[component]
+    if covariance.ndim == 1:
+        axis = np.zeros(mixture.features)
+        axis[covariance.argmax()] = np.sqrt(covariance.max())
+        return axis
+    values, vectors = np.linalg.eigh(covariance)
+    axis = vectors[:, -1] * np.sqrt(values[-1])
+    return axis * np.sign(axis[np.abs(axis).argmax()])

@@ -1,0 +1,234 @@
+"""The mixture itself: weights, means and covariances, and what follows from them alone.
+
+Knows nothing of how it is fitted, nor of where rows come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gmm_dask.mixture import density
+from gmm_dask.mixture.arrays import Array, FamilyName, Indices, frozen
+from gmm_dask.mixture.covariance import Family, family_named
+
+LOG_TWO_PI = float(np.log(2 * np.pi))
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """A Gaussian mixture p(x) = Σ_k w_k N(x | μ_k, Σ_k) of K components in D features.
+
+    weights (K,), means (K, D); covariances in scikit-learn's shape for the family: full
+    (K, D, D), tied (D, D), diag (K, D), spherical (K,). All arrays are read-only.
+    """
+
+    weights: Array
+    means: Array
+    covariances: Array
+    family: FamilyName
+
+    def __init__(
+        self, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, family: str = "full"
+    ) -> None:
+        object.__setattr__(self, "weights", frozen(weights))
+        object.__setattr__(self, "means", frozen(means))
+        object.__setattr__(self, "covariances", frozen(covariances))
+        object.__setattr__(self, "family", family_named(family).name)
+        self._check()
+
+    def __reduce__(self) -> tuple[type[Mixture], tuple[Array, Array, Array, str]]:
+        return Mixture, (self.weights, self.means, self.covariances, self.family)
+
+    def _check(self) -> None:
+        if self.means.ndim != 2 or 0 in self.means.shape:
+            raise ValueError(f"means must have shape (K, D), not {self.means.shape}")
+        if self.weights.shape != (self.components,):
+            raise ValueError(
+                f"{self.components} components need weights of shape ({self.components},), "
+                f"not {self.weights.shape}"
+            )
+        expected = self.kind.shape(self.components, self.features)
+        if self.covariances.shape != expected:
+            raise ValueError(
+                f"{self.family} covariances of {self.components} components in {self.features} "
+                f"features must have shape {expected}, not {self.covariances.shape}"
+            )
+        for name in ("weights", "means", "covariances"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise ValueError(f"{name} must be finite numbers")
+        if not (self.weights > 0).all() or abs(self.weights.sum() - 1) > 1e-6:
+            raise ValueError(f"weights must be positive and sum to 1, these are {self.weights}")
+        matrices = self.covariances if self.covariances.ndim == 3 else self.covariances[None]
+        if self.kind.layout != "squares" and not np.allclose(
+            matrices, matrices.transpose(0, 2, 1), rtol=1e-8, atol=0
+        ):
+            raise ValueError("covariances must be symmetric")
+        self.factors  # noqa: B018  fails here, with the component named, unless positive definite
+
+    @property
+    def kind(self) -> Family:
+        """The covariance family as an object."""
+        return family_named(self.family)
+
+    @property
+    def components(self) -> int:
+        """K."""
+        return self.means.shape[0]
+
+    @property
+    def features(self) -> int:
+        """D."""
+        return self.means.shape[1]
+
+    @property
+    def parameter_count(self) -> int:
+        """Free parameters: K − 1 weights, K·D means and the family's covariances."""
+        k, d = self.means.shape
+        return k - 1 + k * d + self.kind.parameter_count(k, d)
+
+    @cached_property
+    def factors(self) -> Array:
+        """U with Σ⁻¹ = U Uᵀ, in the family's shape (scikit-learn's `precisions_cholesky_`)."""
+        return frozen(self.kind.factors(self.covariances))
+
+    @cached_property
+    def precisions(self) -> Array:
+        """Σ⁻¹ in the family's shape."""
+        return frozen(self.kind.from_factors(self.factors))
+
+    def spread(self, values: Array) -> Array:
+        """Covariances, precisions or factors for each component: (K, D, D), or (K, D) diagonals."""
+        return self.kind.spread(values, self.components, self.features)
+
+    @cached_property
+    def variances(self) -> Array:
+        """The diagonal of every covariance, (K, D)."""
+        spread = self.spread(self.covariances)
+        return spread if spread.ndim == 2 else np.diagonal(spread, axis1=1, axis2=2)
+
+    @cached_property
+    def matrices(self) -> Array:
+        """Every covariance as a matrix, (K, D, D), whatever the family."""
+        spread = self.spread(self.covariances)
+        return spread if spread.ndim == 3 else spread[:, :, None] * np.eye(self.features)
+
+    @cached_property
+    def log_normalisers(self) -> Array:
+        """log w_k + ½ log |Σ_k⁻¹| − ½ D log 2π, (K,): the log joint at μ_k."""
+        factors = self.spread(self.factors)
+        diagonals = factors if factors.ndim == 2 else np.diagonal(factors, axis1=1, axis2=2)
+        constant = np.log(self.weights) + np.log(diagonals).sum(axis=1)
+        return constant - 0.5 * self.features * LOG_TWO_PI
+
+    @cached_property
+    def mean(self) -> Array:
+        """E[x], (D,)."""
+        return self.weights @ self.means / self.weights.sum()
+
+    @cached_property
+    def variance(self) -> Array:
+        """The variance of each feature, (D,): within plus between the components."""
+        return self.weights @ (self.variances + (self.means - self.mean) ** 2)
+
+    def take(self, components: Indices) -> Mixture:
+        """The mixture of these components alone, its weights made to sum to 1."""
+        weights = self.weights[components]
+        return Mixture(
+            weights / weights.sum(),
+            self.means[components],
+            self.kind.take(self.covariances, components),
+            self.family,
+        )
+
+    def marginal(self, features: Sequence[int]) -> Mixture:
+        """The mixture that these features follow, in this order."""
+        kept = self._feature_indices(features)
+        return Mixture(
+            self.weights,
+            self.means[:, kept],
+            self.kind.marginal(self.covariances, kept),
+            self.family,
+        )
+
+    def conditional(self, given: Mapping[int, float]) -> Mixture:
+        """The mixture that the other features follow once {feature: value} are known.
+
+        w_k ∝ w_k N(b | μ_b, Σ_bb), μ = μ_a + Σ_ab Σ_bb⁻¹ (b − μ_b), Σ = Σ_aa − Σ_ab Σ_bb⁻¹ Σ_ba.
+        """
+        if not given:
+            return self
+        known = self._feature_indices(list(given))
+        kept = np.setdiff1d(np.arange(self.features), known)
+        if not len(kept):
+            raise ValueError("every feature is given: there is none left to condition")
+        values = np.array([float(value) for value in given.values()])
+        posterior = self.marginal(known.tolist()).responsibilities(values[None])[0]
+        means = self.means[:, kept]
+        if self.kind.layout != "squares":
+            across = self.matrices[:, kept[:, None], known]
+            within = self.matrices[:, known[:, None], known]
+            offset = (values - self.means[:, known])[:, :, None]
+            means = means + (across @ np.linalg.solve(within, offset))[:, :, 0]
+        posterior = np.maximum(posterior, np.finfo(np.float64).tiny)
+        return Mixture(
+            posterior / posterior.sum(),
+            means,
+            self.kind.conditional(self.covariances, kept, known),
+            self.family,
+        )
+
+    def _feature_indices(self, features: Sequence[int]) -> Indices:
+        indices = np.asarray(features, dtype=np.intp)
+        if indices.ndim != 1 or not len(indices) or len(np.unique(indices)) < len(indices):
+            raise ValueError(f"features must be one or more different indices, not {features}")
+        if indices.min() < 0 or indices.max() >= self.features:
+            raise ValueError(f"features run from 0 to {self.features - 1}, not {features}")
+        return indices
+
+    def log_joint(self, rows: ArrayLike) -> Array:
+        """log w_k N(x_n | μ_k, Σ_k), (N, K)."""
+        return density.log_joint(self, rows)
+
+    def log_density(self, rows: ArrayLike) -> Array:
+        """log p(x_n), (N,)."""
+        return density.log_density(self, rows)
+
+    def responsibilities(self, rows: ArrayLike) -> Array:
+        """p(component k | x_n), (N, K): posteriors by Bayes' theorem, each row summing to 1."""
+        return density.responsibilities(self, rows)
+
+    def labels(self, rows: ArrayLike) -> Indices:
+        """The most probable component of each row, (N,)."""
+        return self.log_joint(rows).argmax(axis=1)
+
+    def sample(self, rows: int, random: np.random.Generator) -> tuple[Array, Indices]:
+        """Rows (N, D) drawn from the mixture, and the components (N,) that they came from."""
+        labels = random.choice(
+            self.components, size=rows, p=self.weights / self.weights.sum()
+        ).astype(np.intp)
+        drawn = random.standard_normal((rows, self.features))
+        if self.kind.layout == "squares":
+            return self.means[labels] + drawn * np.sqrt(self.variances[labels]), labels
+        for k, matrix in enumerate(self.matrices):
+            drawn[labels == k] = drawn[labels == k] @ np.linalg.cholesky(matrix).T
+        return self.means[labels] + drawn, labels
+
+    def __str__(self) -> str:
+        lines = [
+            f"Mixture of {self.components} components in {self.features} features, {self.family}"
+        ]
+        shown = min(self.features, 6)
+        more = " …" if shown < self.features else ""
+        lines.append(f"{'k':>4} {'weight':>8}  {'mean':<{11 * shown}}  standard deviation")
+        for k, (weight, mean, variance) in enumerate(
+            zip(self.weights, self.means, self.variances, strict=True)
+        ):
+            means = "".join(f"{value:>11.4g}" for value in mean[:shown])
+            deviations = "".join(f"{value:>11.4g}" for value in np.sqrt(variance[:shown]))
+            lines.append(f"{k:>4} {weight:>8.4f}{means}{more} ±{deviations}{more}")
+        return "\n".join(lines)

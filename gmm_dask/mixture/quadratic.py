@@ -1,0 +1,208 @@
+"""The quadratic kernel: log-densities and statistics as two matrix products.
+
+log w_k N(z | k) is linear in the quadratic features φ(z) = [z_i z_j (i ≤ j), z_i, 1]:
+
+    L = A φ          E-step, (K, F) @ (F, B)
+    R = softmax L    the responsibilities of B rows, gone when the next B come
+    G += R φᵀ        statistics, (K, B) @ (B, F)
+
+F = D(D+1)/2 + D + 1; diagonal families need only [z_i², z_i, 1]. All mixtures of one layout share
+φ and both products, so ten candidates cost two larger products, not twenty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmm_dask.mixture.arrays import Array, Rows
+from gmm_dask.mixture.kernels import Arithmetic, Frame
+from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.statistics import SufficientStatistics
+
+TEMPORARIES = 4 * 2**20
+"""Bytes for features and responsibilities: more falls out of the caches."""
+
+LOWEST_EXPONENT = {"float64": -600.0, "float32": -60.0}
+"""exp() of less is nothing beside 1, but subnormal numbers make the second product 10x slower."""
+
+
+class QuadraticKernel:
+    """Sums statistics of rows for mixtures of one layout; `add` takes at most `step` rows."""
+
+    def __init__(
+        self, mixtures: Sequence[Mixture], frame: Frame, arithmetic: Arithmetic = "float64"
+    ) -> None:
+        self.mixtures = mixtures
+        self.frame = frame
+        self.features = features_of(mixtures[0])
+        ends = np.cumsum([mixture.components for mixture in mixtures]).tolist()
+        self.slices = [slice(a, b) for a, b in zip([0, *ends], ends, strict=False)]
+        self.coefficients = np.vstack(
+            [coefficients(mixture, frame, self.features) for mixture in mixtures]
+        ).astype(arithmetic)
+        components, columns = self.coefficients.shape
+        itemsize = self.coefficients.itemsize
+        fitting = TEMPORARIES // (itemsize * (columns + 2 * components))
+        self.step = int(np.clip(fitting // 64 * 64, 128, 8192))
+        self.floor = LOWEST_EXPONENT[arithmetic]
+        self.phi = np.ones((columns, self.step), arithmetic)
+        self.logs = np.empty((components, self.step), arithmetic)
+        self.posteriors = np.empty_like(self.logs)
+        self.sums = np.zeros((components, columns))
+        self.totals = np.zeros((len(mixtures), 3))
+        self.rows = 0
+        self.weight = 0.0
+
+    def add(self, rows: Rows, weights: Array | None) -> bool:
+        """Add these rows; False, and nothing added, where the expansion overflows for them."""
+        size = len(rows)
+        phi = self.phi[:, :size]
+        self.features.fill(phi, rows, self.frame)
+        logs = np.matmul(self.coefficients, phi, out=self.logs[:, :size])
+        posteriors = self.posteriors[:, :size]
+        totals = np.array(
+            [softmax(logs[part], posteriors[part], weights, self.floor) for part in self.slices]
+        )
+        if not np.isfinite(totals).all():
+            return False
+        self.sums += posteriors @ phi.T
+        self.totals += totals
+        self.rows += size if weights is None else int(np.count_nonzero(weights))
+        self.weight += size if weights is None else float(weights.sum())
+        return True
+
+    def statistics(self) -> list[SufficientStatistics]:
+        """What was added, for each mixture."""
+        return [self._statistics(i) for i in range(len(self.mixtures))]
+
+    def _statistics(self, index: int) -> SufficientStatistics:
+        mixture = self.mixtures[index]
+        second, first, counts = self.features.unpack(self.sums[self.slices[index]])
+        means = first / np.where(counts > 0, counts, 1)[:, None]
+        weighted = means * counts[:, None]
+        scale = self.frame.scale
+        if mixture.kind.layout == "squares":
+            scatter = (second - weighted * means) * scale**2
+        else:
+            scatter = second - weighted[:, :, None] * means[:, None, :]
+            scatter = scatter * scale * scale[:, None]
+        if mixture.kind.layout == "pooled":
+            scatter = scatter.sum(axis=0)
+        log_likelihood, entropy, log_max = self.totals[index].tolist()
+        return SufficientStatistics(
+            counts,
+            np.where(counts > 0, 1.0, 0.0)[:, None] * (self.frame.centre + means * scale),
+            scatter,
+            mixture.kind.layout,
+            log_likelihood,
+            entropy,
+            log_max,
+            self.rows,
+            self.weight,
+        )
+
+
+def softmax(
+    logs: NDArray[np.floating], out: NDArray[np.floating], weights: Array | None, floor: float
+) -> tuple[float, float, float]:
+    """Weighted responsibilities of log joint densities (K, B), which are overwritten; and
+    Σ log p(x), the entropy of the responsibilities, and Σ log of the largest of them."""
+    top = logs.max(axis=0)
+    logs -= top
+    np.maximum(logs, floor, out=logs)
+    np.exp(logs, out=out)
+    total = out.sum(axis=0)
+    log_total = np.log(total)
+    if weights is None:
+        out /= total
+        evidence = float(log_total.sum(dtype=np.float64))
+        peak = float(top.sum(dtype=np.float64))
+    else:
+        out *= (weights / total).astype(out.dtype)
+        evidence = float(weights @ log_total)
+        peak = float(weights @ top)
+    mixed = float(np.einsum("kb,kb->", out, logs, dtype=logs.dtype))
+    return evidence + peak, evidence - mixed, -evidence
+
+
+class OuterFeatures:
+    """φ(z) = [z_i z_j for i ≤ j, z_i, 1], one feature a line."""
+
+    def __init__(self, features: int) -> None:
+        self.d = features
+        self.upper = np.triu_indices(features)
+        self.products = len(self.upper[0])
+        self.starts = np.concatenate([[0], np.cumsum(np.arange(features, 0, -1))]).tolist()
+
+    def fill(self, phi: NDArray[np.floating], rows: Rows, frame: Frame) -> None:
+        """Write φ of these rows into phi (F, B), whose last line is 1 already."""
+        linear = phi[self.products : -1]
+        standardise(rows, frame, linear)
+        for i in range(self.d):
+            np.multiply(linear[i:], linear[i], out=phi[self.starts[i] : self.starts[i + 1]])
+
+    def second_order(self, precisions: Array) -> Array:
+        """The coefficients (K, D(D+1)/2) of z_i z_j in −½ zᵀ Λ z."""
+        i, j = self.upper
+        return precisions[:, i, j] * np.where(i == j, -0.5, -1.0)
+
+    def unpack(self, sums: Array) -> tuple[Array, Array, Array]:
+        """Σ r z zᵀ (K, D, D), Σ r z (K, D) and Σ r (K,)."""
+        i, j = self.upper
+        second = np.empty((len(sums), self.d, self.d))
+        second[:, i, j] = second[:, j, i] = sums[:, : self.products]
+        return second, sums[:, self.products : -1], sums[:, -1]
+
+
+class SquareFeatures:
+    """φ(z) = [z_i², z_i, 1], one feature a line."""
+
+    def __init__(self, features: int) -> None:
+        self.d = features
+
+    def fill(self, phi: NDArray[np.floating], rows: Rows, frame: Frame) -> None:
+        """Write φ of these rows into phi (F, B), whose last line is 1 already."""
+        linear = phi[self.d : -1]
+        standardise(rows, frame, linear)
+        np.multiply(linear, linear, out=phi[: self.d])
+
+    def second_order(self, precisions: Array) -> Array:
+        """The coefficients (K, D) of z_i² in −½ Σ λ_i z_i²."""
+        return -0.5 * precisions
+
+    def unpack(self, sums: Array) -> tuple[Array, Array, Array]:
+        """Σ r z² (K, D), Σ r z (K, D) and Σ r (K,)."""
+        return sums[:, : self.d], sums[:, self.d : -1], sums[:, -1]
+
+
+def features_of(mixture: Mixture) -> OuterFeatures | SquareFeatures:
+    """The features that the mixture's family needs."""
+    kind = SquareFeatures if mixture.kind.layout == "squares" else OuterFeatures
+    return kind(mixture.features)
+
+
+def standardise(rows: Rows, frame: Frame, out: NDArray[np.floating]) -> None:
+    """z = (x − centre) / scale, one feature a line, subtracted in float64."""
+    if out.dtype == np.float64:
+        np.subtract(rows.T, frame.centre[:, None], out=out)
+        out /= frame.scale[:, None]
+    else:
+        out[:] = (rows.T - frame.centre[:, None]) / frame.scale[:, None]
+
+
+def coefficients(mixture: Mixture, frame: Frame, features: OuterFeatures | SquareFeatures) -> Array:
+    """A (K, F): each line gives log w_k N(x | k) as a linear form in φ(z)."""
+    means = (mixture.means - frame.centre) / frame.scale
+    factors = mixture.spread(mixture.factors)
+    if factors.ndim == 2:
+        precisions = (factors * frame.scale) ** 2
+        linear = precisions * means
+    else:
+        factors = factors * frame.scale[:, None]
+        precisions = factors @ factors.transpose(0, 2, 1)
+        linear = np.einsum("kij,kj->ki", precisions, means)
+    constant = mixture.log_normalisers - 0.5 * np.einsum("ki,ki->k", linear, means)
+    return np.hstack([features.second_order(precisions), linear, constant[:, None]])

@@ -1,0 +1,110 @@
+"""Sufficient statistics: all that the M-step and the criteria need to know of the rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gmm_dask.mixture.arrays import Array, Layout
+
+
+@dataclass(frozen=True, eq=False)
+class SufficientStatistics:
+    """What rows amount to under the responsibilities r_nk of one mixture; add them with `+`.
+
+    counts n_k = Σ_n r_nk (K,); means m_k = Σ_n r_nk x_n / n_k (K, D); scatter about those means,
+    S_k = Σ_n r_nk (x_n − m_k)(x_n − m_k)ᵀ: (K, D, D), or summed over k (D, D), or its diagonals
+    (K, D), as `layout` says. A component with n_k = 0 has mean 0 and scatter 0.
+
+    log_likelihood Σ_n log p(x_n); entropy −Σ_nk r_nk log r_nk; log_max Σ_n log max_k r_nk; rows
+    whose weight is not 0, and their total weight. Every sum over n is weighted.
+    """
+
+    counts: Array
+    means: Array
+    scatter: Array
+    layout: Layout
+    log_likelihood: float
+    entropy: float
+    log_max: float
+    rows: int
+    weight: float
+
+    @classmethod
+    def zero(cls, components: int, features: int, layout: Layout) -> SufficientStatistics:
+        """The statistics of no rows: what `+` leaves everything else as it is with."""
+        shapes: dict[Layout, tuple[int, ...]] = {
+            "outer": (components, features, features),
+            "pooled": (features, features),
+            "squares": (components, features),
+        }
+        return cls(
+            np.zeros(components),
+            np.zeros((components, features)),
+            np.zeros(shapes[layout]),
+            layout,
+            log_likelihood=0.0,
+            entropy=0.0,
+            log_max=0.0,
+            rows=0,
+            weight=0.0,
+        )
+
+    def __add__(self, other: SufficientStatistics) -> SufficientStatistics:
+        """The statistics of both sets of rows, in the difference form
+
+        S = S_a + S_b + (n_a n_b / n) Δ Δᵀ,  Δ = m_b − m_a,
+
+        which loses nothing however far the data lie from the origin.
+        """
+        if self.layout != other.layout or self.means.shape != other.means.shape:
+            raise ValueError(
+                f"statistics of different mixtures: {self.layout} {self.means.shape} and "
+                f"{other.layout} {other.means.shape}"
+            )
+        if not self.rows or not other.rows:
+            return other if not self.rows else self
+        counts = self.counts + other.counts
+        share = other.counts / np.where(counts > 0, counts, 1)
+        difference = other.means - self.means
+        return SufficientStatistics(
+            counts,
+            self.means + share[:, None] * difference,
+            self.scatter
+            + other.scatter
+            + between(self.layout, (self.counts * share)[:, None] * difference, difference),
+            self.layout,
+            self.log_likelihood + other.log_likelihood,
+            self.entropy + other.entropy,
+            self.log_max + other.log_max,
+            self.rows + other.rows,
+            self.weight + other.weight,
+        )
+
+    @property
+    def mean_log_likelihood(self) -> float:
+        """Σ_n log p(x_n) / Σ_n 1: what tolerances are about, and scikit-learn's `score`."""
+        return self.log_likelihood / self.weight if self.weight else float("nan")
+
+    def mean(self) -> Array:
+        """The mean of all rows, (D,)."""
+        return self.counts @ self.means / self.counts.sum()
+
+    def variance(self) -> Array:
+        """The variance of all rows in each feature, (D,): within plus between the components."""
+        squares = self.scatter
+        if self.layout != "squares":
+            squares = np.diagonal(self.scatter, axis1=-2, axis2=-1)
+        within = squares if self.layout == "pooled" else squares.sum(axis=0)
+        between_means = self.counts @ (self.means - self.mean()) ** 2
+        return (within + between_means) / self.counts.sum()
+
+
+def between(layout: Layout, weighted: Array, difference: Array) -> Array:
+    """The products a_k b_kᵀ of (K, D) rows as the layout keeps them: each, their sum, diagonals."""
+    if layout == "outer":
+        return weighted[:, :, None] * difference[:, None, :]
+    if layout == "pooled":
+        return weighted.T @ difference
+    return weighted * difference
