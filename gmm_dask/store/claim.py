@@ -1,0 +1,103 @@
+"""Getting hold of a run folder: its lock or lease, and putting an old run aside."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from gmm_dask.store.errors import StorageError
+from gmm_dask.store.folder import Folder, GuardedFolder
+from gmm_dask.store.history import History, LocalHistory, ObjectHistory
+from gmm_dask.store.lease import Lease
+from gmm_dask.store.local import LocalFolder, sync_directory
+from gmm_dask.store.location import Location, checked_name, open_folder
+from gmm_dask.store.lock import FileLock, Lock
+from gmm_dask.store.objects import ObjectFolder
+
+LOCK = ".lock"
+_ATTEMPT = re.compile(r"attempt-(\d{8})/(.*)")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A run that is ours until the lock is released."""
+
+    folder: Folder
+    lock: Lock
+    history: History
+
+
+def claim_run(where: Location, record: str, *, restart: bool, time_to_live: float) -> Claim:
+    """Take the run at a path or URL; `record` is the key that a begun run has."""
+    checked_name(where)
+    folder = open_folder(where)
+    if isinstance(folder, LocalFolder):
+        return _claim_local(folder, record, restart)
+    return _claim_object(folder, record, restart, time_to_live)
+
+
+def find_run(where: Location, record: str) -> Folder | None:
+    """The folder of a run's present attempt, without claiming it."""
+    folder = open_folder(where)
+    if isinstance(folder, LocalFolder):
+        return folder if folder.exists(record) else None
+    attempts = _attempts(folder, record)
+    return folder.within(_attempt_name(attempts[-1])) if attempts else None
+
+
+def _claim_local(folder: LocalFolder, record: str, restart: bool) -> Claim:
+    lock = _lock_local(folder, record)
+    try:
+        if restart and folder.exists(record):
+            _put_aside(folder.root)
+            old, lock = lock, _lock_local(folder, record)
+            old.release()
+    except BaseException:
+        lock.release()
+        raise
+    return Claim(folder, lock, LocalHistory(folder))
+
+
+def _lock_local(folder: LocalFolder, record: str) -> FileLock:
+    root = folder.root
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        strangers = [path.name for path in root.iterdir() if not path.name.startswith(".")]
+        if strangers and record not in strangers:
+            raise StorageError(
+                f"{root} is no run folder: it holds {min(strangers)} but no {record}; give the "
+                "run a name of its own"
+            )
+        return FileLock.take(root / LOCK)
+    except OSError as error:
+        raise StorageError(f"{root} cannot be used as a run folder: {error}") from error
+
+
+def _put_aside(root: Path) -> None:
+    number = 1
+    while (aside := root.with_name(f"{root.name}.old-{number}")).exists():
+        number += 1
+    os.rename(root, aside)
+    sync_directory(root.parent)
+
+
+def _claim_object(folder: ObjectFolder, record: str, restart: bool, time_to_live: float) -> Claim:
+    lease = Lease.take(folder, time_to_live)
+    try:
+        number = max(_attempts(folder, record), default=0)
+        # An attempt without a record was never begun: its number is used again.
+        attempt = number + 1 if restart or number == 0 else number
+        guarded = GuardedFolder(folder.within(_attempt_name(attempt)), lease.confirm)
+    except BaseException:
+        lease.release()
+        raise
+    return Claim(guarded, lease, ObjectHistory(guarded))
+
+
+def _attempts(folder: ObjectFolder, record: str) -> list[int]:
+    found = (_ATTEMPT.fullmatch(key) for key in folder.list())
+    return sorted(int(match[1]) for match in found if match and match[2] == record)
+
+
+def _attempt_name(number: int) -> str:
+    return f"attempt-{number:08d}"

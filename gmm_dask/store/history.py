@@ -1,0 +1,145 @@
+"""What each iteration reported, one JSON line each, for people and dashboards that look on.
+
+On files a line is appended as soon as it is told, so that `tail -f` shows it; in an object store,
+where nothing can be appended to, lines gather until the next `sync` and make one object. Lines
+of iterations after the checkpoint that a run resumes from are cut off, for they come again.
+"""
+
+import os
+import threading
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from gmm_dask.store.errors import DamagedHistoryWarning, KeyMissingError, StorageError
+from gmm_dask.store.folder import Folder, create_or_confirm
+from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.sealed import from_json, line_of_json
+
+_FILE = "history.jsonl"
+_ROOM = "history"
+
+
+class History(Protocol):
+    """Each iteration once, in order."""
+
+    def append(self, iteration: int, entry: Mapping[str, object]) -> None:
+        """Tell of an iteration."""
+
+    def sync(self) -> None:
+        """Make what was told durable."""
+
+    def truncate(self, iteration: int | None) -> None:
+        """Forget all iterations after this one; None forgets all."""
+
+    def read(self) -> list[dict[str, Any]]:
+        """All entries, each with its `iteration`."""
+
+
+class LocalHistory:
+    """`history.jsonl` in a run folder on a disk."""
+
+    def __init__(self, folder: LocalFolder) -> None:
+        self._folder = folder
+        self._path: Path = folder.root / _FILE
+
+    def append(self, iteration: int, entry: Mapping[str, object]) -> None:
+        line = line_of_json({**entry, "iteration": iteration})
+        try:
+            with open(self._path, "ab", buffering=0) as file:
+                end = file.tell()
+                if file.write(line) != len(line):
+                    file.truncate(end)
+                    raise OSError("only a part of the line was written")
+        except OSError as error:
+            raise StorageError(f"{self._path} could not be written: {error}") from error
+
+    def sync(self) -> None:
+        if not self._path.exists():
+            return
+        try:
+            with open(self._path, "rb") as file:
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StorageError(f"{self._path} could not be made durable: {error}") from error
+
+    def truncate(self, iteration: int | None) -> None:
+        # Replaced even when nothing is cut off: a torn last line must go before the next append.
+        entries = [] if iteration is None else self.read()
+        self._folder.replace(_FILE, _lines(entries, iteration))
+
+    def read(self) -> list[dict[str, Any]]:
+        try:
+            return _entries(_FILE, self._folder.read(_FILE))
+        except KeyMissingError:
+            return []
+
+
+class ObjectHistory:
+    """`history/<first iteration>-<last>.jsonl`, one object per sync."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._pending: list[tuple[int, bytes]] = []
+        self._lock = threading.Lock()  # appended to by the loop, synced by the writer's thread
+
+    def append(self, iteration: int, entry: Mapping[str, object]) -> None:
+        line = line_of_json({**entry, "iteration": iteration})
+        with self._lock:
+            self._pending.append((iteration, line))
+
+    def sync(self) -> None:
+        with self._lock:
+            batch = list(self._pending)
+        if not batch:
+            return
+        key = f"{_ROOM}/{batch[0][0]:08d}-{batch[-1][0]:08d}.jsonl"
+        create_or_confirm(self._folder, key, b"".join(line for _, line in batch))
+        with self._lock:
+            del self._pending[: len(batch)]
+
+    def truncate(self, iteration: int | None) -> None:
+        with self._lock:
+            self._pending.clear()
+        for key in self._folder.list(_ROOM):
+            first, last = (int(part) for part in key[len(_ROOM) + 1 : -6].split("-"))
+            if iteration is None or first > iteration:
+                self._folder.delete(key)
+            elif last > iteration:
+                self._shorten(key, first, iteration)
+
+    def read(self) -> list[dict[str, Any]]:
+        # By iteration: a resume that was killed may have left a shortened batch beside the whole.
+        entries = {
+            int(entry["iteration"]): entry
+            for key in self._folder.list(_ROOM)
+            for entry in _entries(key, self._folder.read(key))
+        }
+        return [entries[iteration] for iteration in sorted(entries)]
+
+    def _shorten(self, key: str, first: int, iteration: int) -> None:
+        # Killed between the two, both are there: the longer one is shortened by the next resume.
+        shorter = f"{_ROOM}/{first:08d}-{iteration:08d}.jsonl"
+        self._folder.replace(shorter, _lines(_entries(key, self._folder.read(key)), iteration))
+        self._folder.delete(key)
+
+
+def _lines(entries: Iterable[Mapping[str, Any]], iteration: int | None) -> bytes:
+    kept = [entry for entry in entries if iteration is not None and entry["iteration"] <= iteration]
+    return b"".join(map(line_of_json, kept))
+
+
+def _entries(key: str, data: bytes) -> list[dict[str, Any]]:
+    """The whole lines; a last one without its end was torn by a kill and is not told of."""
+    entries = []
+    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
+        try:
+            entry = from_json(line)
+            int(entry["iteration"])
+        except (ValueError, TypeError, KeyError):
+            message = f"{key} line {number} is damaged and left out"
+            warnings.warn(message, DamagedHistoryWarning, stacklevel=3)
+        else:
+            entries.append(entry)
+    return entries

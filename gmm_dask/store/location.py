@@ -1,0 +1,61 @@
+"""Where things are kept: a path or a URL becomes a folder; bad names and passwords are refused."""
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from gmm_dask.store.errors import StorageError
+from gmm_dask.store.folder import Folder
+from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.objects import ObjectFolder, open_object_folder
+
+Location = str | os.PathLike[str]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_OBJECT_STORES = {"s3", "s3a", "gs", "az", "abfs", "abfss"}
+
+
+def open_folder(where: Location) -> LocalFolder | ObjectFolder:
+    """The folder at a local path, a `file://` URL or an object store's URL."""
+    text = os.fspath(where)
+    if "://" not in text:
+        return LocalFolder(Path(text).expanduser())
+    parts = _split_url(text)
+    if parts.scheme == "file":
+        return LocalFolder(Path(unquote(parts.path)))
+    if parts.scheme in _OBJECT_STORES:
+        return open_object_folder(text)
+    known = ", ".join(sorted(_OBJECT_STORES | {"file"}))
+    raise StorageError(f"{parts.scheme}:// is not a place to write to: use a path, or {known}")
+
+
+def checked_name(where: Location) -> str:
+    """The last part of a location, if it is a proper name for a run or a model."""
+    text = os.fspath(where).rstrip("/")
+    name = urlsplit(text).path if "://" in text else text
+    name = name.rpartition("/")[2]
+    if not _NAME.fullmatch(name):
+        raise StorageError(
+            f"{name!r} is no name for a run or model: it begins with a letter or digit, then up "
+            "to 63 letters, digits and . _ -"
+        )
+    return name
+
+
+def split_location(where: Location) -> tuple[Folder, str]:
+    """The folder above a location, and the location's checked name in it."""
+    name = checked_name(where)
+    text = os.fspath(where).rstrip("/")
+    return open_folder(text[: -len(name)] or "."), name
+
+
+def _split_url(url: str) -> SplitResult:
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        # The address itself is left out: what is refused here must not land in a log.
+        raise StorageError(
+            f"the {parts.scheme}:// address carries a user or password; leave it out and give "
+            "credentials in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ...)"
+        )
+    return parts

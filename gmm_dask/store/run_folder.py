@@ -1,0 +1,200 @@
+"""A run folder: one driver, one configuration, one set of data, from beginning to finish.
+
+    run.json         write-once: what the run is: configuration, data, seed, versions
+    checkpoints/     see checkpoint.py
+    history.jsonl    see history.py
+    FINISHED.json    write-once: the result; such a run has nothing left to do
+
+In an object store all that lies below `attempt-00000001/`, and a restart begins the next attempt;
+on files a restart renames the old folder to `<run>.old-1`.
+"""
+
+import importlib.metadata
+import platform
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from gmm_dask.store.checkpoint import Checkpoint, load_newest
+from gmm_dask.store.claim import claim_run, find_run
+from gmm_dask.store.errors import (
+    KeyExistsError,
+    KeyMissingError,
+    OtherVersionsWarning,
+    RunDiffersError,
+    UnknownFormatError,
+)
+from gmm_dask.store.folder import Folder, create_or_confirm
+from gmm_dask.store.history import History
+from gmm_dask.store.location import Location
+from gmm_dask.store.lock import Lock
+from gmm_dask.store.sealed import from_json, seal, to_json, unseal
+from gmm_dask.store.writer import CheckpointWriter
+
+FORMAT_VERSION = 1
+_RECORD, _FINISHED = "run.json", "FINISHED.json"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a run was begun with."""
+
+    configuration: dict[str, Any]
+    fingerprint: dict[str, Any]
+    seed: int | None
+    versions: dict[str, Any]
+
+
+class RunFolder:
+    """A run that this process holds; made by `open_run`, let go by `close`."""
+
+    def __init__(self, folder: Folder, lock: Lock, history: History, record: RunRecord) -> None:
+        self.folder, self.history, self.record = folder, history, record
+        self._lock = lock
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    def resume(self) -> Checkpoint | None:
+        """The newest checkpoint, with the history cut to it; None where there is none yet."""
+        checkpoint = load_newest(self.folder)
+        self.history.truncate(None if checkpoint is None else checkpoint.iteration)
+        return checkpoint
+
+    def writer(self, *, last: int = 3) -> CheckpointWriter:
+        """A background writer, which makes the history durable ahead of each checkpoint."""
+        return CheckpointWriter(self.folder, last=last, before=self.history.sync)
+
+    @property
+    def finished(self) -> dict[str, Any] | None:
+        """The result, once the run is finished."""
+        return read_finished(self.folder)
+
+    def finish(self, result: Mapping[str, object]) -> None:
+        """Mark the run as finished, once; the same result again is no error."""
+        self.history.sync()
+        create_or_confirm(self.folder, _FINISHED, seal(result))
+
+    def close(self) -> None:
+        """Let another driver in."""
+        self._lock.release()
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_run(
+    where: Location,
+    *,
+    configuration: Mapping[str, object],
+    fingerprint: Mapping[str, object],
+    seed: int | None,
+    versions: Mapping[str, object] | None = None,
+    restart: bool = False,
+    time_to_live: float = 60.0,
+) -> RunFolder:
+    """Begin the run at a path or URL, or take it up again.
+
+    Raises RunIsBusy while another driver has it, RunDiffersError if it was begun with another
+    configuration, other data or another seed. `restart` begins anew and keeps the old run aside.
+    `time_to_live`: seconds without a sign of life after which the run's lease in an object store
+    may be taken over; local files need none.
+    """
+    given = RunRecord(
+        from_json(to_json(configuration)),
+        from_json(to_json(fingerprint)),
+        seed,
+        from_json(to_json(_installed() if versions is None else versions)),
+    )
+    claim = claim_run(where, _RECORD, restart=restart, time_to_live=time_to_live)
+    try:
+        record = _begin_or_compare(claim.folder, given)
+        return RunFolder(claim.folder, claim.lock, claim.history, record)
+    except BaseException:
+        claim.lock.release()
+        raise
+
+
+def look_at_run(where: Location) -> Folder | None:
+    """The folder of the run's present attempt, to read only, driver or no driver; None if none."""
+    return find_run(where, _RECORD)
+
+
+def read_record(folder: Folder) -> RunRecord:
+    """What the run in this folder was begun with."""
+    content = unseal(folder.read(_RECORD), _RECORD)
+    if content.get("format_version") != FORMAT_VERSION:
+        raise UnknownFormatError(
+            f"{_RECORD} in {folder} has format version {content.get('format_version')}; this "
+            f"program reads {FORMAT_VERSION}: use the version of gmm-dask that wrote it"
+        )
+    fields = ("configuration", "fingerprint", "seed", "versions")
+    return RunRecord(*(content[name] for name in fields))
+
+
+def read_finished(folder: Folder) -> dict[str, Any] | None:
+    """The result of a finished run, None while it is not finished."""
+    try:
+        return unseal(folder.read(_FINISHED), _FINISHED)
+    except KeyMissingError:
+        return None
+
+
+def _begin_or_compare(folder: Folder, given: RunRecord) -> RunRecord:
+    record = seal({"format_version": FORMAT_VERSION, **vars(given)})
+    try:
+        create_or_confirm(folder, _RECORD, record)
+    except KeyExistsError:
+        stored = read_record(folder)
+        _refuse_differences(str(folder), stored, given)
+        _warn_of_versions(str(folder), stored, given)
+        return stored
+    return given
+
+
+def _refuse_differences(where: str, stored: RunRecord, given: RunRecord) -> None:
+    compared = ("configuration", "fingerprint", "seed")
+    differences = _differences(
+        {name: getattr(stored, name) for name in compared},
+        {name: getattr(given, name) for name in compared},
+    )
+    if differences:
+        raise RunDiffersError(where, differences)
+
+
+def _warn_of_versions(where: str, stored: RunRecord, given: RunRecord) -> None:
+    differences = _differences(stored.versions, given.versions)
+    if differences:
+        message = f"{where} was begun with other versions: {', '.join(differences)}"
+        warnings.warn(message, OtherVersionsWarning, stacklevel=4)
+
+
+def _differences(stored: object, given: object, name: str = "") -> tuple[str, ...]:
+    if isinstance(stored, dict) and isinstance(given, dict):
+        absent = "(absent)"
+        return tuple(
+            difference
+            for key in [*stored, *(key for key in given if key not in stored)]
+            for difference in _differences(
+                stored.get(key, absent), given.get(key, absent), f"{name}.{key}".lstrip(".")
+            )
+        )
+    # Compared as JSON, so that nan equals nan, and True is not 1.
+    return () if to_json(stored) == to_json(given) else (f"{name}: {stored!r} -> {given!r}",)
+
+
+def _installed() -> dict[str, str]:
+    packages = ("gmm-dask", "numpy", "scipy")
+    return {"python": platform.python_version()} | {
+        package: importlib.metadata.version(package) for package in packages
+    }

@@ -1,0 +1,80 @@
+"""Checkpoints written in the background, so that writing overlaps the next pass."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any
+
+from numpy.typing import NDArray
+
+from gmm_dask.store.checkpoint import Snapshot, keep, take_snapshot, write_snapshot
+from gmm_dask.store.folder import Folder
+
+
+class CheckpointWriter:
+    """One write at a time; when `submit`, `flush` or `close` returns, the one before is durable.
+
+    `before` runs ahead of every write, in its thread: what the checkpoint relies on is made
+    durable there.
+    """
+
+    def __init__(
+        self, folder: Folder, *, last: int = 3, before: Callable[[], None] | None = None
+    ) -> None:
+        self._folder, self._last, self._before = folder, last, before
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._pending: Future[int] | None = None
+        self.acknowledged: int | None = None
+
+    def submit(
+        self,
+        iteration: int,
+        state: Mapping[str, object],
+        arrays: Mapping[str, NDArray[Any]],
+        *,
+        best: int | None = None,
+    ) -> None:
+        """Begin to write; first wait for the write before, and raise what went wrong with it.
+
+        State and arrays are copied here: they may change as soon as this returns.
+        """
+        self.flush()
+        snapshot = take_snapshot(iteration, state, arrays)
+        self._pending = self._thread.submit(self._write, snapshot, best)
+
+    def flush(self) -> None:
+        """Wait until all that was submitted is durable."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            self.acknowledged = pending.result()
+
+    def close(self) -> None:
+        """Flush, and end the thread; may be called again."""
+        try:
+            self.flush()
+        finally:
+            self._thread.shutdown()
+
+    def __enter__(self) -> "CheckpointWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.close()
+        except Exception as failure:
+            if error is None:
+                raise
+            # The error under way comes first; that of the write is told beside it.
+            error.add_note(f"The last checkpoint could not be written either: {failure}")
+
+    def _write(self, snapshot: Snapshot, best: int | None) -> int:
+        if self._before is not None:
+            self._before()
+        write_snapshot(self._folder, snapshot)
+        keep(self._folder, self._last, best)
+        return snapshot.iteration

@@ -1,0 +1,253 @@
+"""A run belongs to one driver, one configuration and one set of data."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gmm_dask.store.checkpoint import save_checkpoint
+from gmm_dask.store.errors import (
+    DamagedError,
+    DamagedHistoryWarning,
+    KeyExistsError,
+    OtherVersionsWarning,
+    RunDiffersError,
+    RunIsBusy,
+    StorageError,
+)
+from gmm_dask.store.run_folder import RunFolder, look_at_run, open_run, read_finished, read_record
+
+GIVEN: dict[str, Any] = {
+    "configuration": {"components": 4, "stopping": {"tolerance": 1e-3, "passes": (1, 2)}},
+    "fingerprint": {"shape": [1000, 8], "mean": [0.5, float("nan")]},
+    "seed": 7,
+}
+
+HOLDER = """
+import sys, time
+from tests.store.test_run_folder import GIVEN
+from gmm_dask.store.run_folder import open_run
+run = open_run(sys.argv[1], **GIVEN, time_to_live=float(sys.argv[2]))
+print("holding", flush=True)
+time.sleep(60)
+"""
+
+
+def begin(where: str, **changes: Any) -> RunFolder:
+    return open_run(where, **{**GIVEN, **changes})
+
+
+def test_begun_closed_and_taken_up_again(where: str) -> None:
+    with begin(where) as run:
+        assert run.resume() is None
+        save_checkpoint(run.folder, 1, {"x": 1}, {"a": np.ones(2)})
+        assert run.record.configuration["stopping"]["passes"] == [1, 2]
+        assert "numpy" in run.record.versions
+    with begin(where) as run:
+        checkpoint = run.resume()
+        assert checkpoint is not None
+        assert checkpoint.iteration == 1
+        assert str(run).startswith(where)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"configuration": {"components": 4}}, "configuration.stopping: {"),
+        (
+            {"configuration": {"components": 5, "stopping": GIVEN["configuration"]["stopping"]}},
+            "configuration.components: 4 -> 5\n",
+        ),
+        (
+            {"configuration": {**GIVEN["configuration"], "new": None}},
+            "configuration.new: '(absent)' -> None\n",
+        ),
+        (
+            {"fingerprint": {"shape": [1001, 8], "mean": [0.5, float("nan")]}},
+            "fingerprint.shape: [1000, 8] -> [1001, 8]\n",
+        ),
+        ({"seed": 8}, "seed: 7 -> 8\n"),
+    ],
+)
+def test_another_run_is_refused_naming_the_field(
+    where: str, changes: dict[str, Any], told: str
+) -> None:
+    begin(where).close()
+    with pytest.raises(RunDiffersError, match=r"restart=True \(--restart\)") as refusal:
+        begin(where, **changes)
+    assert told in str(refusal.value)
+    assert len(refusal.value.differences) == 1
+    begin(where).close()  # and the refused one holds no lock
+
+
+def test_other_versions_are_told(where: str) -> None:
+    begin(where, versions={"numpy": "1"}).close()
+    with pytest.warns(OtherVersionsWarning, match="numpy: '1' -> '2'"):
+        begin(where, versions={"numpy": "2"}).close()
+
+
+def test_restart_begins_anew_and_keeps_the_old_run(where: str, kind: str) -> None:
+    for seed in (1, 2, 3):
+        with begin(where, seed=seed, restart=True) as run:
+            assert run.resume() is None
+            save_checkpoint(run.folder, seed, {"seed": seed}, {})
+            run.finish({"seed": seed})
+    for seed, place in enumerate(kept_runs(where, kind), start=1):
+        old = look_at_run(place)
+        if kind == "local":
+            assert old is not None
+            assert read_record(old).seed == seed
+            assert read_finished(old) == {"seed": seed}
+    with begin(where, seed=3) as run:
+        assert run.finished == {"seed": 3}
+
+
+def kept_runs(where: str, kind: str) -> list[str]:
+    if kind == "local":
+        return [f"{where}.old-1", f"{where}.old-2", where]
+    return [f"{where}/attempt-0000000{number}" for number in (1, 2, 3)]
+
+
+def test_restart_where_nothing_was_begun(where: str) -> None:
+    with begin(where, restart=True) as run:
+        assert run.finished is None
+
+
+def test_finished_is_told_once(where: str) -> None:
+    with begin(where) as run:
+        assert run.finished is None
+        run.finish({"reason": "converged", "loss": float("-inf")})
+        run.finish({"reason": "converged", "loss": float("-inf")})
+        with pytest.raises(KeyExistsError, match="FINISHED"):
+            run.finish({"reason": "other"})
+    with begin(where) as run:
+        assert run.finished == {"reason": "converged", "loss": float("-inf")}
+
+
+def test_looking_on_needs_no_lock(where: str) -> None:
+    assert look_at_run(where) is None
+    with begin(where):
+        folder = look_at_run(where)
+        assert folder is not None
+        assert read_record(folder).seed == 7
+        assert read_finished(folder) is None
+
+
+@pytest.mark.parametrize("name", ["run.json", "FINISHED.json"])
+def test_damaged_records_are_told(where: str, name: str) -> None:
+    with begin(where) as run:
+        run.finish({"x": 1})
+        whole = run.folder.read(name)
+        run.folder.replace(name, whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+    with pytest.raises(DamagedError, match=f"{name} is damaged"), begin(where) as run:
+        assert run.finished
+
+
+def test_second_opener_leaves_at_once_naming_the_holder(where: str) -> None:
+    with begin(where):
+        for restart in (False, True):
+            begun = time.perf_counter()
+            with pytest.raises(RunIsBusy, match=f"in use by process {os.getpid()} on") as busy:
+                begin(where, restart=restart)
+            assert time.perf_counter() - begun < 1
+            assert busy.value.pid == os.getpid()
+    begin(where).close()
+
+
+def test_lock_dies_with_its_killed_holder(where: str, kind: str) -> None:
+    time_to_live = 1.0
+    holder = hold(where, time_to_live)
+    try:
+        with pytest.raises(RunIsBusy) as busy:
+            begin(where)
+        assert busy.value.pid == holder.pid
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        if kind == "s3":
+            assert busy.value.retry_after is not None
+            assert busy.value.retry_after <= time_to_live + 1
+            time.sleep(time_to_live + 2)
+        begin(where).close()
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def hold(where: str, time_to_live: float) -> "subprocess.Popen[str]":
+    """A process that holds the run until it is killed."""
+    arguments = [sys.executable, "-c", HOLDER, where, str(time_to_live)]
+    holder = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "holding\n"
+    return holder
+
+
+def test_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.tex").write_text("x")
+    with pytest.raises(StorageError, match=r"is no run folder: it holds thesis\.tex"):
+        begin(str(tmp_path / "home"), restart=True)
+    assert os.listdir(tmp_path / "home") == ["thesis.tex"]
+
+
+def test_improper_run_names_are_refused(tmp_path: Path) -> None:
+    for name in ("..", ".hidden", "a b", "x" * 65):
+        with pytest.raises(StorageError, match="is no name"):
+            begin(str(tmp_path / name))
+    assert os.listdir(tmp_path) == []
+
+
+def test_history_holds_each_iteration_once_through_resumes(where: str) -> None:
+    with begin(where) as run:
+        run.resume()
+        with run.writer() as writer:
+            for iteration in range(1, 6):
+                run.history.append(iteration, {"loss": iteration / 3, "try": 1})
+                if iteration == 3:
+                    writer.submit(iteration, {}, {})
+                    writer.flush()
+        run.history.sync()
+    for _ in range(2):
+        with begin(where) as run:
+            checkpoint = run.resume()
+            assert checkpoint is not None
+            assert [entry["iteration"] for entry in run.history.read()] == [1, 2, 3]
+            for iteration in (4, 5):
+                run.history.append(iteration, {"loss": float("nan"), "try": 2})
+            run.history.sync()
+            entries = run.history.read()
+            assert [entry["iteration"] for entry in entries] == [1, 2, 3, 4, 5]
+            assert [entry["try"] for entry in entries] == [1, 1, 1, 2, 2]
+            assert entries[1]["loss"] == 2 / 3
+
+
+def test_history_before_the_first_checkpoint_begins_anew(where: str) -> None:
+    with begin(where) as run:
+        run.history.append(1, {})
+        run.history.sync()
+    with begin(where) as run:
+        run.resume()
+        assert run.history.read() == []
+
+
+def test_torn_line_is_cut_off_and_a_damaged_one_told(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "history.jsonl"
+    with begin(str(path.parent)) as run:
+        run.history.append(1, {"x": 1})
+        path.write_bytes(path.read_bytes() + b'{"iteration": 2')
+        assert [entry["iteration"] for entry in run.history.read()] == [1]
+        run.history.truncate(1)
+        run.history.append(2, {"x": 2})
+        assert [entry["iteration"] for entry in run.history.read()] == [1, 2]
+        assert [json.loads(line)["x"] for line in path.read_text().splitlines()] == [1, 2]
+        path.write_bytes(b'{"iterat\n' + path.read_bytes())
+        with pytest.warns(DamagedHistoryWarning, match=re.escape("history.jsonl line 1")):
+            assert len(run.history.read()) == 2
