@@ -99,6 +99,6 @@ def require_float32(mixtures: Sequence[Mixture]) -> None:
             bound = error_bound(frame, mixture, "float32")
             raise PrecisionError(
                 f"float32 arithmetic could be wrong by {bound:.0e} (relative) for mixture {i}, "
-                f"more than {LARGEST_ERROR_FLOAT32:.0e}: its components are too narrow for the distance "
-                "between them; use float64"
+                f"more than {LARGEST_ERROR_FLOAT32:.0e}: its components are too narrow for the "
+                "distance between them; use float64"
             )
