@@ -1,0 +1,343 @@
+"""Passes on a Dask cluster: few tasks, each over an aligned run of blocks, added up in a tree.
+
+Every key is a task that can be computed again: rows are loaded by tasks (never scattered) and
+the pass's value is a task too, so a lost worker costs its own share and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from itertools import pairwise
+from operator import add
+from typing import Any, Literal, TypeVar
+
+import dask
+from distributed import Client, Future
+
+from gmm_dask.chunked.faults import BlocksKilledWorkers, ClusterError, kills_workers, passes_over
+from gmm_dask.chunked.passes import MapFunction, PassReport, Work
+from gmm_dask.chunked.rows import Rows, Table, as_weights
+from gmm_dask.chunked.sources.dask_source import DaskSource
+from gmm_dask.chunked.sources.memory import MemorySource
+from gmm_dask.chunked.sources.protocol import Source, native
+from gmm_dask.chunked.stream import Placed, stream
+from gmm_dask.chunked.tree import fold, runs, share_size
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+TOPIC = "gmm-dask"
+MERGE_AT_ONCE = 8  # a power of two: a merge task covers a whole subtree
+POLL_SECONDS = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+class DaskEngine:
+    """Passes over `rows` on the cluster of `client`; bits as those of the serial engine."""
+
+    def __init__(
+        self,
+        client: Client,
+        rows: Rows,
+        *,
+        cache: Literal["auto", "memory", "none"] = "auto",
+        memory_share: float = 0.5,
+        tasks_per_thread: int = 4,
+        attempts: int = 4,
+        no_workers_timeout: float = 120.0,
+        run: str | None = None,
+        on_pass: Callable[[PassReport], None] | None = None,
+    ) -> None:
+        self.client = client
+        self.rows = rows
+        self.run = run or secrets.token_hex(4)
+        self.cached = cache == "memory" or (
+            cache == "auto" and fits_in_memory(client, rows, memory_share)
+        )
+        self._tasks_per_thread = tasks_per_thread
+        self._attempts = attempts
+        self._patience = no_workers_timeout
+        self._on_pass = on_pass
+        self._names: Counter[str] = Counter()
+        self._shares: list[tuple[int, int]] = []
+        self._loads: list[Future] = []
+        self._alive = time.monotonic()
+
+    def map_reduce(
+        self,
+        function: MapFunction[V, T],
+        value: V,
+        *,
+        name: str = "sweep",
+        step: int | None = None,
+        combine: Callable[[T, T], T] = add,
+        every_row: bool = False,
+        verify: bool = False,
+    ) -> T:
+        started = time.perf_counter()
+        work = Work(function, combine, self.rows.nonfinite == "skip" and not every_row)
+        self._alive = time.monotonic()
+        attempt, killed = 1, 0
+        while True:
+            try:
+                result: T = self._attempt(work, value, name, step, verify)
+                break
+            except Exception as problem:
+                killed += kills_workers(problem)
+                self._give_up(problem, attempt, killed)
+            attempt += 1
+        self._report(name, step, time.perf_counter() - started, attempt)
+        return result
+
+    def close(self) -> None:
+        """Let go of the rows that workers hold."""
+        self._loads = []
+
+    def _attempt(self, work: Work[V, T], value: V, name: str, step: int | None, verify: bool) -> T:
+        held: list[Future] = []
+        try:
+            with _large_arguments():
+                self._place()
+                held.append(self._submit(_same, value, key=self._label("value", step)))
+                level = self._map(work, held[0], self._label(name, step), verify)
+                held += level
+                held += (merges := self._merge(level, work, self._label("merge", step)))
+            return self._wait((merges or level)[-1])
+        except BaseException:
+            # Also on Ctrl-C: nobody is left to want what is still running.
+            with suppress(Exception):
+                self.client.cancel(held, force=True)
+            raise
+
+    def _label(self, name: str, step: int | None) -> str:
+        """`sweep-<run>-it3`, which the dashboard shows as `sweep`; numbered where used again."""
+        label = f"{name}-{self.run}" + ("" if step is None else f"-it{step}")
+        self._names[label] += 1
+        again = self._names[label]
+        return label if again == 1 else f"{label}-{again}"
+
+    def _submit(self, function: Callable[..., Any], *arguments: object, **options: Any) -> Future:
+        return self.client.submit(function, *arguments, pure=False, **options)
+
+    # -- shares ---------------------------------------------------------------------------------
+
+    def _place(self) -> None:
+        """Cut blocks into shares and, in memory mode, load each where it is to stay."""
+        if self._loads and all(load.status in ("pending", "finished") for load in self._loads):
+            return
+        threads = sum(self.client.nthreads().values())
+        # Inputs of a task are all in memory at once: a Dask array is streamed block by block.
+        whole = self.rows.lazy and not self.cached
+        size = 1 if whole else share_size(len(self.rows), threads, self._tasks_per_thread)
+        self._shares = runs(len(self.rows), size)
+        if self.cached:
+            self._loads = self._load(self._label("load", None))
+
+    def _load(self, label: str) -> list[Future]:
+        if self.rows.lazy:
+            held = dask.delayed(_hold, pure=False)
+            tasks = [held(parts, dask_key_name=(label, i)) for i, parts in enumerate(self._parts())]
+            return list(self.client.compute(tasks))
+        return [
+            self._submit(_load_share, self.rows.share(*share), key=(label, i), **self._near(i))
+            for i, share in enumerate(self._shares)
+        ]
+
+    def _near(self, index: int) -> dict[str, object]:
+        """Neighbouring shares on one worker, evenly by threads; elsewhere when it is gone."""
+        threads = [
+            address
+            for address, count in sorted(self.client.nthreads().items())
+            for _ in range(count)
+        ]
+        if not threads:
+            return {}
+        chosen = threads[index * len(threads) // len(self._shares)]
+        return {"workers": [chosen], "allow_other_workers": True}
+
+    def _parts(self) -> list[list[Any]]:
+        """Per share, one delayed (index, first row, table, weights) per block."""
+        placed = dask.delayed(_placed, pure=False)
+        tables = _delayed_blocks(self.rows.source, self.rows.cuts)
+        heights: Sequence[Any] = [None] * len(tables)
+        if self.rows.weights is not None:
+            heights = _delayed_blocks(self.rows.weights, self.rows.cuts)
+        blocks = [
+            placed(i, self.rows.cuts[i], table, weights)
+            for i, (table, weights) in enumerate(zip(tables, heights, strict=True))
+        ]
+        return [blocks[first:last] for first, last in self._shares]
+
+    # -- tasks ----------------------------------------------------------------------------------
+
+    def _map(self, work: Work[V, T], value: Future, label: str, verify: bool) -> list[Future]:
+        if self.cached:
+            return [
+                self._submit(_sweep_held, work, load, value, key=(label, i), **self._near(i))
+                for i, load in enumerate(self._loads)
+            ]
+        if self.rows.lazy:
+            swept = dask.delayed(_sweep_held, pure=False)
+            return list(
+                self.client.compute(
+                    [
+                        swept(work, parts, value, dask_key_name=(label, i))
+                        for i, parts in enumerate(self._parts())
+                    ]
+                )
+            )
+        return [
+            self._submit(_sweep_share, work, self.rows.share(*share), value, verify, key=(label, i))
+            for i, share in enumerate(self._shares)
+        ]
+
+    def _merge(self, level: list[Future], work: Work[V, T], label: str) -> list[Future]:
+        """Upper nodes of the tree; the last one is the root. Empty when there is one share."""
+        made: list[Future] = []
+        height = 0
+        while len(level) > 1:
+            level = [
+                self._submit(_merge, work, level[first:last], key=(label, height, i))
+                for i, (first, last) in enumerate(runs(len(level), MERGE_AT_ONCE))
+            ]
+            made += level
+            height += 1
+        return made
+
+    # -- waiting and faults ---------------------------------------------------------------------
+
+    def _wait(self, root: Future) -> Any:
+        while True:
+            try:
+                return root.result(timeout=POLL_SECONDS)
+            except TimeoutError:
+                if root.done():
+                    return root.result()
+                self._check_workers()
+
+    def _check_workers(self) -> None:
+        """A pass whose workers are all gone or paused would wait for ever."""
+        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        if any(worker["status"] == "running" or _executing(worker) for worker in workers):
+            self._alive = time.monotonic()
+        elif time.monotonic() - self._alive > self._patience:
+            states = Counter(str(worker["status"]) for worker in workers)
+            told = ", ".join(f"{n} {state}" for state, n in states.items()) or "none connected"
+            raise ClusterError(
+                f"no worker has been running for {self._patience:.0f} s (workers: {told}); "
+                "start workers or give them more memory, then resume"
+            )
+
+    def _give_up(self, problem: Exception, attempt: int, killed: int) -> None:
+        """Raise what another attempt would not mend; else wait a little."""
+        if killed > 1:
+            raise BlocksKilledWorkers(self._killed(problem)) from problem
+        if not killed and not passes_over(problem):
+            raise problem
+        if attempt >= self._attempts or self.client.status != "running":
+            raise ClusterError(
+                f"the pass failed {attempt} times, last with {type(problem).__name__}: {problem}"
+            ) from problem
+        logger.warning("pass attempt %d failed, trying again: %s", attempt, problem)
+        time.sleep(0.25 * 2**attempt)
+
+    def _killed(self, problem: Exception) -> str:
+        key = getattr(problem, "task", None)
+        if not (isinstance(key, tuple) and isinstance(key[1], int) and len(key) == 2):
+            return f"task {key} ended every worker that ran it: {problem}"
+        first, last = self._shares[key[1]]
+        cuts = self.rows.cuts
+        return (
+            f"blocks {first}–{last - 1} (rows {cuts[first]}–{cuts[last] - 1} of "
+            f"{self.rows.source.address}) ended every worker that ran them, most often for want "
+            "of memory: give workers more memory, or store smaller chunks"
+        )
+
+    def _report(self, name: str, step: int | None, seconds: float, attempts: int) -> None:
+        rows = self.rows
+        report = PassReport(
+            name,
+            step,
+            seconds,
+            rows.shape[0],
+            rows.nbytes,
+            len(rows),
+            tasks=len(self._shares),
+            attempts=attempts,
+            cached=self.cached,
+        )
+        with suppress(OSError):  # an event is no reason to lose a pass
+            self.client.log_event(TOPIC, {"event": "pass", "run": self.run, **asdict(report)})
+        if self._on_pass is not None:
+            self._on_pass(report)
+
+
+def fits_in_memory(client: Client, rows: Rows, share: float) -> bool:
+    """Whether all rows take at most this share of the memory that workers may use together."""
+    if isinstance(rows.source, MemorySource):
+        return True  # an array of this process: streaming would send it anew in every pass
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    limits = [int(worker["memory_limit"] or 0) for worker in workers]
+    if not all(limits):
+        logger.info("workers have no memory limit: rows are streamed; pass cache='memory' to hold")
+        return False
+    return rows.nbytes <= share * sum(limits)
+
+
+def _executing(worker: dict[str, Any]) -> bool:
+    counts = worker.get("metrics", {}).get("task_counts", {})
+    return bool(counts.get("executing", 0))
+
+
+def _large_arguments() -> Any:
+    """What goes out once per pass may be large; distributed would warn from 10 MB on."""
+    return dask.config.set({"distributed.admin.large-graph-warning-threshold": "10GB"})
+
+
+def _delayed_blocks(source: Source, cuts: Sequence[int]) -> list[Any]:
+    if isinstance(source, DaskSource):
+        return source.blocks(cuts)
+    read = dask.delayed(_read_range, pure=False)
+    return [read(source.restrict(first, last), first, last) for first, last in pairwise(cuts)]
+
+
+# -- what runs on workers ------------------------------------------------------------------------
+
+
+def _same(value: V) -> V:
+    return value
+
+
+def _read_range(source: Source, first: int, last: int) -> Table:
+    return source.read(first, last)
+
+
+def _placed(index: int, first_row: int, table: Table, weights: Table | None) -> Placed:
+    return Placed(index, first_row, native(table), None if weights is None else as_weights(weights))
+
+
+def _hold(blocks: list[Placed]) -> list[Placed]:
+    return blocks
+
+
+def _load_share(share: Rows) -> list[Placed]:
+    return list(stream(share, verify=True))
+
+
+def _sweep_share(work: Work[V, T], share: Rows, value: V, verify: bool) -> T:
+    return work.fold(stream(share, verify=verify), value)
+
+
+def _sweep_held(work: Work[V, T], blocks: list[Placed], value: V) -> T:
+    return work.fold(blocks, value)
+
+
+def _merge(work: Work[V, T], nodes: list[T]) -> T:
+    return fold(nodes, work.combine)

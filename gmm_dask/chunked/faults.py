@@ -1,0 +1,60 @@
+"""Which faults a pass survives by being run again, and the errors for those it does not."""
+
+from __future__ import annotations
+
+from distributed import KilledWorker
+from distributed.client import FutureCancelledError
+from distributed.comm import CommClosedError
+from distributed.scheduler import NoValidWorkerError, NoWorkerError
+
+
+class ClusterError(RuntimeError):
+    """The cluster could not finish a pass: says what was tried and what to look at."""
+
+
+class BlocksKilledWorkers(ClusterError):  # noqa: N818 - named for what happened
+    """The same blocks ended worker after worker, most often for want of memory."""
+
+
+_TRANSIENT: tuple[type[BaseException], ...] = (
+    FutureCancelledError,
+    CommClosedError,
+    NoWorkerError,
+    NoValidWorkerError,
+    ConnectionError,
+    TimeoutError,
+)
+
+
+def passes_over(problem: BaseException) -> bool:
+    """True for faults of the cluster. Data, codecs and arithmetic fail the same way twice."""
+    if isinstance(problem, _TRANSIENT):
+        return True
+    # distributed reports a failed connection as a bare OSError.
+    return type(problem) is OSError and "connect" in str(problem)
+
+
+def kills_workers(problem: BaseException) -> bool:
+    return isinstance(problem, KilledWorker)
+
+
+def cluster_settings() -> dict[str, object]:
+    """Dask configuration for a cluster that we start: `with dask.config.set(cluster_settings())`.
+
+    Set before the scheduler starts: it reads these once.
+    """
+    return {
+        # An innocent task dies with every worker that is lost under it.
+        "distributed.scheduler.allowed-failures": 10,
+        # The default waits for workers for ever.
+        "distributed.scheduler.no-workers-timeout": "120s",
+        # A hung worker is given up after this; 5 minutes by default.
+        "distributed.scheduler.worker-ttl": "60s",
+        # One BLAS thread per task: two threads give other bits, and oversubscribe.
+        "distributed.nanny.pre-spawn-environ": {
+            "MALLOC_TRIM_THRESHOLD_": 65536,
+            "OMP_NUM_THREADS": 1,
+            "MKL_NUM_THREADS": 1,
+            "OPENBLAS_NUM_THREADS": 1,
+        },
+    }

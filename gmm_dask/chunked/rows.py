@@ -1,0 +1,236 @@
+"""Any source of rows as a plan of blocks: validated here, read on workers.
+
+Knows addresses, chunks and row indices; knows nothing of passes or mixtures. A row's *global
+index* is its index in the source as stored, also where only a range of rows is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmm_dask.chunked.sources import DataError, Source, Table, open_column, open_table
+from gmm_dask.chunked.sources.plan import plan_cuts
+
+__all__ = ["Block", "DataError", "Rows", "Table", "Weights", "kept_rows", "open_rows"]
+
+Weights = NDArray[np.float64] | None
+Block = tuple[Table, Weights]
+Policy = Literal["error", "skip"]
+T = TypeVar("T")
+
+TARGET_BYTES = 8_000_000
+LARGEST_BYTES = 64_000_000
+LARGEST_VALUE = 1e150  # squares of larger finite values overflow in every statistic
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """N rows of D features in blocks: small to pickle, readable wherever the source is."""
+
+    source: Source
+    weights: Source | None
+    cuts: tuple[int, ...]
+    nonfinite: Policy = "error"
+    missing_chunks: Literal["error", "fill"] = "error"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.cuts[-1] - self.cuts[0], self.source.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.source.dtype
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return self.source.names
+
+    @cached_property
+    def blocks(self) -> tuple[tuple[int, int], ...]:
+        """Global row ranges [first, last), in order."""
+        return tuple(pairwise(self.cuts))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all blocks as they are held in memory."""
+        count, features = self.shape
+        return count * (features * self.dtype.itemsize + (8 if self.weights is not None else 0))
+
+    @property
+    def lazy(self) -> bool:
+        """True when blocks are inputs of Dask tasks rather than read by the worker itself."""
+        return self.source.lazy or (self.weights is not None and self.weights.lazy)
+
+    def __len__(self) -> int:
+        return len(self.cuts) - 1
+
+    def describe(self) -> str:
+        count, features = self.shape
+        whole = "" if count == self.source.shape[0] else f" (rows {self.cuts[0]}–{self.cuts[-1]})"
+        return f"{self.source.address}{whole}: {count} rows × {features} {self.dtype}"
+
+    def read(self, index: int) -> Block:
+        """Block `index`, shape (n, D), and its weights; without rows that the policy skips."""
+        block = self.read_all(index)
+        return kept_rows(*block) if self.nonfinite == "skip" else block
+
+    def read_all(self, index: int) -> Block:
+        """Block `index` with every row that is stored."""
+        first, last = self.blocks[index]
+        table = patiently(lambda: self.source.read(first, last))
+        if self.weights is None:
+            return table, None
+        weights = self.weights
+        return table, as_weights(patiently(lambda: weights.read(first, last)))
+
+    def verify(self, index: int) -> None:
+        """Raise DataError when a chunk behind this block is absent."""
+        if self.missing_chunks == "fill":
+            return
+        first, last = self.blocks[index]
+        patiently(lambda: self.source.verify(first, last))
+        if self.weights is not None:
+            self.weights.verify(first, last)
+
+    def share(self, first: int, last: int) -> Rows:
+        """Blocks [first, last) alone: what a task that covers them has to be sent."""
+        cuts = self.cuts[first : last + 1]
+        span = cuts[0], cuts[-1]
+        weights = None if self.weights is None else self.weights.restrict(*span)
+        return replace(self, cuts=cuts, source=self.source.restrict(*span), weights=weights)
+
+    def keeping_all(self) -> Rows:
+        """The same rows with no policy applied on reading; for when the profile found all good."""
+        return replace(self, nonfinite="error")
+
+    def fingerprint(self) -> dict[str, object]:
+        """What must be equal for two runs to see the same rows in the same blocks."""
+        plan = hashlib.sha256(np.asarray(self.cuts, "<i8").tobytes()).hexdigest()
+        return {
+            "source": self.source.fingerprint(),
+            "weights": None if self.weights is None else self.weights.fingerprint(),
+            "shape": list(self.shape),
+            "dtype": self.dtype.str,
+            "features": list(self.feature_names),
+            "rows": [self.cuts[0], self.cuts[-1]],
+            "blocks": {"count": len(self), "sha256": plan},
+            "nonfinite": self.nonfinite,
+        }
+
+
+def open_rows(
+    source: object,
+    *,
+    array: str | None = None,
+    columns: Sequence[str] | None = None,
+    features: Sequence[int | str] | None = None,
+    rows: slice | range | None = None,
+    weights: object = None,
+    missing_chunks: Literal["error", "fill"] = "error",
+    nonfinite: Policy = "error",
+    block_bytes: int = TARGET_BYTES,
+    largest_block_bytes: int = LARGEST_BYTES,
+) -> Rows:
+    """Open any source as a plan of blocks; refuses what cannot be fitted, in one sentence.
+
+    `block_bytes` counts eight bytes per value, whatever the storage type.
+    """
+    _one_of("missing_chunks", missing_chunks, ("error", "fill"))
+    _one_of("nonfinite", nonfinite, ("error", "skip"))
+    table = open_table(source, array, columns)
+    if features is not None:
+        table = table.select(_positions(features, table))
+    heights = None if weights is None else open_column(weights, source)
+    if heights is not None and heights.shape[0] != table.shape[0]:
+        raise DataError(
+            f"weights {heights.address} have {heights.shape[0]} entries and {table.address} has "
+            f"{table.shape[0]} rows; pass one weight per stored row"
+        )
+    layouts = [one.boundaries() for one in (table, heights) if one is not None]
+    cuts = plan_cuts(
+        *_range(rows, table),
+        layouts,
+        row_bytes=8 * table.shape[1],
+        target_bytes=block_bytes,
+        largest_bytes=largest_block_bytes,
+    )
+    return Rows(table, heights, cuts, nonfinite, missing_chunks)
+
+
+def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise DataError(f"{name}={value!r} is not known; pass one of {', '.join(allowed)}")
+
+
+def _positions(features: Sequence[int | str], table: Source) -> list[int]:
+    found = [_position(feature, table) for feature in features]
+    if not found or len(set(found)) < len(found):
+        raise DataError(f"features={list(features)} must name at least one feature, each once")
+    return found
+
+
+def _position(feature: int | str, table: Source) -> int:
+    count = table.shape[1]
+    if isinstance(feature, str):
+        if feature not in table.names:
+            listed = ", ".join(table.names[:20])
+            raise DataError(f"{table.address} has no feature {feature!r}; it has {listed}")
+        return table.names.index(feature)
+    if not -count <= feature < count:
+        raise DataError(f"{table.address} has no feature {feature}; it has 0 to {count - 1}")
+    return int(feature) % count
+
+
+def _range(rows: slice | range | None, table: Source) -> tuple[int, int]:
+    count = table.shape[0]
+    if rows is None:
+        return 0, count
+    if isinstance(rows, range):
+        first, last, step = rows.start, rows.stop, rows.step
+    else:
+        first, last, step = rows.indices(count)
+    if step != 1:
+        raise DataError(f"rows={rows} has step {step}; pass a contiguous range")
+    if not 0 <= first < last <= count:
+        raise DataError(f"rows={rows} selects nothing of {table.address}, which has {count} rows")
+    return first, last
+
+
+def as_weights(column: Table) -> NDArray[np.float64]:
+    return np.ascontiguousarray(column.reshape(-1), dtype=np.float64)
+
+
+def kept_rows(table: Table, weights: Weights) -> Block:
+    """Drop rows with a value that is not finite or beyond 1e150; untouched where there is none."""
+    if table.dtype.kind != "f" or len(table) == 0:
+        return table, weights
+    # Extremes carry NaN and infinity along: two fast reads where nothing is to be dropped.
+    limit = largest_value(table.dtype)
+    if -limit <= table.min() and table.max() <= limit:
+        return table, weights
+    keep = (np.abs(table) <= limit).all(axis=1)
+    return table[keep], None if weights is None else weights[keep]
+
+
+def largest_value(dtype: np.dtype[Any]) -> float:
+    """The largest magnitude that counts as finite in this dtype."""
+    return min(LARGEST_VALUE, float(np.finfo(dtype).max))
+
+
+def patiently(read: Callable[[], T]) -> T:
+    """Read again where the network failed for a moment; bad data fail at once."""
+    for wait in (0.1, 1.0, 4.0):
+        try:
+            return read()
+        except (ConnectionError, TimeoutError):
+            time.sleep(wait)
+    return read()

@@ -1,0 +1,9 @@
+"""Where rows come from: one file per kind of storage, all behind one protocol.
+
+Knows how to open, cut and read; knows nothing of passes, clusters or mixtures.
+"""
+
+from gmm_dask.chunked.sources.opening import open_column, open_table
+from gmm_dask.chunked.sources.protocol import DataError, Source, Table
+
+__all__ = ["DataError", "Source", "Table", "open_column", "open_table"]

@@ -1,0 +1,105 @@
+"""Dask arrays: their blocks are inputs of tasks, so no worker reads them by row index."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import dask.array
+import numpy as np
+
+from gmm_dask.chunked.sources.protocol import (
+    Boundaries,
+    DataError,
+    Source,
+    Table,
+    native,
+    real_dtype,
+    table_shape,
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class DaskSource:
+    """A 2-D Dask array with one chunk across all features."""
+
+    array: Any
+    names: tuple[str, ...]
+    address: str
+
+    lazy = True
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        return table_shape(self.array.shape, self.address)
+
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
+        return real_dtype(self.array.dtype, self.address)
+
+    def boundaries(self) -> Boundaries | None:
+        lengths = np.asarray(self.array.chunks[0], dtype=np.int64)
+        return np.unique(np.concatenate([[0], np.cumsum(lengths)]))
+
+    def read(self, first: int, last: int) -> Table:
+        # Only without a cluster: there, blocks are task inputs (see `blocks`).
+        return native(self.array[first:last].compute(scheduler="threads"))
+
+    def blocks(self, cuts: Sequence[int]) -> list[Any]:
+        """One delayed array per block of the plan."""
+        part = self.array[cuts[0] : cuts[-1]]
+        lengths = tuple(int(n) for n in np.diff(cuts))
+        return list(part.rechunk((lengths, self.shape[1])).to_delayed().ravel())
+
+    def verify(self, first: int, last: int) -> None:
+        del first, last  # what lies behind a graph is not known here
+
+    def chunk_of(self, row: int) -> str:
+        layout = self.boundaries()
+        assert layout is not None
+        return f"Dask chunk {int(np.searchsorted(layout, row, side='right')) - 1}"
+
+    def select(self, columns: Sequence[int]) -> Source:
+        names = tuple(self.names[j] for j in columns)
+        return replace(self, array=self.array[:, list(columns)], names=names)
+
+    def restrict(self, first: int, last: int) -> Source:
+        del first, last
+        return self
+
+    def fingerprint(self) -> dict[str, object]:
+        return {
+            "kind": "dask",
+            "address": self.address,
+            "shape": list(self.shape),
+            "dtype": self.dtype.str,
+            "chunks": [int(n) for n in self.array.chunks[0]],
+        }
+
+
+def open_dask(array: Any, names: tuple[str, ...] | None, address: str | None) -> Source:
+    """A Dask array of known or unknown chunk sizes as a table."""
+    from gmm_dask.chunked.sources.protocol import default_names
+
+    address = address or f"Dask array {array.name}"
+    if not isinstance(array._meta, np.ndarray) or isinstance(array._meta, np.ma.MaskedArray):
+        kind = type(array._meta).__name__
+        raise DataError(f"{address} holds blocks of {kind}; map its blocks to NumPy arrays first")
+    real_dtype(array.dtype, address)
+    if array.ndim in (1, 2) and np.isnan(array.shape).any():
+        array = _measured(array, address)
+    features = table_shape(array.shape, address)[1]
+    table = array.reshape(-1, 1) if array.ndim == 1 else array.rechunk({1: -1})
+    return DaskSource(table, names or default_names(features), address)
+
+
+def _measured(array: Any, address: str) -> Any:
+    logger.info("%s has chunks of unknown size: computing it once to learn them", address)
+    # A new object: compute_chunk_sizes writes into the one that it is called on.
+    same = dask.array.Array(array.dask, array.name, array.chunks, meta=array._meta)
+    return same.compute_chunk_sizes()

@@ -1,0 +1,114 @@
+"""Any argument that a person may pass for data, to a source."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import zarr
+
+from gmm_dask.chunked.sources.columns import join_columns
+from gmm_dask.chunked.sources.dask_source import open_dask
+from gmm_dask.chunked.sources.labelled import is_labelled, open_labelled
+from gmm_dask.chunked.sources.memory import open_memory
+from gmm_dask.chunked.sources.protocol import DataError, Source, default_names
+from gmm_dask.chunked.sources.stores import (
+    choose_member,
+    group_member,
+    is_url,
+    open_node,
+    open_zarr_array,
+)
+
+
+def open_table(source: object, array: str | None, columns: Sequence[str] | None) -> Source:
+    """The features: `array` names one array of a group, `columns` several 1-D ones."""
+    if array is not None and columns is not None:
+        raise DataError("pass either array= or columns=, not both")
+    if is_labelled(source):
+        return open_labelled(source, columns, array)
+    opened, address = _resolve(source)
+    if isinstance(opened, zarr.Group):
+        return _from_group(opened, address, array, columns)
+    if array is not None or columns is not None:
+        raise DataError(f"{address} is one array: array= and columns= choose within a Zarr group")
+    return _from_array(opened, address)
+
+
+def open_column(column: object, beside: object) -> Source:
+    """Weights: the name of an array beside the features, or a 1-D source of its own."""
+    if isinstance(column, str) and is_labelled(beside):
+        found = open_labelled(beside, None, column)
+    elif isinstance(column, str) and not is_url(column):
+        found = _neighbour(column, beside)
+    else:
+        found = open_table(column, None, None)
+    if found.shape[1] != 1:
+        raise DataError(
+            f"weights {found.address} have {found.shape[1]} columns; pass one weight per row"
+        )
+    return found
+
+
+def _neighbour(name: str, beside: object) -> Source:
+    opened, address = _resolve(beside)
+    if isinstance(opened, zarr.Group):
+        return group_member(opened, name, address)
+    return open_table(name, None, None)
+
+
+def _resolve(source: object) -> tuple[Any, str]:
+    """The opened thing and what to call it."""
+    if isinstance(source, str | os.PathLike):
+        text = os.fspath(source)
+        if str(text).endswith(".npy"):
+            return _mapped_array(str(text)), str(text)
+        address = str(text) if is_url(str(text)) else os.path.abspath(os.path.expanduser(text))
+        return open_node(str(text)), str(address).rstrip("/")
+    if isinstance(source, zarr.Group):
+        return source, str(source.store_path)
+    return source, type(source).__name__
+
+
+def _mapped_array(path: str) -> np.ndarray[Any, Any]:
+    try:
+        mapped: np.ndarray[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as problem:
+        raise DataError(f"{path} cannot be opened: {problem}") from problem
+    return mapped
+
+
+def _from_group(
+    group: zarr.Group, address: str, array: str | None, columns: Sequence[str] | None
+) -> Source:
+    if array is not None:
+        return group_member(group, array, address)
+    if columns is None:
+        raise choose_member(group, address)
+    return join_columns([group_member(group, name, address) for name in columns], address)
+
+
+def _from_array(opened: Any, address: str) -> Source:
+    if isinstance(opened, zarr.Array):
+        return open_zarr_array(opened, None if address == "Array" else address)
+    dask_array = sys.modules.get("dask.array")
+    if dask_array is not None and isinstance(opened, dask_array.Array):
+        return open_dask(opened, None, None)
+    names = getattr(opened, "columns", None)
+    values = opened if isinstance(opened, np.ndarray) else _as_array(opened, address)
+    features = values.shape[1] if values.ndim == 2 else 1
+    told = tuple(str(one) for one in names) if names is not None else default_names(features)
+    return open_memory(values, told, "the array" if address == "ndarray" else address)
+
+
+def _as_array(source: Any, address: str) -> np.ndarray[Any, Any]:
+    try:
+        return np.asarray(source)
+    except (TypeError, ValueError) as problem:
+        raise DataError(
+            f"{address} is not a source of rows ({problem}); pass a path or URL of a Zarr store, "
+            "a Zarr, Dask, NumPy or xarray array"
+        ) from None

@@ -1,0 +1,110 @@
+"""Addresses to opened Zarr nodes: local paths, .zip files, object stores by URL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import zarr
+from zarr.errors import ContainsArrayAndGroupError, NodeNotFoundError
+from zarr.storage import LocalStore, MemoryStore, ObjectStore, ZipStore
+
+from gmm_dask.chunked.sources.protocol import DataError, Source
+from gmm_dask.chunked.sources.zarr_source import open_array
+
+
+def is_url(address: str) -> bool:
+    return "://" in address
+
+
+def open_node(address: str) -> zarr.Array[Any] | zarr.Group:
+    """The array or group at a path or URL, read-only."""
+    store = _object_store(address) if is_url(address) else _local_store(address)
+    try:
+        return zarr.open(store, mode="r")
+    except (FileNotFoundError, NodeNotFoundError, KeyError):
+        raise DataError(f"no Zarr array or group at {address}; check the address") from None
+    except ContainsArrayAndGroupError as problem:
+        raise DataError(f"{address} holds both an array and a group: {problem}") from problem
+
+
+def _local_store(address: str) -> Any:
+    path = Path(address).expanduser().resolve()
+    if not path.exists():
+        raise DataError(f"nothing is stored at {path}; check the path")
+    if path.suffix == ".zip":
+        return ZipStore(path, mode="r", read_only=True)
+    return LocalStore(path, read_only=True)
+
+
+def check_url(url: str) -> None:
+    """Refuse secrets in an address: it is written into run folders, logs and dashboards."""
+    parts = urlsplit(url)
+    shown = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+    if parts.password is not None or parts.username is not None:
+        raise DataError(
+            f"the address {shown} carries a user or password; take it out and give credentials "
+            "in the environment (AWS_ACCESS_KEY_ID, …) of client and workers"
+        )
+    if parts.query or parts.fragment:
+        raise DataError(f"the address {shown} carries a query; pass the plain address")
+
+
+def _object_store(url: str) -> Any:
+    check_url(url)
+    if url.startswith("file://"):
+        return _local_store(urlsplit(url).path)
+    try:
+        from obstore.exceptions import BaseError
+        from obstore.store import from_url
+    except ImportError:
+        raise DataError(f"{url} needs the package obstore: install gmm-dask[s3]") from None
+    # Plain http is allowed only where the environment's own endpoint asks for it.
+    plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
+    options = {"client_options": {"allow_http": True}} if plain else {}
+    try:
+        return ObjectStore(from_url(url, **options), read_only=True)
+    except (BaseError, ValueError) as problem:
+        raise DataError(f"{url} is not an address that obstore opens: {problem}") from problem
+
+
+def group_arrays(group: zarr.Group) -> list[str]:
+    return sorted(name for name, _ in group.arrays())
+
+
+def group_member(group: zarr.Group, name: str, address: str) -> Source:
+    """One array of a group, as a source whose single feature carries the array's name."""
+    node = group.get(name)
+    if not isinstance(node, zarr.Array):
+        raise DataError(
+            f"{address} has no array {name!r}; its arrays are {_listed(group_arrays(group))}"
+        )
+    return open_zarr_array(node, f"{address}/{name}", name.rsplit("/", 1)[-1])
+
+
+def choose_member(group: zarr.Group, address: str) -> DataError:
+    listed = _listed(group_arrays(group))
+    return DataError(
+        f"{address} is a Zarr group: pass array= with one of its arrays, or columns= with "
+        f"several 1-D ones; its arrays are {listed}"
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) if names else "none"
+
+
+def open_zarr_array(
+    array: zarr.Array[Any], address: str | None = None, name: str | None = None
+) -> Source:
+    """An opened array; one in a memory store is data in this process and is treated as such."""
+    from gmm_dask.chunked.sources.memory import MemorySource
+
+    address = address or str(array.store_path)
+    source = open_array(array, address, name)
+    if isinstance(array.store_path.store, MemoryStore):
+        return MemorySource(array[...], source.names, address)
+    return source

@@ -1,0 +1,151 @@
+"""Zarr arrays, v2 and v3, sharded or not, on any store: opened once, read by every worker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import zarr
+
+from gmm_dask.chunked.sources.presence import absent_chunk, chunk_key
+from gmm_dask.chunked.sources.protocol import (
+    Boundaries,
+    DataError,
+    Source,
+    Table,
+    default_names,
+    native,
+    real_dtype,
+    regular_boundaries,
+    table_shape,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ZarrSource:
+    """A 1-D or 2-D Zarr array; pickles as its metadata and the address of its store."""
+
+    array: Any
+    address: str
+    names: tuple[str, ...]
+    columns: tuple[int, ...]
+
+    lazy = False
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        return int(self.array.shape[0]), len(self.columns)
+
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
+        return real_dtype(self.array.dtype, self.address)
+
+    @property
+    def _grid(self) -> tuple[int, ...]:
+        """What one stored object holds: a shard where the array is sharded, else a chunk."""
+        return tuple(self.array.shards or self.array.chunks)
+
+    def boundaries(self) -> Boundaries | None:
+        return regular_boundaries(self.shape[0], self._grid[0])
+
+    def read(self, first: int, last: int) -> Table:
+        try:
+            return self._read(first, last)
+        except (OSError, MemoryError) as problem:
+            if isinstance(problem, FileNotFoundError):
+                raise self._unreadable(first, last, problem) from problem
+            raise  # the network or the machine, not the data
+        except Exception as problem:
+            if type(problem).__module__.startswith("obstore"):
+                raise ConnectionError(f"{self.address}: {problem}") from problem
+            raise self._unreadable(first, last, problem) from problem
+
+    def _read(self, first: int, last: int) -> Table:
+        if self.array.ndim == 1:
+            return native(self.array[first:last])
+        low, high = min(self.columns), max(self.columns) + 1
+        if self.columns == tuple(range(low, high)):
+            return native(self.array[first:last, low:high])
+        if self._grid[1] < self.array.shape[1]:
+            return native(self.array.oindex[slice(first, last), list(self.columns)])
+        return native(self.array[first:last][:, list(self.columns)])
+
+    def _unreadable(self, first: int, last: int, problem: Exception) -> DataError:
+        """Name the first stored object behind these rows that fails when read alone."""
+        step = self._grid[0]
+        for start in range(first - first % step, last, step):
+            try:
+                self._read(max(start, first), min(start + step, last))
+            except Exception as found:
+                keys = " or ".join(self._keys(start))
+                return DataError(
+                    f"{self.address}: chunk {keys} is truncated or corrupt "
+                    f"({type(found).__name__}: {found}); write it again"
+                )
+        return DataError(f"{self.address}: rows {first}–{last} cannot be read ({problem})")
+
+    def _keys(self, row: int) -> list[str]:
+        return [chunk_key(self.array, c) for c in self._coordinates(row, row + 1)]
+
+    def _coordinates(self, first: int, last: int) -> list[tuple[int, ...]]:
+        """Grid coordinates of the stored objects behind rows [first, last) and these features."""
+        grid = self._grid
+        down = range(first // grid[0], (last - 1) // grid[0] + 1)
+        if len(grid) == 1:
+            return [(i,) for i in down]
+        across = sorted({column // grid[1] for column in self.columns})
+        return [(i, j) for i in down for j in across]
+
+    def verify(self, first: int, last: int) -> None:
+        key = absent_chunk(self.array, self._coordinates(first, last))
+        if key is not None:
+            raise DataError(
+                f"{self.address}: chunk {key} is not in the store, so its rows would read as the "
+                f"fill value {self.array.fill_value!r}; restore it, or pass "
+                'missing_chunks="fill" if it was left out because it holds nothing else'
+            )
+
+    def chunk_of(self, row: int) -> str:
+        return " or ".join(self._keys(row))
+
+    def select(self, columns: Sequence[int]) -> Source:
+        return replace(
+            self,
+            columns=tuple(self.columns[j] for j in columns),
+            names=tuple(self.names[j] for j in columns),
+        )
+
+    def restrict(self, first: int, last: int) -> Source:
+        del first, last
+        return self
+
+    def fingerprint(self) -> dict[str, object]:
+        return {
+            "kind": "zarr",
+            "address": self.address,
+            "format": int(self.array.metadata.zarr_format),
+            "shape": [int(n) for n in self.array.shape],
+            "dtype": np.dtype(self.array.dtype).str,
+            "chunks": [int(n) for n in self.array.chunks],
+            "shards": [int(n) for n in self.array.shards] if self.array.shards else None,
+            "columns": list(self.columns),
+        }
+
+
+def open_array(array: zarr.Array[Any], address: str, name: str | None = None) -> Source:
+    """A source over an opened array; `name` is what a 1-D array is called as a feature."""
+    real_dtype(array.dtype, address)
+    features = table_shape(array.shape, address)[1]
+    return ZarrSource(array, address, _names(array, features, name), tuple(range(features)))
+
+
+def _names(array: zarr.Array[Any], features: int, name: str | None) -> tuple[str, ...]:
+    if array.ndim == 1 and name:
+        return (name,)
+    told = array.attrs.get("feature_names")
+    if isinstance(told, list) and len(told) == features:
+        return tuple(str(one) for one in told)
+    return default_names(features)
