@@ -10,30 +10,27 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict
-from itertools import pairwise
 from operator import add
 from typing import Any, Literal, TypeVar
 
 import dask
 from distributed import Client, Future
 
+from gmm_dask.chunked import tasks
 from gmm_dask.chunked.faults import BlocksKilledWorkers, ClusterError, kills_workers, passes_over
 from gmm_dask.chunked.passes import MapFunction, PassReport, Work
-from gmm_dask.chunked.rows import Rows, Table, as_weights
-from gmm_dask.chunked.sources.dask_source import DaskSource
+from gmm_dask.chunked.rows import Rows
 from gmm_dask.chunked.sources.memory import MemorySource
-from gmm_dask.chunked.sources.protocol import Source, native
-from gmm_dask.chunked.stream import Placed, stream
-from gmm_dask.chunked.tree import fold, runs, share_size
+from gmm_dask.chunked.tree import runs, share_size
 
 T = TypeVar("T")
 V = TypeVar("V")
 
 TOPIC = "gmm-dask"
-MERGE_AT_ONCE = 8  # a power of two: a merge task covers a whole subtree
+MERGE_AT_ONCE = 16  # a power of two: a merge task covers a whole subtree
 POLL_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
@@ -105,7 +102,7 @@ class DaskEngine:
         try:
             with _large_arguments():
                 self._place()
-                held.append(self._submit(_same, value, key=self._label("value", step)))
+                held.append(self._submit(tasks.same, value, key=self._label("value", step)))
                 level = self._map(work, held[0], self._label(name, step), verify)
                 held += level
                 held += (merges := self._merge(level, work, self._label("merge", step)))
@@ -126,6 +123,9 @@ class DaskEngine:
     def _submit(self, function: Callable[..., Any], *arguments: object, **options: Any) -> Future:
         return self.client.submit(function, *arguments, pure=False, **options)
 
+    def _compute(self, delayed: Iterable[Any]) -> list[Future]:
+        return list(self.client.compute(list(delayed)))
+
     # -- shares ---------------------------------------------------------------------------------
 
     def _place(self) -> None:
@@ -142,37 +142,33 @@ class DaskEngine:
 
     def _load(self, label: str) -> list[Future]:
         if self.rows.lazy:
-            held = dask.delayed(_hold, pure=False)
-            tasks = [held(parts, dask_key_name=(label, i)) for i, parts in enumerate(self._parts())]
-            return list(self.client.compute(tasks))
+            held = dask.delayed(tasks.hold, pure=False)
+            return self._compute(
+                held(parts, dask_key_name=(label, i)) for i, parts in enumerate(self._parts())
+            )
         return [
-            self._submit(_load_share, self.rows.share(*share), key=(label, i), **self._near(i))
-            for i, share in enumerate(self._shares)
+            self._submit(tasks.load, self.rows.share(*share), key=(label, i), **place)
+            for i, (share, place) in enumerate(zip(self._shares, self._places(), strict=True))
         ]
 
-    def _near(self, index: int) -> dict[str, object]:
+    def _places(self) -> list[dict[str, object]]:
         """Neighbouring shares on one worker, evenly by threads; elsewhere when it is gone."""
         threads = [
             address
             for address, count in sorted(self.client.nthreads().items())
             for _ in range(count)
         ]
+        shares = len(self._shares)
         if not threads:
-            return {}
-        chosen = threads[index * len(threads) // len(self._shares)]
-        return {"workers": [chosen], "allow_other_workers": True}
+            return [{}] * shares
+        return [
+            {"workers": [threads[i * len(threads) // shares]], "allow_other_workers": True}
+            for i in range(shares)
+        ]
 
     def _parts(self) -> list[list[Any]]:
-        """Per share, one delayed (index, first row, table, weights) per block."""
-        placed = dask.delayed(_placed, pure=False)
-        tables = _delayed_blocks(self.rows.source, self.rows.cuts)
-        heights: Sequence[Any] = [None] * len(tables)
-        if self.rows.weights is not None:
-            heights = _delayed_blocks(self.rows.weights, self.rows.cuts)
-        blocks = [
-            placed(i, self.rows.cuts[i], table, weights)
-            for i, (table, weights) in enumerate(zip(tables, heights, strict=True))
-        ]
+        """Per share, its blocks as delayed objects: inputs of tasks, never here."""
+        blocks = tasks.delayed_blocks(self.rows)
         return [blocks[first:last] for first, last in self._shares]
 
     # -- tasks ----------------------------------------------------------------------------------
@@ -180,21 +176,17 @@ class DaskEngine:
     def _map(self, work: Work[V, T], value: Future, label: str, verify: bool) -> list[Future]:
         if self.cached:
             return [
-                self._submit(_sweep_held, work, load, value, key=(label, i), **self._near(i))
-                for i, load in enumerate(self._loads)
+                self._submit(tasks.sweep_held, work, load, value, key=(label, i), **place)
+                for i, (load, place) in enumerate(zip(self._loads, self._places(), strict=True))
             ]
         if self.rows.lazy:
-            swept = dask.delayed(_sweep_held, pure=False)
-            return list(
-                self.client.compute(
-                    [
-                        swept(work, parts, value, dask_key_name=(label, i))
-                        for i, parts in enumerate(self._parts())
-                    ]
-                )
+            swept = dask.delayed(tasks.sweep_held, pure=False)
+            return self._compute(
+                swept(work, parts, value, dask_key_name=(label, i))
+                for i, parts in enumerate(self._parts())
             )
         return [
-            self._submit(_sweep_share, work, self.rows.share(*share), value, verify, key=(label, i))
+            self._submit(tasks.sweep, work, self.rows.share(*share), value, verify, key=(label, i))
             for i, share in enumerate(self._shares)
         ]
 
@@ -204,7 +196,7 @@ class DaskEngine:
         height = 0
         while len(level) > 1:
             level = [
-                self._submit(_merge, work, level[first:last], key=(label, height, i))
+                self._submit(tasks.merge, work, level[first:last], key=(label, height, i))
                 for i, (first, last) in enumerate(runs(len(level), MERGE_AT_ONCE))
             ]
             made += level
@@ -299,45 +291,3 @@ def _executing(worker: dict[str, Any]) -> bool:
 def _large_arguments() -> Any:
     """What goes out once per pass may be large; distributed would warn from 10 MB on."""
     return dask.config.set({"distributed.admin.large-graph-warning-threshold": "10GB"})
-
-
-def _delayed_blocks(source: Source, cuts: Sequence[int]) -> list[Any]:
-    if isinstance(source, DaskSource):
-        return source.blocks(cuts)
-    read = dask.delayed(_read_range, pure=False)
-    return [read(source.restrict(first, last), first, last) for first, last in pairwise(cuts)]
-
-
-# -- what runs on workers ------------------------------------------------------------------------
-
-
-def _same(value: V) -> V:
-    return value
-
-
-def _read_range(source: Source, first: int, last: int) -> Table:
-    return source.read(first, last)
-
-
-def _placed(index: int, first_row: int, table: Table, weights: Table | None) -> Placed:
-    return Placed(index, first_row, native(table), None if weights is None else as_weights(weights))
-
-
-def _hold(blocks: list[Placed]) -> list[Placed]:
-    return blocks
-
-
-def _load_share(share: Rows) -> list[Placed]:
-    return list(stream(share, verify=True))
-
-
-def _sweep_share(work: Work[V, T], share: Rows, value: V, verify: bool) -> T:
-    return work.fold(stream(share, verify=verify), value)
-
-
-def _sweep_held(work: Work[V, T], blocks: list[Placed], value: V) -> T:
-    return work.fold(blocks, value)
-
-
-def _merge(work: Work[V, T], nodes: list[T]) -> T:
-    return fold(nodes, work.combine)

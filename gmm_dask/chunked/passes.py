@@ -5,6 +5,7 @@ Knows blocks and how they add up; knows neither mixtures nor where the blocks ar
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from operator import add
 from threading import Lock
 from typing import Any, Generic, Protocol, TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from gmm_dask.chunked.rows import Rows, Table, Weights, kept_rows
 from gmm_dask.chunked.stream import Placed
@@ -94,12 +95,20 @@ class _Pin:
         self.lock = Lock()
         self.holders = 0
         self.limits: Any = None
+        self.controller = ThreadpoolController()
+        self.modules = 0
 
     def take(self) -> None:
         with self.lock:
             self.holders += 1
             if self.holders == 1:
-                self.limits = threadpool_limits(1)
+                self.limits = self._libraries().limit(limits=1)
+
+    def _libraries(self) -> ThreadpoolController:
+        # Looking for libraries takes 2 ms: only where imports may have loaded others.
+        if self.modules != len(sys.modules):
+            self.controller, self.modules = ThreadpoolController(), len(sys.modules)
+        return self.controller
 
     def give(self) -> None:
         with self.lock:
