@@ -1,0 +1,194 @@
+"""The first pass over the data: is every row usable, and what do they look like?
+
+Validates, counts, finds moments and extremes per feature and draws a sample, all at once.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmm_dask.chunked.moments import Moments, moments_of, no_moments
+from gmm_dask.chunked.passes import Engine
+from gmm_dask.chunked.rows import LARGEST_VALUE, DataError, Rows, Table, Weights
+from gmm_dask.chunked.sample import RowSample, sample_of
+
+Vector = NDArray[np.float64]
+
+SHOWN = 5
+STRIP_VALUES = 262_144  # converted at a time: 2 MB of float64, which stays in cache
+
+
+class PrecisionWarning(UserWarning):
+    """The storage type leaves few digits for the spread of a feature."""
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """What one pass over all rows tells."""
+
+    rows: int
+    finite_rows: int
+    skipped_rows: int
+    weight_total: float
+    mean: Vector
+    sd: Vector
+    minimum: Vector
+    maximum: Vector
+    sample: RowSample
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One value that cannot be used."""
+
+    row: int
+    feature: int
+    value: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """The profile of some rows."""
+
+    rows: int
+    moments: Moments
+    sample: RowSample
+    bad_rows: int
+    bad: tuple[Fault, ...]
+    bad_weights: int
+    bad_weight: tuple[Fault, ...]
+
+    def __add__(self, other: _Part) -> _Part:
+        return _Part(
+            self.rows + other.rows,
+            self.moments + other.moments,
+            self.sample + other.sample,
+            self.bad_rows + other.bad_rows,
+            (self.bad + other.bad)[:SHOWN],
+            self.bad_weights + other.bad_weights,
+            (self.bad_weight + other.bad_weight)[:SHOWN],
+        )
+
+
+def profile(engine: Engine, *, sample_rows: int, seed: int) -> Profile:
+    """Validate and summarise all rows of an engine in one pass, by the rows' own policies.
+
+    mean and sd (divided by the total weight) are weighted; the sample is uniform over rows of
+    positive weight and carries their weights. Raises DataError where rows cannot be used.
+    """
+    part = engine.map_reduce(
+        _profile_block, (seed, sample_rows), name="profile", every_row=True, verify=True
+    )
+    rows = engine.rows
+    _refuse(part, rows)
+    made = Profile(
+        rows=part.rows,
+        finite_rows=part.rows - part.bad_rows,
+        skipped_rows=part.bad_rows,
+        weight_total=part.moments.weight,
+        mean=part.moments.mean,
+        sd=np.sqrt(part.moments.variance),
+        minimum=part.moments.minimum,
+        maximum=part.moments.maximum,
+        sample=part.sample,
+        bytes=rows.nbytes,
+    )
+    _warn_of_storage(made, rows)
+    return made
+
+
+def _profile_block(
+    table: Table, weights: Weights, first_row: int, question: tuple[int, int]
+) -> _Part:
+    seed, size = question
+    good = np.ones(len(table), dtype=np.bool_)
+    faults: list[Fault] = []
+    moments = no_moments(table.shape[1])
+    bad_weights, bad_weight = _weight_faults(weights, first_row)
+    for strip in _strips(table):
+        x = table[strip].astype(np.float64)
+        finite = np.abs(x) <= LARGEST_VALUE
+        good[strip] = kept = finite.all(axis=1)
+        if not kept.all():
+            faults += _faults(x, finite, first_row + strip.start, SHOWN - len(faults))
+            x = x[kept]
+        if not bad_weights:
+            moments += moments_of(x, None if weights is None else weights[strip][kept])
+    sample = sample_of(table, weights, first_row, good, seed, size)
+    bad = len(good) - int(good.sum())
+    return _Part(len(table), moments, sample, bad, tuple(faults), bad_weights, bad_weight)
+
+
+def _strips(table: Table) -> Iterator[slice]:
+    step = max(1, STRIP_VALUES // table.shape[1])
+    return (slice(start, start + step) for start in range(0, len(table), step))
+
+
+def _faults(x: Vector, finite: NDArray[np.bool_], first_row: int, most: int) -> list[Fault]:
+    """The first offending value of each of the first offending rows."""
+    found = np.flatnonzero(~finite.all(axis=1))[: max(most, 0)]
+    columns = (~finite[found]).argmax(axis=1)
+    return [
+        Fault(first_row + int(i), int(j), float(x[i, j]))
+        for i, j in zip(found, columns, strict=True)
+    ]
+
+
+def _weight_faults(weights: Weights, first_row: int) -> tuple[int, tuple[Fault, ...]]:
+    if weights is None:
+        return 0, ()
+    found = np.flatnonzero(~((weights >= 0) & (weights <= LARGEST_VALUE)))
+    shown = tuple(Fault(first_row + int(i), 0, float(weights[i])) for i in found[:SHOWN])
+    return len(found), shown
+
+
+def _refuse(part: _Part, rows: Rows) -> None:
+    if part.bad_weights and rows.weights is not None:
+        first = part.bad_weight[0]
+        raise DataError(
+            f"weights {rows.weights.address}: row {first.row} has {first.value:g}"
+            f"{_chunk(rows.weights.chunk_of(first.row))}; {part.bad_weights} of {part.rows} "
+            "weights are negative or not finite; every weight must be 0 or more"
+        )
+    if part.bad_rows and rows.nonfinite == "error":
+        first = part.bad[0]
+        others = ", ".join(str(fault.row) for fault in part.bad[1:])
+        raise DataError(
+            f"{rows.source.address}: row {first.row} has {rows.feature_names[first.feature]} = "
+            f"{first.value:g}{_chunk(rows.source.chunk_of(first.row))}; {part.bad_rows} of "
+            f"{part.rows} rows are not finite or beyond ±{LARGEST_VALUE:g}"
+            + (f" (next: {others})" if others else "")
+            + '; clean them, or pass nonfinite="skip" to leave those rows out'
+        )
+    if part.bad_rows == part.rows:
+        raise DataError(f"{rows.source.address}: none of {part.rows} rows is finite")
+    if part.moments.weight == 0:
+        raise DataError(f"{rows.source.address}: every weight is zero; nothing is left to fit")
+
+
+def _chunk(name: str) -> str:
+    return f" (chunk {name})" if name else ""
+
+
+def _warn_of_storage(made: Profile, rows: Rows) -> None:
+    """Rounding of stored values matters once it is about a thousandth of the spread."""
+    if rows.dtype.kind != "f" or rows.dtype.itemsize > 4:
+        return
+    limit = 1.2e-3 / float(np.finfo(rows.dtype).eps)  # 1e4 for float32
+    spread = np.where(made.sd > 0, made.sd, np.inf)  # constant features lose nothing
+    ratio = np.abs(made.mean) / spread
+    if ratio.max() > limit:
+        worst = int(ratio.argmax())
+        warnings.warn(
+            f"{rows.source.address}: {rows.feature_names[worst]} is stored as {rows.dtype} with "
+            f"mean/sd = {ratio[worst]:.3g}, beyond {limit:.3g}: covariances lose digits to "
+            "rounding; store it as float64, or subtract a constant before storing",
+            PrecisionWarning,
+            stacklevel=3,
+        )
