@@ -1,0 +1,120 @@
+"""A process whose children save checkpoints and are struck at a chosen system call.
+
+strace strikes the STRIKE-th call of one kind in every process it follows, counted for each apart.
+So child i first makes STRIKE − i calls of that kind that do nothing, and is struck at its i-th call
+of the save. The process itself makes no such calls; one started afresh for every strike would cost
+half a second each.
+"""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from gmm_dask.store.checkpoint import keep, save_checkpoint
+from gmm_dask.store.errors import StorageError
+from gmm_dask.store.local import LocalFolder
+
+STRIKE = 400
+PR_SET_PTRACER, ANY = 0x59616D61, ctypes.c_ulong(-1)
+
+IDLE_CALLS: dict[str, Callable[[], object]] = {
+    "openat": lambda: os.open("", os.O_RDONLY),
+    "write": lambda: os.write(-1, b""),
+    "fsync": lambda: os.fsync(10_000),
+    "close": lambda: os.close(-1),
+    "link": lambda: os.link("", ""),
+    "rename": lambda: os.rename("", ""),
+    "unlink": lambda: os.unlink(""),
+    "unlinkat": lambda: os.unlink("", dir_fd=0),
+    "rmdir": lambda: os.rmdir(""),
+    "mkdir": lambda: os.mkdir(""),
+    "newfstatat": lambda: os.stat(""),
+}
+
+
+def save(folder: LocalFolder, iteration: int) -> None:
+    save_checkpoint(folder, iteration, {"at": iteration}, {"a": np.full(5, iteration)})
+
+
+def prepare(scenario: str, root: Path) -> None:
+    """`first`: nothing. `later`: four checkpoints, the last one damaged, and a killed writer's."""
+    if scenario == "later":
+        folder = LocalFolder(root)
+        for iteration in (1, 2, 3, 4):
+            save(folder, iteration)
+        folder.replace("checkpoints/it-00000004/MANIFEST.json", b"damaged")
+        folder.create("checkpoints/it-00000005/state-0.json", b"half")
+
+
+def play(scenario: str, root: Path, tell: Callable[[str], None]) -> None:
+    folder = LocalFolder(root)
+    if scenario == "first":
+        save(folder, 1)
+        tell("1")
+        return
+    for iteration in (4, 4, 5):  # once more too: a run may do an acknowledged iteration again
+        save(folder, iteration)
+        tell(str(iteration))
+        keep(folder, last=2, best=1)
+
+
+def child(call: str, scenario: str, template: Path, root: Path, strike: int) -> None:
+    def tell(what: str) -> None:
+        line = f"{strike} {what}\n".encode()
+        try:
+            os.write(1, line)
+        except OSError:  # this call was the one to be struck
+            os.write(1, line)
+
+    with contextlib.suppress(OSError):
+        shutil.copytree(template, root)
+    struck = os.fork()
+    if struck:
+        os._exit({0: 0, -signal.SIGKILL: 1}.get(outcome(struck), 2))
+    for _ in range(STRIKE - strike):
+        with contextlib.suppress(OSError):
+            IDLE_CALLS[call]()
+    try:
+        play(scenario, root, tell)
+    except StorageError:
+        tell("refused")
+        play(scenario, root, tell)  # the next attempt finds the disk mended
+    except BaseException:
+        traceback.print_exc()
+        tell("broke")
+    os._exit(0)
+
+
+def outcome(process: int) -> int:
+    code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    if code == 2:
+        raise RuntimeError("a child ended otherwise than it should")
+    return code
+
+
+def main(call: str, scenario: str, place: Path, strikes: int) -> None:
+    """Strike 1, 2, ... until a child comes through unstruck, or up to `strikes` if that is set."""
+    template = place / "template"
+    prepare(scenario, template)
+    ctypes.CDLL(None).prctl(PR_SET_PTRACER, ANY, 0, 0, 0)  # let strace, no parent of ours, attach
+    os.write(1, b"ready\n")
+    sys.stdin.readline()
+    strike, unharmed = 0, False
+    while (strike < strikes) if strikes else not unharmed:
+        strike += 1
+        process = os.fork()
+        if not process:
+            child(call, scenario, template, place / str(strike), strike)
+        unharmed = outcome(process) == 0
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))

@@ -1,0 +1,138 @@
+"""Struck at any system call of a save, a run folder still has its newest checkpoint."""
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gmm_dask.store.checkpoint import complete_iterations, keep, load_checkpoint, load_newest
+from gmm_dask.store.errors import DamagedCheckpointWarning
+from gmm_dask.store.local import LocalFolder
+from tests.store.dying import IDLE_CALLS, STRIKE, save
+
+pytestmark = pytest.mark.needs("strace")
+
+# Kept over all tests of this module, for the last one to hold against what was promised.
+KILLED: dict[str, int] = {}
+
+
+def strike(
+    place: Path, call: str, scenario: str, injury: str, strikes: int = 0
+) -> dict[int, list[str]]:
+    """What each child told before it was struck; child i is struck at its i-th such call."""
+    arguments = [
+        sys.executable,
+        "-m",
+        "tests.store.dying",
+        call,
+        scenario,
+        str(place),
+        str(strikes),
+    ]
+    with subprocess.Popen(
+        arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "ready\n"
+        inject = f"inject={call}:{injury}:when={STRIKE}"
+        with subprocess.Popen(
+            [
+                "strace",
+                "-f",
+                "-o",
+                "/dev/null",
+                "-e",
+                f"trace={call}",
+                "-e",
+                inject,
+                "-p",
+                str(parent.pid),
+            ],
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as tracer:
+            assert tracer.stderr is not None
+            assert "attached" in tracer.stderr.readline()
+            told, _ = parent.communicate("go\n", timeout=60)
+            tracer.communicate(timeout=10)
+    assert parent.returncode == 0
+    heard: dict[int, list[str]] = {}
+    for line in told.splitlines():
+        number, what = line.split()
+        heard.setdefault(int(number), []).append(what)
+    folders = [path for path in place.iterdir() if path.name != "template"]
+    return {int(path.name): heard.get(int(path.name), []) for path in folders}
+
+
+def check(root: Path, scenario: str, told: list[str]) -> None:
+    """Loadable, right, and never older than what was last acknowledged; and the run goes on."""
+    folder = LocalFolder(root)
+    acknowledged = max([int(what) for what in told if what.isdigit()], default=0)
+    with warnings.catch_warnings():
+        # The `later` scenario begins with a damaged checkpoint, until that one is replaced.
+        if scenario == "later" and acknowledged == 0:
+            warnings.simplefilter("ignore", DamagedCheckpointWarning)
+        newest = load_newest(folder)
+    least = max(acknowledged, 3 if scenario == "later" else 0)
+    if newest is None:
+        assert least == 0
+    else:
+        assert newest.iteration >= least
+        assert newest.state == {"at": newest.iteration}
+        assert np.array_equal(newest.arrays["a"], np.full(5, newest.iteration))
+    for iteration in complete_iterations(folder):
+        if acknowledged or iteration != 4:
+            assert load_checkpoint(folder, iteration).state == {"at": iteration}
+    for iteration in (6, 7):
+        save(folder, iteration)
+    keep(folder, last=2)
+    assert complete_iterations(folder) == [6, 7]
+    assert not [
+        path for path in root.rglob("*") if path.is_file() and "it-0000000" not in str(path)
+    ]
+
+
+@pytest.mark.parametrize("scenario", ["first", "later"])
+@pytest.mark.parametrize("call", IDLE_CALLS)
+def test_killed_at_any_call(tmp_path: Path, call: str, scenario: str) -> None:
+    struck = strike(tmp_path, call, scenario, "signal=KILL")
+    unharmed = max(struck)
+    assert all("refused" not in told and "broke" not in told for told in struck.values())
+    assert "5" in struck[unharmed] or "1" in struck[unharmed]
+    for number, told in struck.items():
+        check(tmp_path / str(number), scenario, told)
+    KILLED[f"{call}, {scenario}"] = len(struck) - 1
+
+
+def test_two_hundred_kill_points_were_tried() -> None:
+    if len(KILLED) < 2 * len(IDLE_CALLS):
+        pytest.skip("only with all of this module")
+    sys.stdout.write(f"{KILLED}\n")
+    assert sum(KILLED.values()) >= 200
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        *((call, "ENOSPC") for call in ("openat", "write", "fsync", "link", "mkdir", "rename")),
+        *((call, "EIO") for call in IDLE_CALLS),
+    ],
+)
+def test_failing_at_any_call(tmp_path: Path, call: str, error: str) -> None:
+    """The save raises and all before it is whole, or it needed that call for nothing."""
+    struck = strike(tmp_path, call, "later", f"error={error}", strikes=8)
+    assert any("refused" in told for told in struck.values()) or call in {"rmdir", "rename"}
+    for number, told in struck.items():
+        assert "broke" not in told
+        assert told[-1] == "5"  # after the failure, the next attempt came through
+        check(tmp_path / str(number), "later", told)
+
+
+def test_file_system_without_hard_links(tmp_path: Path) -> None:
+    struck = strike(tmp_path, "link", "first", "error=EPERM", strikes=3)
+    for number, told in struck.items():
+        assert told == ["1"]
+        check(tmp_path / str(number), "first", told)
