@@ -17,8 +17,11 @@ setup: .venv/.ready
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[flows,report,s3,dev]'
 	touch $@
 
-fit: setup
-	$(RUN) -m flows.fit_mixture
+fit: setup runs/blobs.zarr
+	$(RUN) -m flows.fit_mixture runs/blobs.zarr --array rows --components 8 --run runs/blobs
+
+runs/blobs.zarr: | setup
+	$(RUN) data/blobs.py $@ --rows 1000000 --features 8 --components 8
 
 test: setup
 	@$(MAKE) --no-print-directory check

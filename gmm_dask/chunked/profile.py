@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,18 @@ class Profile:
     maximum: Vector
     sample: RowSample
     bytes: int
+
+    def summary(self) -> dict[str, Any]:
+        """All but the sample, JSON-able: equal for the same rows, bit for bit."""
+        return {
+            "rows": self.rows,
+            "skipped_rows": self.skipped_rows,
+            "weight_total": self.weight_total,
+            "mean": self.mean.tolist(),
+            "sd": self.sd.tolist(),
+            "minimum": self.minimum.tolist(),
+            "maximum": self.maximum.tolist(),
+        }
 
 
 @dataclass(frozen=True)

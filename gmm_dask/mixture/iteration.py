@@ -96,6 +96,11 @@ class EMState:
         return all(candidate.reason for candidate in self.candidates)
 
     @property
+    def iteration(self) -> int:
+        """Of the candidates that went furthest; −1 before the first pass."""
+        return max(candidate.iteration for candidate in self.candidates)
+
+    @property
     def best(self) -> Candidate:
         """The candidate of the highest log-likelihood."""
         return max(

@@ -1,0 +1,78 @@
+"""What to fit and how, in plain values: the same fields for a script, a TOML file and a flow."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gmm_dask.mixture.acceleration import acceleration_named
+from gmm_dask.mixture.arrays import FamilyName
+from gmm_dask.mixture.covariance import family_named
+from gmm_dask.mixture.initial import METHODS
+from gmm_dask.mixture.iteration import Settings
+from gmm_dask.mixture.kernels import Arithmetic
+from gmm_dask.mixture.maximisation import DegeneratePolicy, Regularisation
+from gmm_dask.mixture.stopping import Stopping
+
+
+class ConfigurationError(ValueError):
+    """A setting that makes no sense: says which, and what would."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A fit, but for the data: K components of one covariance family, and how to get there.
+
+    Names and defaults are scikit-learn's where it has them. n_init starts are raced on a sample of
+    `sample_rows` rows, and the best `finalists` go on to all rows, together.
+    """
+
+    components: int
+    covariance: FamilyName = "full"
+    init: str = "kmeans"
+    n_init: int = 1
+    finalists: int = 2
+    seed: int = 0
+    sample_rows: int = 20_000
+    tol: float | None = 1e-3
+    relative_tol: float | None = None
+    parameter_tol: float | None = None
+    max_iter: int = 100
+    reg_covar: float = 1e-6
+    relative_floor: float = 1e-20
+    degenerate: DegeneratePolicy = "floor"
+    accelerate: str | None = None
+    arithmetic: Arithmetic = "float64"
+
+    def __post_init__(self) -> None:
+        for name in ("components", "n_init", "finalists", "sample_rows"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ConfigurationError(f"{name} must be a whole number from 1 up, not {value!r}")
+        if self.init not in (*METHODS, "given", "labels"):
+            raise ConfigurationError(
+                f"init must be one of {', '.join(METHODS)}, or a mixture; not {self.init!r}"
+            )
+        if self.arithmetic not in ("float64", "float32"):
+            raise ConfigurationError(
+                f"arithmetic must be float64 or float32, not {self.arithmetic!r}"
+            )
+        try:
+            family_named(self.covariance)
+            acceleration_named(self.accelerate)
+            self.settings()
+        except (ValueError, TypeError) as problem:
+            raise ConfigurationError(str(problem)) from None
+
+    def settings(self) -> Settings:
+        """The part that the EM loop needs."""
+        return Settings(
+            Stopping(self.tol, self.relative_tol, self.parameter_tol, self.max_iter),
+            Regularisation(self.reg_covar, self.relative_floor, self.degenerate),
+            self.accelerate,
+            self.arithmetic,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every field by name, JSON-able."""
+        return asdict(self)

@@ -1,0 +1,99 @@
+"""What a running fit leaves in its run folder: history, checkpoints, and in the end a model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import isfinite
+from types import TracebackType
+from typing import Any
+
+from gmm_dask.chunked.passes import PassReport
+from gmm_dask.mixture.iteration import EMState
+from gmm_dask.store.em_state import decode_state, encode_state
+from gmm_dask.store.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """How often to write a checkpoint: every n-th iteration, but not more often than t seconds."""
+
+    every: int = 1
+    seconds: float = 0.0
+
+
+class Journal:
+    """Keeps states of one run; leaving it writes the newest one, however it is left."""
+
+    def __init__(self, folder: RunFolder, rhythm: Rhythm) -> None:
+        self.folder, self.rhythm = folder, rhythm
+        self._writer = folder.writer()
+        self._unsaved: EMState | None = None
+        self._saved_at = float("-inf")
+
+    def resume(self) -> EMState | None:
+        """The newest state of an earlier driver; the history is cut to it."""
+        checkpoint = self.folder.resume()
+        return None if checkpoint is None else decode_state(checkpoint.state, checkpoint.arrays)
+
+    def keep(self, state: EMState, entry: dict[str, Any]) -> None:
+        """Note an iteration, and write its checkpoint if it is time."""
+        self.folder.history.append(state.iteration, entry)
+        self._unsaved = state
+        waited = time.monotonic() - self._saved_at >= self.rhythm.seconds
+        if state.finished or (waited and state.iteration % self.rhythm.every == 0):
+            self._save()
+
+    def _save(self) -> None:
+        if self._unsaved is None:
+            return
+        content, arrays = encode_state(self._unsaved)
+        self._writer.submit(self._unsaved.iteration, content, arrays)
+        self._unsaved, self._saved_at = None, time.monotonic()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._writer:
+            self._save()
+
+
+def history_entry(state: EMState, costs: Sequence[PassReport]) -> dict[str, Any]:
+    """What the history says of an iteration: the leading candidate, and what its passes cost."""
+    record = state.best.record
+    entry: dict[str, Any] = {} if record is None else asdict(record)
+    entry["events"] = [
+        asdict(event) for c in state.candidates if c.record for event in c.record.events
+    ]
+    if record is not None and not isfinite(record.change):
+        entry["change"] = None
+    entry |= {"iteration": state.iteration, "passes": state.passes}
+    if len(state.candidates) > 1:
+        entry["candidates"] = [c.mean_log_likelihood for c in state.candidates]
+    return entry | {
+        "seconds": round(sum(cost.seconds for cost in costs), 6),
+        "rows": sum(cost.rows for cost in costs),
+        "bytes": sum(cost.bytes for cost in costs),
+        "time": round(time.time(), 3),
+    }
+
+
+def iteration_line(entry: Mapping[str, Any]) -> str:
+    """An entry of the history as one line for a person."""
+    change = "" if entry["change"] is None else f" ({entry['change']:+.2e})"
+    plain = "" if entry["step"] in ("plain", "start") else f", {entry['step']}"
+    events = "".join(
+        f"; component {event['component']} {event['kind']}" for event in entry["events"]
+    )
+    rate = entry["rows"] / entry["seconds"] if entry["seconds"] else 0.0
+    return (
+        f"iteration {entry['iteration']}: mean log-likelihood {entry['mean_log_likelihood']:.6f}"
+        f"{change}{plain}, {entry['seconds']:.2f} s, {rate / 1e6:.2f} M rows/s{events}"
+    )

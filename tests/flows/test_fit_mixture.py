@@ -1,0 +1,52 @@
+"""The flow on Prefect's own temporary server and a real local cluster, as `make fit` runs it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from gmm_dask.store.model import load_model
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PREFECT_HOME": str(folder / "prefect"), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def test_the_flow_fits_a_store_and_leaves_a_model(tmp_path):
+    made = run(
+        str(ROOT / "data" / "blobs.py"),
+        "rows.zarr",
+        *("--rows", "20000", "--features", "3", "--components", "3", "--chunk", "2000"),
+        folder=tmp_path,
+    )
+    assert made.returncode == 0, made.stderr
+    arguments = ["rows.zarr", "--array", "rows", "--components", "3", "--run", "runs/blobs"]
+    first = run("-m", "flows.fit_mixture", *arguments, folder=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.strip().endswith("model: runs/blobs/model.zarr")
+    assert "iteration 1: mean log-likelihood" in first.stderr
+    model = load_model(tmp_path / "runs" / "blobs" / "model.zarr")
+    assert model.mixture.components == 3
+    assert np.isfinite(model.provenance["bic"])
+
+
+def test_a_bad_source_is_refused_before_a_cluster_starts(tmp_path):
+    found = run(
+        "-m", "flows.fit_mixture", "nothing.zarr", "-k", "3", "--run", "runs/x", folder=tmp_path
+    )
+    assert found.returncode != 0
+    assert "nothing.zarr" in found.stderr
+    assert "dashboard" not in found.stderr

@@ -1,0 +1,187 @@
+"""The whole way: rows, passes, EM, checkpoints, a model; interrupted, resumed, refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from gmm_dask import Configuration, ConfigurationError, DataError, Mixture, fit
+from gmm_dask.fitting import Progress
+from gmm_dask.journal import Rhythm, iteration_line
+from gmm_dask.store.errors import RunDiffersError
+from gmm_dask.store.model import load_model
+
+
+def rows_of(seed: int = 0, size: int = 3000) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    means = np.array([[0, 0, 0], [3, 1, 0], [0, 3, 2]])
+    return means[random.integers(3, size=size)] + random.normal(size=(size, 3))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.zarr"
+    zarr.create_array(path, data=rows_of(), chunks=(500, 3))
+    return path
+
+
+def same(one: Mixture, other: Mixture) -> bool:
+    return all(
+        np.array_equal(getattr(one, name), getattr(other, name))
+        for name in ("weights", "means", "covariances")
+    )
+
+
+class Interrupted(BaseException):
+    """As Ctrl-C or Prefect's cancellation: not an Exception."""
+
+
+def interrupt_at(iteration: int):
+    def tell(progress: Progress) -> None:
+        if progress.state.iteration == iteration:
+            raise Interrupted
+
+    return tell
+
+
+def without_times(history):
+    return [{k: v for k, v in entry.items() if k not in ("seconds", "time")} for entry in history]
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_a_resumed_run_ends_with_the_bits_of_an_undisturbed_one(store, tmp_path, every):
+    configuration = Configuration(3, tol=1e-9, max_iter=25)
+    whole = fit(store, configuration, run=tmp_path / "whole")
+    run = tmp_path / "run"
+    for at in (2, 7, 11):
+        with pytest.raises(Interrupted):
+            fit(
+                store,
+                configuration,
+                run=run,
+                checkpoint=Rhythm(every),
+                callbacks=[interrupt_at(at)],
+            )
+        assert not (run / "model.zarr").exists()
+    resumed = fit(store, configuration, run=run, checkpoint=Rhythm(every))
+    assert same(whole.mixture, resumed.mixture)
+    assert without_times(whole.history) == without_times(resumed.history)
+    assert [entry["iteration"] for entry in resumed.history] == list(range(26))
+
+
+def test_a_finished_run_is_left_alone(store, tmp_path):
+    first = fit(store, 3, run=tmp_path / "run")
+    told: list[Progress] = []
+    again = fit(store, 3, run=tmp_path / "run", callbacks=[told.append])
+    assert not told
+    assert same(first.mixture, again.mixture)
+    assert first.summary() == again.summary()
+    model = load_model(tmp_path / "run" / "model.zarr")
+    assert same(model.mixture, first.mixture)
+    assert model.provenance["reason"] == first.reason
+
+
+def test_another_configuration_is_refused_by_name(store, tmp_path):
+    fit(store, Configuration(3), run=tmp_path / "run")
+    with pytest.raises(RunDiffersError, match=r"configuration\.components: 3 -> 4"):
+        fit(store, Configuration(4), run=tmp_path / "run")
+    fit(store, Configuration(4), run=tmp_path / "run", restart=True)
+    assert (tmp_path / "run.old-1" / "model.zarr").exists()
+
+
+def test_changed_values_are_refused_though_the_layout_is_the_same(store, tmp_path):
+    configuration = Configuration(3, tol=0, max_iter=9)
+    with pytest.raises(Interrupted):
+        fit(store, configuration, run=tmp_path / "run", callbacks=[interrupt_at(3)])
+    zarr.open_array(store)[17, 1] = 4.0
+    with pytest.raises(RunDiffersError, match="values have changed"):
+        fit(store, configuration, run=tmp_path / "run")
+
+
+def test_labels_of_all_rows_are_a_start():
+    random = np.random.default_rng(3)
+    labels = random.integers(2, size=1000)
+    rows = random.normal(size=(1000, 2)) + 9 * labels[:, None]
+    found = fit(rows, Configuration(2, max_iter=0), labels=labels)
+    for k in range(2):
+        np.testing.assert_allclose(found.mixture.means[k], rows[labels == k].mean(axis=0))
+
+
+def test_labels_lose_their_row_with_it():
+    rows, labels = np.array([[0.0], [np.nan], [1], [9], [10]]), np.array([0, 1, 0, 1, 1])
+    found = fit(rows, Configuration(2, "diag", max_iter=0), labels=labels, nonfinite="skip")
+    np.testing.assert_allclose(found.mixture.means, [[0.5], [9.5]])
+
+
+def test_given_mixtures_compete_in_the_same_passes():
+    rows = rows_of()
+    poor = Mixture([0.5, 0.5], [[50.0, 0, 0], [51.0, 0, 0]], np.tile(np.eye(3), (2, 1, 1)))
+    good = Mixture([0.5, 0.5], [[0.0, 0, 0], [1.5, 2, 1]], np.tile(np.eye(3), (2, 1, 1)))
+    configuration = Configuration(2, tol=1e-6, max_iter=300)
+    both = fit(rows, configuration, initial=[poor, good])
+    alone = fit(rows, configuration, initial=good)
+    assert both.mean_log_likelihood >= alone.mean_log_likelihood - 1e-9
+    assert len(both.history[0]["candidates"]) == 2
+
+
+def test_restarts_are_raced_and_reproducible():
+    rows = rows_of()
+    one, two = (
+        fit(rows, Configuration(3, init="random_from_data", n_init=6, seed=11)) for _ in range(2)
+    )
+    assert same(one.mixture, two.mixture)
+    assert len(one.history[0]["candidates"]) == 2
+
+
+def test_weights_count_rows():
+    rows = rows_of(size=400)
+    weights = np.random.default_rng(0).integers(0, 3, size=400)
+    start = fit(rows, 2).mixture
+    configuration = Configuration(2, tol=0, max_iter=5)
+    weighted = fit(rows, configuration, initial=start, weights=weights.astype(float))
+    repeated = fit(np.repeat(rows, weights, axis=0), configuration, initial=start)
+    np.testing.assert_allclose(weighted.mixture.means, repeated.mixture.means, rtol=1e-9)
+    assert weighted.statistics.weight == weights.sum()
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ({"components": 0}, ConfigurationError, "components must be a whole number from 1 up"),
+        ({"covariance": "round"}, ConfigurationError, "unknown covariance family 'round'"),
+        ({"tol": -1}, ConfigurationError, "tol must be a number from 0 up"),
+        ({"init": "guess"}, ConfigurationError, "init must be one of"),
+        ({"accelerate": "warp"}, ConfigurationError, "unknown acceleration 'warp'"),
+        ({"reg_covar": float("nan")}, ConfigurationError, "reg_covar"),
+        ({"arithmetic": "float16"}, ConfigurationError, "arithmetic must be float64 or float32"),
+        ({"components": 50}, ValueError, "50 components need at least as many rows"),
+    ],
+)
+def test_bad_settings_are_one_sentence(values, error, message):
+    with pytest.raises(error, match=message):
+        fit(rows_of(size=40), Configuration(**({"components": 2} | values)))
+
+
+def test_bad_rows_are_refused_before_the_first_iteration(tmp_path):
+    rows = rows_of()
+    rows[1234, 2] = np.nan
+    with pytest.raises(DataError, match="row 1234"):
+        fit(rows, 3, run=tmp_path / "run")
+    assert not list((tmp_path / "run").glob("checkpoints/*"))
+
+
+def test_an_initial_mixture_must_fit():
+    given = Mixture([1.0], np.zeros((1, 2)), np.eye(2)[None])
+    with pytest.raises(ConfigurationError, match="1 components, 2 features and full"):
+        fit(rows_of(), 3, initial=given)
+
+
+def test_the_history_is_lines_of_json_and_reads_well(store, tmp_path):
+    found = fit(store, Configuration(3, tol=1e-7), run=tmp_path / "run")
+    lines = (tmp_path / "run" / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line)["iteration"] for line in lines] == list(range(len(lines)))
+    told = iteration_line(found.history[1])
+    assert told.startswith("iteration 1: mean log-likelihood -")
+    assert "rows/s" in told
