@@ -112,19 +112,19 @@ def softmax(
     Σ log p(x), the entropy of the responsibilities, and Σ log of the largest of them."""
     top = logs.max(axis=0)
     logs -= top
-    np.maximum(logs, floor, out=logs)
+    np.clip(logs, floor, 0.0, out=logs)  # half the time of np.maximum
     np.exp(logs, out=out)
     total = out.sum(axis=0)
     log_total = np.log(total)
     if weights is None:
-        out /= total
+        out *= 1 / total
         evidence = float(log_total.sum(dtype=np.float64))
         peak = float(top.sum(dtype=np.float64))
     else:
         out *= (weights / total).astype(out.dtype)
         evidence = float(weights @ log_total)
         peak = float(weights @ top)
-    mixed = float(np.einsum("kb,kb->", out, logs, dtype=logs.dtype))
+    mixed = float(np.vdot(out, logs))
     return evidence + peak, evidence - mixed, -evidence
 
 
@@ -188,7 +188,7 @@ def standardise(rows: Rows, frame: Frame, out: NDArray[np.floating]) -> None:
     """z = (x − centre) / scale, one feature a line, subtracted in float64."""
     if out.dtype == np.float64:
         np.subtract(rows.T, frame.centre[:, None], out=out)
-        out /= frame.scale[:, None]
+        out *= 1 / frame.scale[:, None]  # a power of two: exact
     else:
         out[:] = (rows.T - frame.centre[:, None]) / frame.scale[:, None]
 
