@@ -22,8 +22,8 @@ from pydantic import BaseModel, Field
 
 from gmm_dask import Configuration, Fit, fit, open_rows
 from gmm_dask.chunked.reduce import cluster_settings
-from gmm_dask.fitting import Progress
 from gmm_dask.journal import iteration_line
+from gmm_dask.journey import Progress
 
 HISTORY_COLUMNS = ("iteration", "mean_log_likelihood", "change", "step", "components", "seconds")
 

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gmm_dask.chunked.rows import DataError, Rows, open_rows
     from gmm_dask.configuration import Configuration, ConfigurationError
-    from gmm_dask.fitting import Fit, fit
+    from gmm_dask.fitting import evaluate, fit
     from gmm_dask.mixture.parameters import Mixture
+    from gmm_dask.result import Fit
 
 _HOMES = {
     "Configuration": "gmm_dask.configuration",
     "ConfigurationError": "gmm_dask.configuration",
     "DataError": "gmm_dask.chunked.rows",
-    "Fit": "gmm_dask.fitting",
+    "Fit": "gmm_dask.result",
     "Mixture": "gmm_dask.mixture.parameters",
     "Rows": "gmm_dask.chunked.rows",
+    "evaluate": "gmm_dask.fitting",
     "fit": "gmm_dask.fitting",
     "open_rows": "gmm_dask.chunked.rows",
 }
@@ -30,6 +32,7 @@ __all__ = [
     "Fit",
     "Mixture",
     "Rows",
+    "evaluate",
     "fit",
     "open_rows",
 ]

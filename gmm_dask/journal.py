@@ -23,6 +23,9 @@ class Rhythm:
     seconds: float = 0.0
 
 
+EVERY_ITERATION = Rhythm()
+
+
 class Journal:
     """Keeps states of one run; leaving it writes the newest one, however it is left."""
 

@@ -8,32 +8,84 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gmm_dask.chunked.expectation import label_statistics
 from gmm_dask.chunked.passes import Engine
 from gmm_dask.chunked.profile import Profile
+from gmm_dask.chunked.rows import Rows
 from gmm_dask.chunked.sources import Source
 from gmm_dask.configuration import Configuration, ConfigurationError
 from gmm_dask.mixture.covariance import family_named
-from gmm_dask.mixture.initial import Sample, from_statistics, initial_mixture
-from gmm_dask.mixture.iteration import EMState, start
+from gmm_dask.mixture.initial import (
+    Sample,
+    from_parameters,
+    from_statistics,
+    initial_mixture,
+)
+from gmm_dask.mixture.iteration import EMState, Settings, start
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.restarts import race
+from gmm_dask.result import Fit, concluded
+
+
+@dataclass(frozen=True, eq=False)
+class GivenParameters:
+    """Some of a start's parameters; the others follow from a sample of the rows."""
+
+    weights: ArrayLike | None = None
+    means: ArrayLike | None = None
+    precisions: ArrayLike | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Starts:
-    """What a fit was asked to begin with; `state` draws or computes it."""
+    """The plan of fitting one mixture: its configuration, and what it is to begin with."""
 
     configuration: Configuration
     given: tuple[Mixture, ...] = ()
+    parameters: GivenParameters | None = None
     labels: Source | None = None
 
+    @classmethod
+    def of(
+        cls,
+        configuration: Configuration,
+        initial: Mixture | Sequence[Mixture] | GivenParameters | None,
+        labels: Source | None,
+    ) -> Starts:
+        """The plan for what a person may give as a start."""
+        if initial is not None and labels is not None:
+            raise ConfigurationError("give initial or labels, not both: each is a whole start")
+        if isinstance(initial, GivenParameters):
+            return cls(configuration, parameters=initial)
+        given = (initial,) if isinstance(initial, Mixture) else tuple(initial or ())
+        return cls(configuration, given, labels=labels)
+
+    @property
+    def seed(self) -> int:
+        """Of the sample and of the drawn starts."""
+        return self.configuration.seed
+
+    @property
+    def sample_rows(self) -> int:
+        """How many rows to draw in the profile pass."""
+        return self.configuration.sample_rows
+
+    def settings(self) -> Settings:
+        """How to iterate."""
+        return self.configuration.settings()
+
     def identity(self) -> dict[str, Any]:
-        """What must be the same for a run to be resumed, beside the configuration."""
-        identity: dict[str, Any] = {}
+        """The configuration, and digests of what was given beside it."""
+        identity = self.configuration.as_dict()
         if self.given:
             identity["initial"] = [digest(mixture) for mixture in self.given]
+        if self.parameters is not None:
+            identity["parameters"] = {
+                name: None if values is None else np.asarray(values, np.float64).tolist()
+                for name, values in vars(self.parameters).items()
+            }
         if self.labels is not None:
             identity["labels"] = self.labels.fingerprint()
         return identity
@@ -49,7 +101,7 @@ class Starts:
                     "{}, {} and {} are asked for".format(*found, *wanted)
                 )
 
-    def state(self, engine: Engine, known: Profile) -> EMState:
+    def begin(self, engine: Engine, known: Profile) -> EMState:
         """The state before the first pass of EM."""
         if self.given:
             return start(self.given)
@@ -57,8 +109,35 @@ class Starts:
         if self.labels is not None:
             layout = family_named(configuration.covariance).layout
             statistics = label_statistics(engine, self.labels, configuration.components, layout)
-            return start([from_statistics(statistics, configuration.covariance)])
-        return start(drawn(Sample.of(known.sample.rows, known.sample.weights), configuration))
+            settings = self.settings().regularisation
+            return start([from_statistics(statistics, configuration.covariance, settings)])
+        sample = Sample.of(known.sample.rows, known.sample.weights)
+        if self.parameters is not None:
+            return start([completed(sample, configuration, self.parameters)])
+        return start(drawn(sample, configuration))
+
+    def revise(self, state: EMState) -> EMState:
+        """Nothing to say."""
+        return state
+
+    def conclude(self, state: EMState, rows: Rows, history: Sequence[dict[str, Any]]) -> Fit:
+        """The likeliest candidate."""
+        return concluded(state, rows.feature_names, history)
+
+
+def completed(sample: Sample, configuration: Configuration, given: GivenParameters) -> Mixture:
+    """A start from some of its parameters."""
+    return from_parameters(
+        sample,
+        configuration.components,
+        configuration.covariance,
+        np.random.default_rng(configuration.seed),
+        weights=given.weights,
+        means=given.means,
+        precisions=given.precisions,
+        method=configuration.init,
+        regularisation=configuration.settings().regularisation,
+    )
 
 
 def drawn(sample: Sample, configuration: Configuration) -> Sequence[Mixture]:

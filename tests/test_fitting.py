@@ -8,8 +8,8 @@ import pytest
 import zarr
 
 from gmm_dask import Configuration, ConfigurationError, DataError, Mixture, fit
-from gmm_dask.fitting import Progress
 from gmm_dask.journal import Rhythm, iteration_line
+from gmm_dask.journey import Progress
 from gmm_dask.store.errors import RunDiffersError
 from gmm_dask.store.model import load_model
 

@@ -7,7 +7,7 @@ log-likelihood, are those of the mixture beside them, not of its predecessor.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, nan
 
@@ -115,11 +115,17 @@ def start(mixtures: Sequence[Mixture]) -> EMState:
 
 
 def iterate(
-    statistics_of: StatisticsOf, state: EMState, settings: Settings = Settings()
+    statistics_of: StatisticsOf,
+    state: EMState,
+    settings: Settings = Settings(),
+    revise: Callable[[EMState], EMState] = lambda state: state,
 ) -> Iterator[EMState]:
-    """States, one a pass, until every candidate has a reason to stop."""
+    """States, one a pass, until every candidate has a reason to stop.
+
+    `revise` has a say after each: it may give candidates a reason of its own.
+    """
     while not state.finished:
-        state = advance(statistics_of, state, settings)
+        state = revise(advance(statistics_of, state, settings))
         yield state
 
 

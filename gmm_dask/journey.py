@@ -1,0 +1,214 @@
+"""From the first pass to the last: look at all rows, begin, iterate; in a run folder or without.
+
+Knows how a fit is carried out; what is fitted, and from where it begins, is the plan's to say.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
+
+from distributed import Client, default_client
+
+from gmm_dask.chunked.expectation import statistics_over
+from gmm_dask.chunked.passes import Engine, PassReport, one_blas_thread
+from gmm_dask.chunked.profile import Profile, profile
+from gmm_dask.chunked.reduce import DaskEngine, SerialEngine
+from gmm_dask.chunked.rows import Rows
+from gmm_dask.journal import EVERY_ITERATION, Journal, Rhythm, history_entry
+from gmm_dask.mixture.iteration import EMState, Settings, iterate
+from gmm_dask.result import Fit
+from gmm_dask.store.checkpoint import load_newest
+from gmm_dask.store.em_state import decode_state
+from gmm_dask.store.errors import KeyExistsError, RunDiffersError, StorageError
+from gmm_dask.store.folder import create_or_confirm
+from gmm_dask.store.location import Location
+from gmm_dask.store.model import save_model
+from gmm_dask.store.run_folder import RunFolder, open_run
+from gmm_dask.store.sealed import seal
+
+logger = logging.getLogger("gmm_dask")
+
+Cache: TypeAlias = Literal["auto", "memory", "none"]
+History: TypeAlias = list[dict[str, Any]]
+
+
+class Plan(Protocol):
+    """What is to be fitted, and from where it begins."""
+
+    @property
+    def seed(self) -> int:
+        """Of everything random."""
+
+    @property
+    def sample_rows(self) -> int:
+        """How many rows to draw in the profile pass."""
+
+    def settings(self) -> Settings:
+        """How to iterate."""
+
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for a run to be resumed."""
+
+    def begin(self, engine: Engine, known: Profile) -> EMState:
+        """The state before the first pass of EM."""
+
+    def revise(self, state: EMState) -> EMState:
+        """A say between passes: who has no reason to go on any more."""
+
+    def conclude(self, state: EMState, rows: Rows, history: Sequence[dict[str, Any]]) -> Fit:
+        """The fit that a finished state amounts to."""
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """What callbacks are told after every iteration: the state, and its line in the history."""
+
+    state: EMState
+    entry: dict[str, Any]
+    engine: Engine
+
+
+Callback: TypeAlias = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Conduct:
+    """What a fit is carried out with: nothing here changes a bit of its result."""
+
+    client: Client | None = None
+    cache: Cache = "auto"
+    run: Location | None = None
+    restart: bool = False
+    checkpoint: Rhythm = EVERY_ITERATION
+    callbacks: Sequence[Callback] = ()
+
+
+def carry_out(plan: Plan, rows: Rows, conduct: Conduct) -> tuple[EMState, Fit]:
+    """The finished state and the fit that the plan concludes from it.
+
+    In a run folder it goes on from the newest checkpoint, and a finished run is left alone.
+    """
+    if conduct.run is None:
+        history: History = []
+        with engine_over(rows, conduct.client, conduct.cache) as (engine, costs):
+            tellers = (lambda told: history.append(told.entry), *conduct.callbacks)
+            state = plan.begin(engine, look(plan, engine))
+            state = travel(plan, engine, costs, state, tellers)
+        return state, plan.conclude(state, rows, history)
+    with open_run(
+        conduct.run,
+        configuration=plan.identity(),
+        fingerprint=rows.fingerprint(),
+        seed=plan.seed,
+        restart=conduct.restart,
+    ) as folder:
+        if folder.finished is None:
+            travel_in(folder, plan, rows, conduct)
+        else:
+            logger.info("%s is finished: nothing to do", folder)
+        return kept(folder, plan, rows, conduct.run)
+
+
+@contextmanager
+def engine_over(
+    rows: Rows, client: Client | None, cache: Cache
+) -> Iterator[tuple[Engine, list[PassReport]]]:
+    """An engine on the client's cluster, or else in this process, and a list of what it costs."""
+    costs: list[PassReport] = []
+    client = client or active_client()
+    engine: DaskEngine | SerialEngine
+    if client is None:
+        engine = SerialEngine(rows, cache=cache, on_pass=costs.append)
+    else:
+        engine = DaskEngine(client, rows, cache=cache, on_pass=costs.append)
+    with closing(engine), one_blas_thread():
+        yield engine, costs
+
+
+def active_client() -> Client | None:
+    """The client that this process has open, as all of Dask finds it."""
+    try:
+        return default_client()
+    except ValueError:
+        return None
+
+
+def look(plan: Plan, engine: Engine) -> Profile:
+    """The profile pass: every row validated, and a sample to begin from."""
+    return profile(engine, sample_rows=plan.sample_rows, seed=plan.seed)
+
+
+def travel(
+    plan: Plan,
+    engine: Engine,
+    costs: list[PassReport],
+    state: EMState,
+    tellers: Sequence[Callback],
+) -> EMState:
+    """Iterate until every candidate has a reason to stop."""
+    costs.clear()
+    statistics_of = statistics_over(engine, state.passes)
+    last = state
+    for last in iterate(statistics_of, state, plan.settings(), plan.revise):
+        entry = history_entry(last, costs)
+        costs.clear()
+        for tell in tellers:
+            tell(Progress(last, entry, engine))
+    return last
+
+
+def travel_in(folder: RunFolder, plan: Plan, rows: Rows, conduct: Conduct) -> None:
+    """The same in a run folder: from its newest checkpoint, to a checkpoint that is finished."""
+    with (
+        Journal(folder, conduct.checkpoint) as journal,
+        engine_over(rows, conduct.client, conduct.cache) as (engine, costs),
+    ):
+        state = journal.resume()
+        known = look(plan, engine)
+        confirm_profile(folder, known)
+        if state is None:
+            state = plan.begin(engine, known)
+        else:
+            logger.info("resuming %s after iteration %d", folder, state.iteration)
+        tellers = (lambda told: journal.keep(told.state, told.entry), *conduct.callbacks)
+        travel(plan, engine, costs, state, tellers)
+
+
+def confirm_profile(folder: RunFolder, known: Profile) -> None:
+    """Keep what the profile pass found; refuse to go on with rows of which it finds otherwise."""
+    try:
+        create_or_confirm(folder.folder, "profile.json", seal(known.summary()))
+    except KeyExistsError:
+        told = "profile: the rows are not those that the run was begun with: values have changed"
+        raise RunDiffersError(str(folder), (told,)) from None
+
+
+def kept(folder: RunFolder, plan: Plan, rows: Rows, run: Location) -> tuple[EMState, Fit]:
+    """What a run folder holds in the end; its model is written, and it is marked as finished."""
+    checkpoint = load_newest(folder.folder)
+    if checkpoint is None:
+        raise StorageError(
+            f"{folder} is marked as finished but no checkpoint in it is whole: begin anew with "
+            "restart=True (--restart); the model beside it may still be good"
+        )
+    state = decode_state(checkpoint.state, checkpoint.arrays)
+    found = plan.conclude(state, rows, folder.history.read())
+    if folder.finished is None:
+        save_model(
+            found.mixture,
+            f"{str(run).rstrip('/')}/model.zarr",
+            feature_names=found.feature_names,
+            provenance={
+                "data": rows.describe(),
+                "configuration": folder.record.configuration,
+                "versions": folder.record.versions,
+                **found.summary(),
+            },
+            overwrite=True,
+        )
+        folder.finish(found.summary())
+    return state, found
