@@ -22,7 +22,7 @@ from gmm_dask.store.checkpoint import keep, save_checkpoint
 from gmm_dask.store.errors import StorageError
 from gmm_dask.store.local import LocalFolder
 
-STRIKE = 400
+STRIKE = 160
 PR_SET_PTRACER, ANY = 0x59616D61, ctypes.c_ulong(-1)
 
 IDLE_CALLS: dict[str, Callable[[], object]] = {
@@ -100,21 +100,26 @@ def outcome(process: int) -> int:
     return code
 
 
-def main(call: str, scenario: str, place: Path, strikes: int) -> None:
+def strike_all(call: str, scenario: str, place: Path, strikes: int) -> None:
     """Strike 1, 2, ... until a child comes through unstruck, or up to `strikes` if that is set."""
-    template = place / "template"
-    prepare(scenario, template)
-    ctypes.CDLL(None).prctl(PR_SET_PTRACER, ANY, 0, 0, 0)  # let strace, no parent of ours, attach
-    os.write(1, b"ready\n")
-    sys.stdin.readline()
     strike, unharmed = 0, False
     while (strike < strikes) if strikes else not unharmed:
         strike += 1
         process = os.fork()
         if not process:
-            child(call, scenario, template, place / str(strike), strike)
+            child(call, scenario, place / "template", place / str(strike), strike)
         unharmed = outcome(process) == 0
 
 
+def main() -> None:
+    """Do what each line asks for; strace attaches before a line is sent, and leaves after it."""
+    ctypes.CDLL(None).prctl(PR_SET_PTRACER, ANY, 0, 0, 0)  # let strace, no parent of ours, attach
+    os.write(1, b"ready\n")
+    for line in sys.stdin:
+        call, scenario, strikes, place = line.rstrip("\n").split(" ", 3)
+        strike_all(call, scenario, Path(place), int(strikes))
+        os.write(1, b"done\n")
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))
+    main()

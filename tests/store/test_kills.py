@@ -1,8 +1,12 @@
 """Struck at any system call of a save, a run folder still has its newest checkpoint."""
 
+import os
 import subprocess
 import sys
+import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +15,7 @@ import pytest
 from gmm_dask.store.checkpoint import complete_iterations, keep, load_checkpoint, load_newest
 from gmm_dask.store.errors import DamagedCheckpointWarning
 from gmm_dask.store.local import LocalFolder
-from tests.store.dying import IDLE_CALLS, STRIKE, save
+from tests.store.dying import IDLE_CALLS, STRIKE, prepare, save
 
 pytestmark = pytest.mark.needs("strace")
 
@@ -19,52 +23,59 @@ pytestmark = pytest.mark.needs("strace")
 KILLED: dict[str, int] = {}
 
 
-def strike(
-    place: Path, call: str, scenario: str, injury: str, strikes: int = 0
-) -> dict[int, list[str]]:
-    """What each child told before it was struck; child i is struck at its i-th such call."""
-    arguments = [
-        sys.executable,
-        "-m",
-        "tests.store.dying",
-        call,
-        scenario,
-        str(place),
-        str(strikes),
-    ]
-    with subprocess.Popen(
-        arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as parent:
-        assert parent.stdout is not None
-        assert parent.stdout.readline() == "ready\n"
+class Striker:
+    """The process in `dying.py`, and strace attached to it for one kind of call after another."""
+
+    def __init__(self) -> None:
+        arguments = [sys.executable, "-m", "tests.store.dying"]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(arguments, stdin=pipe, stdout=pipe, text=True)
+        assert self._heard() == "ready"
+
+    def strike(
+        self, place: Path, call: str, scenario: str, injury: str, strikes: int = 0
+    ) -> dict[int, list[str]]:
+        """What each child told before it was struck; child i is struck at its i-th such call."""
+        prepare(scenario, place / "template")
+        told: dict[int, list[str]] = {}
+        with self._traced(call, injury):
+            assert self._process.stdin is not None
+            self._process.stdin.write(f"{call} {scenario} {strikes} {place}\n")
+            self._process.stdin.flush()
+            while (line := self._heard()) != "done":
+                number, what = line.split()
+                told.setdefault(int(number), []).append(what)
+        folders = [path.name for path in place.iterdir() if path.name != "template"]
+        return {int(name): told.get(int(name), []) for name in folders}
+
+    def close(self) -> None:
+        self._process.communicate(timeout=10)
+
+    def _heard(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, "the struck process is gone"
+        return line.rstrip()
+
+    @contextmanager
+    def _traced(self, call: str, injury: str) -> Iterator[None]:
         inject = f"inject={call}:{injury}:when={STRIKE}"
+        command = ["strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject]
         with subprocess.Popen(
-            [
-                "strace",
-                "-f",
-                "-o",
-                "/dev/null",
-                "-e",
-                f"trace={call}",
-                "-e",
-                inject,
-                "-p",
-                str(parent.pid),
-            ],
-            stderr=subprocess.PIPE,
-            text=True,
+            [*command, "-p", str(self._process.pid)], stderr=subprocess.PIPE, text=True
         ) as tracer:
             assert tracer.stderr is not None
             assert "attached" in tracer.stderr.readline()
-            told, _ = parent.communicate("go\n", timeout=60)
+            yield
+            tracer.terminate()
             tracer.communicate(timeout=10)
-    assert parent.returncode == 0
-    heard: dict[int, list[str]] = {}
-    for line in told.splitlines():
-        number, what = line.split()
-        heard.setdefault(int(number), []).append(what)
-    folders = [path for path in place.iterdir() if path.name != "template"]
-    return {int(path.name): heard.get(int(path.name), []) for path in folders}
+
+
+@pytest.fixture(scope="module")
+def striker() -> Iterator[Striker]:
+    striker = Striker()
+    yield striker
+    striker.close()
 
 
 def check(root: Path, scenario: str, told: list[str]) -> None:
@@ -95,15 +106,26 @@ def check(root: Path, scenario: str, told: list[str]) -> None:
     ]
 
 
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """In memory where that can be had: a kill is the same there, and a sync costs nothing."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)
+
+
 @pytest.mark.parametrize("scenario", ["first", "later"])
 @pytest.mark.parametrize("call", IDLE_CALLS)
-def test_killed_at_any_call(tmp_path: Path, call: str, scenario: str) -> None:
-    struck = strike(tmp_path, call, scenario, "signal=KILL")
+def test_killed_at_any_call(striker: Striker, place: Path, call: str, scenario: str) -> None:
+    struck = striker.strike(place, call, scenario, "signal=KILL")
     unharmed = max(struck)
     assert all("refused" not in told and "broke" not in told for told in struck.values())
     assert "5" in struck[unharmed] or "1" in struck[unharmed]
     for number, told in struck.items():
-        check(tmp_path / str(number), scenario, told)
+        check(place / str(number), scenario, told)
     KILLED[f"{call}, {scenario}"] = len(struck) - 1
 
 
@@ -121,18 +143,18 @@ def test_two_hundred_kill_points_were_tried() -> None:
         *((call, "EIO") for call in IDLE_CALLS),
     ],
 )
-def test_failing_at_any_call(tmp_path: Path, call: str, error: str) -> None:
+def test_failing_at_any_call(striker: Striker, place: Path, call: str, error: str) -> None:
     """The save raises and all before it is whole, or it needed that call for nothing."""
-    struck = strike(tmp_path, call, "later", f"error={error}", strikes=8)
+    struck = striker.strike(place, call, "later", f"error={error}", strikes=8)
     assert any("refused" in told for told in struck.values()) or call in {"rmdir", "rename"}
     for number, told in struck.items():
         assert "broke" not in told
         assert told[-1] == "5"  # after the failure, the next attempt came through
-        check(tmp_path / str(number), "later", told)
+        check(place / str(number), "later", told)
 
 
-def test_file_system_without_hard_links(tmp_path: Path) -> None:
-    struck = strike(tmp_path, "link", "first", "error=EPERM", strikes=3)
+def test_file_system_without_hard_links(striker: Striker, place: Path) -> None:
+    struck = striker.strike(place, "link", "first", "error=EPERM", strikes=3)
     for number, told in struck.items():
         assert told == ["1"]
-        check(tmp_path / str(number), "first", told)
+        check(place / str(number), "first", told)

@@ -1,0 +1,116 @@
+"""A lease in an object store: one holder, taken over only when nothing is heard of it."""
+
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from gmm_dask.store.checkpoint import load_newest
+from gmm_dask.store.errors import LeaseLostError, RunIsBusy
+from gmm_dask.store.lease import Lease
+from gmm_dask.store.location import open_folder
+from gmm_dask.store.objects import ObjectFolder
+from gmm_dask.store.run_folder import RunFolder, open_run
+
+TIME_TO_LIVE = 1.0
+
+SAVER = """
+import itertools, sys, time
+from gmm_dask.store.checkpoint import save_checkpoint
+from gmm_dask.store.errors import LeaseLostError
+from gmm_dask.store.run_folder import RunFolder, open_run
+run = open_run(sys.argv[1], configuration={}, fingerprint={}, seed=1, time_to_live=1.0)
+print("holding", flush=True)
+try:
+    for iteration in itertools.count(1):
+        save_checkpoint(run.folder, iteration, {"by": "first"}, {})
+        time.sleep(0.05)
+except LeaseLostError as error:
+    print(error)
+"""
+
+
+@pytest.fixture
+def folder(s3_bucket: str) -> ObjectFolder:
+    folder = open_folder(f"{s3_bucket}/{secrets.token_hex(4)}/run")
+    assert isinstance(folder, ObjectFolder)
+    return folder
+
+
+def take(folder: ObjectFolder) -> Lease | None:
+    try:
+        return Lease.take(folder, TIME_TO_LIVE)
+    except RunIsBusy:
+        return None
+
+
+def race(folder: ObjectFolder) -> Lease:
+    """Eight at once: exactly one has it."""
+    with ThreadPoolExecutor(8) as threads:
+        leases = [lease for lease in threads.map(take, [folder] * 8) if lease]
+    assert len(leases) == 1
+    return leases[0]
+
+
+def test_epochs_increase_and_exactly_one_of_many_has_each(folder: ObjectFolder) -> None:
+    for epoch in (1, 2, 3):
+        lease = race(folder)
+        assert lease.epoch == epoch
+        lease.confirm()
+        keys = {f"lease/{epoch:08d}.json", f"lease/{epoch:08d}.beat.json"}
+        assert {key for key in folder.list("lease") if "now" not in key} <= keys
+        lease.release()
+        lease.release()
+
+
+def test_stopped_holder_is_taken_over_and_writes_no_more(s3_bucket: str) -> None:
+    where = f"{s3_bucket}/{secrets.token_hex(4)}/run"
+    with subprocess.Popen(
+        [sys.executable, "-c", SAVER, where], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "holding\n"
+        time.sleep(TIME_TO_LIVE + 1.5)
+        with pytest.raises(RunIsBusy, match=f"process {holder.pid} on .* runs out in"):
+            begin(where)  # its beats keep the lease alive
+        holder.send_signal(signal.SIGSTOP)
+        time.sleep(TIME_TO_LIVE + 2)
+        with begin(where) as run:
+            found = load_newest(run.folder)
+            assert found is not None
+            holder.send_signal(signal.SIGCONT)
+            told, _ = holder.communicate(timeout=20)
+            assert "another driver took this run over" in told
+            newest = load_newest(run.folder)
+            assert newest is not None
+            # A request that was on its way when the holder was stopped may have arrived since.
+            assert newest.iteration - found.iteration in (0, 1)
+
+
+def begin(where: str) -> RunFolder:
+    return open_run(where, configuration={}, fingerprint={}, seed=1, time_to_live=TIME_TO_LIVE)
+
+
+def test_lost_lease_stops_every_kind_of_change(s3_bucket: str) -> None:
+    where = f"{s3_bucket}/{secrets.token_hex(4)}/run"
+    with begin(where) as run:
+        folder = open_folder(where)
+        folder.create("lease/00000002.json", b"somebody else's")
+        before = folder.list()
+        for change in (
+            lambda: run.folder.create("a", b""),
+            lambda: run.folder.replace("a", b""),
+            lambda: run.folder.delete("run.json"),
+            lambda: run.folder.discard("checkpoints"),
+            lambda: run.finish({}),
+        ):
+            with pytest.raises(LeaseLostError, match="took this run over"):
+                change()
+        assert folder.list() == before
+        folder.delete("lease/00000002.json")
+        with pytest.raises(LeaseLostError):  # once lost, lost
+            run.finish({})
