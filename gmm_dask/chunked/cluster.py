@@ -231,11 +231,14 @@ class DaskEngine:
         """Raise what another attempt would not mend; else wait a little."""
         if killed > 1:
             raise BlocksKilledWorkers(self._killed(problem)) from problem
-        if not killed and not passes_over(problem):
+        connected = self.client.status == "running"
+        if connected and not killed and not passes_over(problem):
             raise problem
-        if attempt >= self._attempts or self.client.status != "running":
+        if attempt >= self._attempts or not connected:
+            state = "" if connected else "; the scheduler is gone"
             raise ClusterError(
-                f"the pass failed {attempt} times, last with {type(problem).__name__}: {problem}"
+                f"the pass failed after {attempt} attempts{state}; last fault: "
+                f"{type(problem).__name__}: {problem}"
             ) from problem
         logger.warning("pass attempt %d failed, trying again: %s", attempt, problem)
         time.sleep(0.25 * 2**attempt)

@@ -155,7 +155,7 @@ def open_rows(
             f"weights {heights.address} have {heights.shape[0]} entries and {table.address} has "
             f"{table.shape[0]} rows; pass one weight per stored row"
         )
-    layouts = [one.boundaries() for one in (table, heights) if one is not None]
+    layouts = table.layouts() + ([] if heights is None else heights.layouts())
     cuts = plan_cuts(
         *_range(rows, table),
         layouts,

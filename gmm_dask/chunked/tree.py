@@ -36,7 +36,7 @@ def share_size(blocks: int, threads: int, tasks_per_thread: int = 4) -> int:
     """Blocks per task: the largest power of two that leaves every thread enough tasks."""
     wanted = max(1, threads * tasks_per_thread)
     size = 1
-    while -(-blocks // (2 * size)) >= wanted:
+    while size < blocks and -(-blocks // (2 * size)) >= wanted:
         size *= 2
     return size
 

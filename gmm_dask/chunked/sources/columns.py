@@ -8,7 +8,6 @@ from functools import cached_property
 
 import numpy as np
 
-from gmm_dask.chunked.sources.plan import common_boundaries
 from gmm_dask.chunked.sources.protocol import Boundaries, DataError, Source, Table
 
 
@@ -33,9 +32,8 @@ class ColumnsSource:
     def names(self) -> tuple[str, ...]:
         return tuple(name for part in self.parts for name in part.names)
 
-    def boundaries(self) -> Boundaries | None:
-        layouts = [part.boundaries() for part in self.parts]
-        return common_boundaries([layout for layout in layouts if layout is not None])
+    def layouts(self) -> list[Boundaries]:
+        return [layout for part in self.parts for layout in part.layouts()]
 
     def read(self, first: int, last: int) -> Table:
         table = np.empty((last - first, len(self.parts)), self.dtype)

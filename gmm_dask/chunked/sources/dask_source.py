@@ -42,9 +42,9 @@ class DaskSource:
     def dtype(self) -> np.dtype[Any]:
         return real_dtype(self.array.dtype, self.address)
 
-    def boundaries(self) -> Boundaries | None:
+    def layouts(self) -> list[Boundaries]:
         lengths = np.asarray(self.array.chunks[0], dtype=np.int64)
-        return np.unique(np.concatenate([[0], np.cumsum(lengths)]))
+        return [np.unique(np.concatenate([[0], np.cumsum(lengths)]))]
 
     def read(self, first: int, last: int) -> Table:
         # Only without a cluster: there, blocks are task inputs (see `blocks`).
@@ -60,8 +60,7 @@ class DaskSource:
         del first, last  # what lies behind a graph is not known here
 
     def chunk_of(self, row: int) -> str:
-        layout = self.boundaries()
-        assert layout is not None
+        layout = self.layouts()[0]
         return f"Dask chunk {int(np.searchsorted(layout, row, side='right')) - 1}"
 
     def select(self, columns: Sequence[int]) -> Source:

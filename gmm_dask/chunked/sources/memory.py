@@ -42,8 +42,8 @@ class MemorySource:
     def dtype(self) -> np.dtype[Any]:
         return real_dtype(self.values.dtype, self.address)
 
-    def boundaries(self) -> Boundaries | None:
-        return None
+    def layouts(self) -> list[Boundaries]:
+        return []
 
     def read(self, first: int, last: int) -> Table:
         return native(self.values[first - self.origin : last - self.origin])
@@ -100,8 +100,8 @@ class FileSource:
     def dtype(self) -> np.dtype[Any]:
         return real_dtype(np.dtype(self.stored), self.path)
 
-    def boundaries(self) -> Boundaries | None:
-        return None
+    def layouts(self) -> list[Boundaries]:
+        return []
 
     def read(self, first: int, last: int) -> Table:
         table = self._map()[first:last]

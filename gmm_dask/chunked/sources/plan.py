@@ -16,7 +16,7 @@ from gmm_dask.chunked.sources.protocol import Boundaries
 def plan_cuts(
     first: int,
     last: int,
-    layouts: Sequence[Boundaries | None],
+    layouts: Sequence[Boundaries],
     *,
     row_bytes: int,
     target_bytes: int,
@@ -28,25 +28,26 @@ def plan_cuts(
     be read); rows stored without chunks are cut at target_bytes.
     """
     wanted = max(1, -(-target_bytes // row_bytes))
-    shared = common_boundaries([layout for layout in layouts if layout is not None])
-    if shared is None:
+    if not layouts:
         return (*range(first, last, wanted), last)
     allowed = max(wanted, largest_bytes // row_bytes)
+    shared = common_boundaries(layouts, allowed)
     inside = shared[(shared > first) & (shared < last)]
     return _coalesce(np.append(inside, last), first, wanted, allowed)
 
 
-def common_boundaries(layouts: Sequence[Boundaries]) -> Boundaries | None:
-    """Boundaries that all columns share, unless they lie more than four coarsest chunks apart.
+def common_boundaries(layouts: Sequence[Boundaries], allowed: int) -> Boundaries:
+    """Boundaries at which every column's chunks meet, unless those lie too far apart.
 
-    Then the coarsest column's: cutting there splits small chunks only, which cost little twice.
+    Then the coarsest column's that are near enough: the chunks that this splits are read again
+    for each block that they reach into, the less often the coarser the cuts.
     """
-    if not layouts:
-        return None
-    coarsest = np.unique(min(layouts, key=len))
-    shared: Boundaries = reduce(np.intersect1d, layouts)
-    near = np.diff(shared).max() <= 4 * np.diff(coarsest).max()
-    return shared if near else coarsest
+    by_size = sorted((np.unique(layout) for layout in layouts), key=len)
+    shared: Boundaries = reduce(np.intersect1d, by_size)
+    for layout in (shared, *by_size):
+        if np.diff(layout).max() <= allowed:
+            return layout
+    return by_size[0]
 
 
 def _coalesce(ends: Boundaries, first: int, wanted: int, allowed: int) -> tuple[int, ...]:

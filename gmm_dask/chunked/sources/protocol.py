@@ -36,8 +36,8 @@ class Source(Protocol):
     def lazy(self) -> bool:
         """True when blocks are inputs of Dask tasks and cannot be read by row index on a worker."""
 
-    def boundaries(self) -> Boundaries | None:
-        """Row indices 0..N at which stored chunks meet; None where any cut costs the same."""
+    def layouts(self) -> list[Boundaries]:
+        """Row indices 0..N at which chunks meet, per stored array; empty where any cut will do."""
 
     def read(self, first: int, last: int) -> Table:
         """Rows [first, last), shape (last - first, D), in the stored dtype, native byte order."""

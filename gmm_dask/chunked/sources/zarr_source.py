@@ -48,8 +48,8 @@ class ZarrSource:
         """What one stored object holds: a shard where the array is sharded, else a chunk."""
         return tuple(self.array.shards or self.array.chunks)
 
-    def boundaries(self) -> Boundaries | None:
-        return regular_boundaries(self.shape[0], self._grid[0])
+    def layouts(self) -> list[Boundaries]:
+        return [regular_boundaries(self.shape[0], self._grid[0])]
 
     def read(self, first: int, last: int) -> Table:
         try:

@@ -1,0 +1,267 @@
+"""Both engines give the same bits, on any cluster, held or streamed, through lost workers."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Timer
+from typing import Any
+
+import dask.array
+import numpy as np
+import pytest
+from distributed import Client, get_task_stream
+from numpy.typing import NDArray
+
+from gmm_dask.chunked.reduce import (
+    BlocksKilledWorkers,
+    ClusterError,
+    DaskEngine,
+    PassReport,
+    SerialEngine,
+)
+from gmm_dask.chunked.rows import DataError, Rows, Table, Weights, open_rows
+from tests.chunked.conftest import local_cluster, store
+
+Vector = NDArray[np.float64]
+
+
+def total(table: Table, weights: Weights, first_row: int, value: Vector) -> Vector:
+    """Sums whose last bits depend on the order of addition."""
+    held = table * value if weights is None else table * value * weights[:, None]
+    return np.append(held.sum(axis=0), float(first_row))
+
+
+def bits(vector: Vector) -> bytes:
+    return vector.tobytes()
+
+
+VALUE = np.array([1 / 3, 0.1, 1e-3])
+
+
+@pytest.fixture
+def rows(stored: str) -> Rows:
+    """21 blocks: no power of two, the last one ragged."""
+    return open_rows(stored, block_bytes=1200)
+
+
+@pytest.fixture(scope="module", params=[(1, 1), (2, 1), (3, 1), (1, 2), (2, 2)], ids=str)
+def any_client(request: pytest.FixtureRequest) -> Iterator[Client]:
+    workers, threads = request.param
+    with local_cluster(workers, threads) as client:
+        yield client
+
+
+def test_order_of_addition_shows(rows: Rows) -> None:
+    """Else the tests below would prove nothing."""
+    tree = SerialEngine(rows).map_reduce(total, VALUE)
+    line = sum(total(*rows.read(i), rows.blocks[i][0], VALUE) for i in range(len(rows)))
+    assert bits(tree) != bits(np.asarray(line))
+
+
+@pytest.mark.parametrize("cache", ["memory", "none"])
+@pytest.mark.parametrize("kind", ["zarr", "numpy", "dask"])
+def test_any_cluster_gives_the_bits_of_the_serial_engine(
+    any_client: Client, stored: str, table: NDArray[np.float64], cache: Any, kind: str
+) -> None:
+    source = {
+        "zarr": stored,
+        "numpy": table,
+        "dask": dask.array.from_array(table, chunks=(50, 2)),
+    }[kind]
+    rows = open_rows(source, weights=table[:, 0] ** 2, block_bytes=1200)
+    expected = SerialEngine(rows, cache="none").map_reduce(total, VALUE)
+    engine = DaskEngine(any_client, rows, cache=cache, run="bits")
+    for step in range(2):
+        result = engine.map_reduce(total, VALUE, step=step)
+        assert bits(result) == bits(expected)
+    engine.close()
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 4, 16, 100])
+def test_any_share_size_gives_the_same_bits(client: Client, rows: Rows, tasks: int) -> None:
+    expected = SerialEngine(rows).map_reduce(total, VALUE)
+    engine = DaskEngine(client, rows, cache="none", tasks_per_thread=tasks)
+    assert bits(engine.map_reduce(total, VALUE)) == bits(expected)
+
+
+def test_serial_engine_held_and_streamed(rows: Rows) -> None:
+    held = SerialEngine(rows, cache="memory")
+    streamed = SerialEngine(rows, cache="none")
+    assert bits(held.map_reduce(total, VALUE)) == bits(streamed.map_reduce(total, VALUE))
+
+
+def test_weights_of_a_dask_array_beside_rows_of_zarr(
+    client: Client, stored: str, table: NDArray[np.float64]
+) -> None:
+    heights = dask.array.from_array(np.arange(1003.0), chunks=70)
+    rows = open_rows(stored, weights=heights, block_bytes=2400)
+    assert rows.lazy
+    result = DaskEngine(client, rows, cache="none").map_reduce(total, VALUE)
+    np.testing.assert_allclose(result[:3], (table * VALUE * np.arange(1003.0)[:, None]).sum(0))
+
+
+def test_skipped_rows_are_left_out_of_later_passes(client: Client, tmp_path: Path) -> None:
+    values = np.ones((100, 3))
+    values[[0, 50, 99], 1] = np.nan, np.inf, 1e160
+    path = store(tmp_path / "gaps.zarr", values, chunks=(10, 3))
+    rows = open_rows(path, nonfinite="skip", block_bytes=480)
+    assert sum(len(rows.read(i)[0]) for i in range(len(rows))) == 97
+    for engine in (
+        SerialEngine(rows),
+        DaskEngine(client, rows, cache="memory"),
+        DaskEngine(client, rows, cache="none"),
+    ):
+        assert engine.map_reduce(total, np.ones(3))[0] == 97
+        assert np.isnan(engine.map_reduce(total, np.ones(3), every_row=True)[1])
+
+
+def test_keys_say_what_a_task_does(client: Client, rows: Rows) -> None:
+    engine = DaskEngine(client, rows, cache="memory", run="r1")
+    with get_task_stream(client) as stream:
+        engine.map_reduce(total, VALUE, step=3)
+    groups = {str(task["key"]).split("'")[1] for task in stream.data if task["key"][0] == "("}
+    keys = {task["key"] if isinstance(task["key"], str) else task["key"][0] for task in stream.data}
+    names = groups | {key for key in keys if not key.startswith("(")}
+    assert {"sweep-r1-it3", "merge-r1-it3", "load-r1", "value-r1-it3"} <= names
+
+
+def test_tasks_follow_threads_not_blocks(client: Client, rows: Rows) -> None:
+    reports: list[PassReport] = []
+    engine = DaskEngine(client, rows, cache="none", on_pass=reports.append)
+    engine.map_reduce(total, VALUE, name="sweep", step=1)
+    (report,) = reports
+    assert (report.name, report.step, report.rows, report.attempts) == ("sweep", 1, 1003, 1)
+    assert report.tasks == 11
+    assert report.blocks == 21
+    events = [event for _, event in client.get_events("gmm-dask")]
+    assert events[-1]["run"] == engine.run
+    assert events[-1]["bytes"] == 1003 * 3 * 8
+
+
+def test_held_rows_stay_where_they_were_loaded(client: Client, rows: Rows) -> None:
+    engine = DaskEngine(client, rows, cache="memory")
+    engine.map_reduce(total, VALUE)
+    before = client.who_has(engine._loads)
+    for step in range(5):
+        engine.map_reduce(total, VALUE, step=step)
+    assert client.who_has(engine._loads) == before
+    assert {len(where) for where in before.values()} == {1}
+    assert len({where[0] for where in before.values()}) == 2
+    engine.close()
+
+
+def test_auto_holds_what_fits(client: Client, rows: Rows) -> None:
+    assert DaskEngine(client, rows, cache="auto").cached
+    assert not DaskEngine(client, rows, cache="auto", memory_share=1e-9).cached
+
+
+def test_large_values_travel_without_warnings(client: Client, rows: Rows) -> None:
+    large = np.zeros(2_000_000)
+    engine = DaskEngine(client, rows)
+    assert engine.map_reduce(first_of, large) == 21
+
+
+def first_of(_t: Table, _w: Weights, _first: int, value: Vector) -> int:
+    assert value.size == 2_000_000
+    return 1
+
+
+def failing(_t: Table, _w: Weights, first_row: int, value: list[str]) -> int:
+    if first_row == 500:
+        with open(value[0], "a") as calls:
+            calls.write("x")
+        raise np.linalg.LinAlgError("not positive definite")
+    return 1
+
+
+def test_errors_of_the_arithmetic_are_not_tried_again(
+    client: Client, rows: Rows, tmp_path: Path
+) -> None:
+    calls = tmp_path / "calls"
+    engine = DaskEngine(client, rows)
+    with pytest.raises(np.linalg.LinAlgError, match="not positive definite"):
+        engine.map_reduce(failing, [str(calls)])
+    assert calls.read_text() == "x"
+
+
+def test_errors_of_the_data_arrive_as_they_are(client: Client, rows: Rows, stored: str) -> None:
+    chunk = Path(stored) / "c" / "7" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:-5])
+    for cache in ("memory", "none"):
+        with pytest.raises(DataError, match=r"chunk c/7/0 is truncated or corrupt"):
+            DaskEngine(client, rows, cache=cache).map_reduce(total, VALUE)
+
+
+def once(_t: Table, _w: Weights, first_row: int, value: str) -> int:
+    """Fails for lack of a connection, the first time only."""
+    marker = Path(value) / str(first_row)
+    if first_row == 500 and not marker.exists():
+        marker.touch()
+        raise ConnectionResetError("gone for a moment")
+    return 1
+
+
+def test_faults_of_the_network_are_tried_again(client: Client, rows: Rows, tmp_path: Path) -> None:
+    reports: list[PassReport] = []
+    engine = DaskEngine(client, rows, cache="memory", on_pass=reports.append)
+    assert engine.map_reduce(once, str(tmp_path)) == 21
+    assert reports[0].attempts == 2
+
+
+def slow(table: Table, weights: Weights, first_row: int, value: Vector) -> Vector:
+    time.sleep(0.05)
+    return total(table, weights, first_row, value)
+
+
+@pytest.mark.parametrize("cache", ["memory", "none"])
+def test_a_worker_killed_in_the_middle_changes_no_bit(rows: Rows, cache: Any) -> None:
+    expected = SerialEngine(rows).map_reduce(total, VALUE)
+    reports: list[PassReport] = []
+    with local_cluster(2) as client:
+        engine = DaskEngine(client, rows, cache=cache, on_pass=reports.append)
+        engine.map_reduce(total, VALUE)
+        pids = client.run(os.getpid)
+        started = time.monotonic()
+        timer = Timer(0.2, os.kill, (next(iter(pids.values())), signal.SIGKILL))
+        timer.start()
+        result = engine.map_reduce(slow, VALUE, step=1)
+        timer.join()
+        assert time.monotonic() - started > 0.2
+        assert bits(result) == bits(expected)
+        assert reports[-1].attempts == 1, "the scheduler mends it, the driver need not"
+        assert bits(engine.map_reduce(total, VALUE, step=2)) == bits(expected)
+        engine.close()
+
+
+def deadly(_t: Table, _w: Weights, first_row: int, value: int) -> int:
+    if first_row == value:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 1
+
+
+def test_blocks_that_kill_workers_are_named(rows: Rows) -> None:
+    settings = {"distributed.scheduler.allowed-failures": 1}
+    with local_cluster(2, settings=settings) as client:
+        engine = DaskEngine(client, rows, cache="none")
+        with pytest.raises(
+            BlocksKilledWorkers, match=r"blocks 10–11 \(rows 500–599 of .*rows\.zarr"
+        ):
+            engine.map_reduce(deadly, 550)
+
+
+def test_no_workers_is_an_error_not_a_hang(rows: Rows) -> None:
+    with local_cluster(0) as client:
+        engine = DaskEngine(client, rows, cache="none", no_workers_timeout=0.5)
+        with pytest.raises(ClusterError, match=r"no worker has been running .*none connected"):
+            engine.map_reduce(total, VALUE)
+
+
+def test_a_lost_scheduler_is_an_error_not_a_hang(rows: Rows) -> None:
+    with local_cluster(1) as client:
+        engine = DaskEngine(client, rows, cache="none", attempts=2)
+        engine.map_reduce(total, VALUE)
+        client.cluster.close()
+        with pytest.raises(ClusterError, match="the pass failed"):
+            engine.map_reduce(total, VALUE)
