@@ -18,9 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
+from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.store.checkpoint import keep, save_checkpoint
 from gmm_dask.store.errors import StorageError
+from gmm_dask.store.folder import Folder
 from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.model import save_model
+from gmm_dask.store.run_folder import open_run
 
 STRIKE = 160
 PR_SET_PTRACER, ANY = 0x59616D61, ctypes.c_ulong(-1)
@@ -36,12 +40,35 @@ IDLE_CALLS: dict[str, Callable[[], object]] = {
     "unlinkat": lambda: os.unlink("", dir_fd=0),
     "rmdir": lambda: os.rmdir(""),
     "mkdir": lambda: os.mkdir(""),
+    "renameat2": lambda: ctypes.CDLL(None).renameat2(-1, b"", -1, b"", 1),
     "newfstatat": lambda: os.stat(""),
 }
 
 
-def save(folder: LocalFolder, iteration: int) -> None:
+def save(folder: Folder, iteration: int) -> None:
     save_checkpoint(folder, iteration, {"at": iteration}, {"a": np.full(5, iteration)})
+
+
+def mixture(components: int) -> Mixture:
+    return Mixture(
+        np.full(components, 1 / components),
+        np.zeros((components, 2)),
+        np.ones(components),
+        "spherical",
+    )
+
+
+def save_mixture(root: Path, components: int) -> None:
+    save_model(
+        mixture(components), root / "model", feature_names=None, provenance={}, overwrite=True
+    )
+
+
+def begin(root: Path, seed: int, *, restart: bool = False) -> None:
+    with open_run(
+        root / "run", configuration={}, fingerprint={}, seed=seed, restart=restart
+    ) as run:
+        save(run.folder, seed)
 
 
 def prepare(scenario: str, root: Path) -> None:
@@ -52,18 +79,27 @@ def prepare(scenario: str, root: Path) -> None:
             save(folder, iteration)
         folder.replace("checkpoints/it-00000004/MANIFEST.json", b"damaged")
         folder.create("checkpoints/it-00000005/state-0.json", b"half")
+    elif scenario == "model":
+        save_mixture(root, 1)
+    elif scenario == "restart":
+        begin(root, 1)
 
 
 def play(scenario: str, root: Path, tell: Callable[[str], None]) -> None:
-    folder = LocalFolder(root)
-    if scenario == "first":
-        save(folder, 1)
-        tell("1")
+    if scenario == "later":
+        folder = LocalFolder(root)
+        for iteration in (4, 4, 5):  # once more too: a run may do an acknowledged iteration again
+            save(folder, iteration)
+            tell(str(iteration))
+            keep(folder, last=2, best=1)
         return
-    for iteration in (4, 4, 5):  # once more too: a run may do an acknowledged iteration again
-        save(folder, iteration)
-        tell(str(iteration))
-        keep(folder, last=2, best=1)
+    if scenario == "first":
+        save(LocalFolder(root), 1)
+    elif scenario == "model":
+        save_mixture(root, 2)
+    elif scenario == "restart":
+        begin(root, 2, restart=True)
+    tell("1")
 
 
 def child(call: str, scenario: str, template: Path, root: Path, strike: int) -> None:

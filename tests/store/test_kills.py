@@ -15,9 +15,14 @@ import pytest
 from gmm_dask.store.checkpoint import complete_iterations, keep, load_checkpoint, load_newest
 from gmm_dask.store.errors import DamagedCheckpointWarning
 from gmm_dask.store.local import LocalFolder
-from tests.store.dying import IDLE_CALLS, STRIKE, prepare, save
+from gmm_dask.store.model import load_model
+from gmm_dask.store.run_folder import look_at_run, read_record
+from tests.store.dying import IDLE_CALLS, STRIKE, begin, prepare, save
 
 pytestmark = pytest.mark.needs("strace")
+
+# All calls that checkpoints make.
+CALLS = [call for call in IDLE_CALLS if call != "renameat2"]
 
 # Kept over all tests of this module, for the last one to hold against what was promised.
 KILLED: dict[str, int] = {}
@@ -118,7 +123,7 @@ def place(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("scenario", ["first", "later"])
-@pytest.mark.parametrize("call", IDLE_CALLS)
+@pytest.mark.parametrize("call", CALLS)
 def test_killed_at_any_call(striker: Striker, place: Path, call: str, scenario: str) -> None:
     struck = striker.strike(place, call, scenario, "signal=KILL")
     unharmed = max(struck)
@@ -129,8 +134,37 @@ def test_killed_at_any_call(striker: Striker, place: Path, call: str, scenario: 
     KILLED[f"{call}, {scenario}"] = len(struck) - 1
 
 
+@pytest.mark.parametrize("call", ["openat", "fsync", "rename", "renameat2", "unlinkat", "mkdir"])
+def test_model_killed_while_it_is_replaced_is_the_old_or_the_new(
+    striker: Striker, place: Path, call: str
+) -> None:
+    struck = striker.strike(place, call, "model", "signal=KILL")
+    assert len(struck) > 1
+    for number, told in struck.items():
+        components = load_model(place / str(number) / "model").mixture.components
+        assert components == 2 if told else components in (1, 2)
+
+
+@pytest.mark.parametrize("call", ["openat", "write", "fsync", "link", "rename", "mkdir"])
+def test_restart_killed_anywhere_keeps_the_old_run(
+    striker: Striker, place: Path, call: str
+) -> None:
+    struck = striker.strike(place, call, "restart", "signal=KILL")
+    assert len(struck) > 1
+    for number in struck:
+        root = place / str(number)
+        begin(root, 3, restart=True)
+        runs = [look_at_run(path) for path in sorted(root.iterdir())]
+        seeds = [read_record(run).seed for run in runs if run is not None]
+        # The new run may or may not have come to be, when it was killed; the old one is there.
+        assert sorted(seed for seed in seeds if seed is not None) in ([1, 3], [1, 2, 3])
+        newest = load_newest(LocalFolder(root / "run.old-1"))
+        assert newest is not None
+        assert newest.iteration == 1
+
+
 def test_two_hundred_kill_points_were_tried() -> None:
-    if len(KILLED) < 2 * len(IDLE_CALLS):
+    if len(KILLED) < 2 * len(CALLS):
         pytest.skip("only with all of this module")
     sys.stdout.write(f"{KILLED}\n")
     assert sum(KILLED.values()) >= 200
@@ -140,7 +174,7 @@ def test_two_hundred_kill_points_were_tried() -> None:
     ("call", "error"),
     [
         *((call, "ENOSPC") for call in ("openat", "write", "fsync", "link", "mkdir", "rename")),
-        *((call, "EIO") for call in IDLE_CALLS),
+        *((call, "EIO") for call in CALLS),
     ],
 )
 def test_failing_at_any_call(striker: Striker, place: Path, call: str, error: str) -> None:
