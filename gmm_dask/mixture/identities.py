@@ -1,0 +1,317 @@
+"""What the textbook derivations of EM say must hold, from sufficient statistics alone.
+
+Statistics gathered at θ* give Q(θ, θ*), the gradient of L at θ* and every M-step with no further
+pass over the rows. `verify` sets them beside the same quantities computed from the rows by
+definition, and prints the two as a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gmm_dask.mixture.arrays import Array, as_rows, as_weights
+from gmm_dask.mixture.iteration import Settings, evaluate
+from gmm_dask.mixture.kernels import Kernel
+from gmm_dask.mixture.maximisation import Regularisation
+from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.statistics import SufficientStatistics, between
+from gmm_dask.mixture.sweep import Statistics, sweep
+from gmm_dask.mixture.textbook import Parameters, Sum, Textbook, family_mean, summed
+
+TOLERANCE = 1e-9
+"""Relative errors up to here are rounding, where means are no larger than a million sd."""
+
+
+def expected_log_likelihood(mixture: Mixture, statistics: SufficientStatistics) -> float:
+    """Q(θ, θ*), the expected complete-data log-likelihood, of statistics gathered at θ*:
+
+    Q = Σ_k n_k (log π_k − ½ log |2π Σ_k|) − ½ Σ_k tr Σ_k⁻¹ (S_k + n_k (m_k − μ_k)(m_k − μ_k)ᵀ)
+    """
+    second = second_moments(mixture, statistics)
+    precisions = mixture.spread(mixture.precisions)
+    if statistics.layout == "pooled":
+        precisions = precisions[0]
+    distances = float(np.vdot(precisions, second))
+    return float(statistics.counts @ mixture.log_normalisers) - 0.5 * distances
+
+
+def second_moments(mixture: Mixture, statistics: SufficientStatistics) -> Array:
+    """Σ_n r_nk (x_n − μ_k)(x_n − μ_k)ᵀ about the mixture's means, in the statistics' layout."""
+    layout = mixture.kind.layout
+    if statistics.layout != layout or statistics.means.shape != mixture.means.shape:
+        raise ValueError(
+            f"{mixture.family} mixtures of means {mixture.means.shape} need {layout} statistics, "
+            f"these are {statistics.layout} of means {statistics.means.shape}"
+        )
+    offsets = statistics.means - mixture.means
+    return statistics.scatter + between(layout, statistics.counts[:, None] * offsets, offsets)
+
+
+def gradient(mixture: Mixture, statistics: SufficientStatistics) -> Parameters:
+    """The gradient of Q(θ, θ*) at θ; where θ = θ* this is the gradient of L (Fisher's identity).
+
+    n_k / π_k;  n_k Σ_k⁻¹ (m_k − μ_k);  ½ Σ_k⁻¹ (M_k − n_k Σ_k) Σ_k⁻¹, where M_k are the
+    second moments Σ_n r_nk (x_n − μ_k)(x_n − μ_k)ᵀ.
+    """
+    offsets = (statistics.means - mixture.means) * statistics.counts[:, None]
+    precisions = mixture.spread(mixture.precisions)
+    if mixture.kind.layout == "squares":
+        by_mean = precisions * offsets
+    else:
+        by_mean = np.einsum("kde,ke->kd", precisions, offsets)
+    return Parameters(
+        lagrange_multipliers(mixture, statistics), by_mean, _covariance_slope(mixture, statistics)
+    )
+
+
+def _covariance_slope(mixture: Mixture, statistics: SufficientStatistics) -> Array:
+    counts, second = statistics.counts, second_moments(mixture, statistics)
+    precisions = mixture.spread(mixture.precisions)
+    if mixture.kind.layout == "squares":
+        slopes = 0.5 * (precisions**2 * second - counts[:, None] * precisions)
+        return slopes.sum(axis=1) if mixture.family == "spherical" else slopes
+    if mixture.kind.layout == "pooled":
+        shared = precisions[0]
+        return 0.5 * (shared @ second @ shared - counts.sum() * shared)
+    return 0.5 * (precisions @ second @ precisions - counts[:, None, None] * precisions)
+
+
+def lagrange_multipliers(mixture: Mixture, statistics: SufficientStatistics) -> Array:
+    """n_k / π_k (K,) = ∂Q/∂π_k: at the M-step's solution the total weight, the same for every k."""
+    return statistics.counts / mixture.weights
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One equation or inequality: both sides where they disagree most, and by how much."""
+
+    name: str
+    formula: str
+    left: float
+    right: float
+    error: float
+    holds: bool
+
+
+class Verification(tuple[Identity, ...]):
+    """Identities; printing them gives a table."""
+
+    __slots__ = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether all of them hold."""
+        return all(identity.holds for identity in self)
+
+    def __str__(self) -> str:
+        width = max(len(identity.name) for identity in self)
+        lines = [f"{'':5} {'':{width}} {'left':>15} {'right':>15} {'error':>8}  formula"]
+        for i in self:
+            mark = "holds" if i.holds else "FAILS"
+            numbers = f"{i.left:>15.8g} {i.right:>15.8g} {i.error:>8.1e}"
+            lines.append(f"{mark} {i.name:{width}} {numbers}  {i.formula}")
+        return "\n".join(lines)
+
+
+def verify(mixture: Mixture, rows: ArrayLike, weights: ArrayLike | None = None) -> Verification:
+    """Check every textbook identity of EM for this mixture and these rows.
+
+    Left sides come from the sweep's statistics, right sides from the rows by definition. What
+    concerns the M-step holds where no component is degenerate: a floor is not a maximum.
+    """
+    found = as_rows(rows, mixture.features).astype(np.float64)
+    given = as_weights(weights, len(found))
+
+    def statistics_of(mixtures: tuple[Mixture, ...], kernels: tuple[Kernel, ...]) -> Statistics:
+        return sweep(found, mixtures, given, kernels)
+
+    settings = Settings(regularisation=Regularisation(reg_covar=0))
+    (evaluation,), _ = evaluate(statistics_of, (mixture,), settings)
+    solution = evaluation.maximised.mixture
+    (after,), _ = evaluate(statistics_of, (solution,), settings)
+    book = Textbook(mixture, found, np.ones(len(found)) if given is None else given)
+    with np.errstate(divide="ignore", invalid="ignore"):  # components without any rows
+        return comparison(book, evaluation.statistics, solution, after.statistics)
+
+
+def comparison(
+    book: Textbook,
+    statistics: SufficientStatistics,
+    solution: Mixture,
+    after: SufficientStatistics,
+) -> Verification:
+    """Statistics at the book's mixture, the M-step's solution and the statistics there, beside
+    what the rows say."""
+    solved = Textbook(solution, book.rows, book.weights)
+    compare = Comparison(max(tolerance(book.mixture), tolerance(solution)))
+    return Verification(
+        (
+            *likelihoods(compare, book, statistics),
+            *gains(compare, book, statistics, solved, after),
+            *gradients(compare, book, statistics),
+            *stationarity(compare, solved, statistics),
+            *maximisation_steps(compare, book, solution),
+        )
+    )
+
+
+def tolerance(mixture: Mixture) -> float:
+    """Float64 cannot hold a mean more finely than ε |μ|, which is ε |μ| / σ of a deviation."""
+    distances = np.abs(mixture.means) / np.sqrt(mixture.variances)
+    return TOLERANCE + 4 * float(np.finfo(np.float64).eps * distances.max())
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Makes identities: errors relative to the size of what is summed, judged by one tolerance."""
+
+    tolerance: float
+
+    def equal(self, name: str, formula: str, left: ArrayLike, right: Sum | Array) -> Identity:
+        """left = right, entry by entry; the entries that disagree most are shown."""
+        value, size = right if isinstance(right, tuple) else (right, np.abs(right))
+        return self._worst(name, formula, left, value, size, lambda a, b: np.abs(a - b))
+
+    def at_least(self, name: str, formula: str, left: float, right: float, size: Array) -> Identity:
+        """left ≥ right."""
+        return self._worst(name, formula, left, right, size, lambda a, b: np.maximum(b - a, 0))
+
+    def _worst(
+        self,
+        name: str,
+        formula: str,
+        left: ArrayLike,
+        right: ArrayLike,
+        size: Array,
+        amiss: Callable[[Array, Array], Array],
+    ) -> Identity:
+        a, b, s = (
+            np.ravel(side)
+            for side in np.broadcast_arrays(np.asarray(left, np.float64), right, size)
+        )
+        errors = amiss(a, b) / np.where(s > 0, s, 1)
+        worst = int(np.where(np.isnan(errors), np.inf, errors).argmax())
+        error = float(errors[worst])
+        holds = error <= self.tolerance
+        return Identity(name, formula, float(a[worst]), float(b[worst]), error, holds)
+
+
+def likelihoods(
+    compare: Comparison, book: Textbook, statistics: SufficientStatistics
+) -> Iterator[Identity]:
+    """L, H and Q at θ*, and L = Q + H."""
+    value, size = book.log_likelihood()
+    found = expected_log_likelihood(book.mixture, statistics)
+    yield compare.equal(
+        "log-likelihood", "L = Σ log Σ_k π_k N(x|k)", statistics.log_likelihood, (value, size)
+    )
+    yield compare.equal("entropy", "H = −Σ Σ_k r log r", statistics.entropy, book.entropy())
+    yield compare.equal("Q at θ*", "Q(θ*, θ*) = Σ Σ_k r log π_k N(x|k)", found, book.expected(book))
+    yield compare.equal(
+        "decomposition",
+        "L = Q(θ*, θ*) + H",
+        statistics.log_likelihood,
+        (np.array(found + statistics.entropy), size),
+    )
+    yield compare.equal("counts", "n_k = Σ r_k", statistics.counts, summed(book.members))
+
+
+def gains(
+    compare: Comparison,
+    book: Textbook,
+    statistics: SufficientStatistics,
+    solved: Textbook,
+    after: SufficientStatistics,
+) -> Iterator[Identity]:
+    """What one EM step gains: ΔL ≥ ΔQ ≥ 0."""
+    at_solution = expected_log_likelihood(solved.mixture, statistics)
+    gained_q = at_solution - expected_log_likelihood(book.mixture, statistics)
+    gained = after.log_likelihood - statistics.log_likelihood
+    size = book.log_likelihood()[1] + solved.log_likelihood()[1]
+    yield compare.equal(
+        "Q at the M-step", "Q(θ, θ*) = Σ Σ_k r* log π_k N(x|k)", at_solution, book.expected(solved)
+    )
+    yield compare.at_least("EM inequality", "ΔL ≥ ΔQ", gained, gained_q, size)
+    yield compare.at_least("M-step raises Q", "ΔQ ≥ 0", gained_q, 0.0, size)
+
+
+def gradients(
+    compare: Comparison, book: Textbook, statistics: SufficientStatistics
+) -> Iterator[Identity]:
+    """Fisher's identity: the gradient of Q at θ = θ* is that of L, here taken from p(x) itself."""
+    slope = gradient(book.mixture, statistics)
+    yield compare.equal(
+        "gradient in π", "n_k/π_k = Σ N(x|k)/p(x)", slope.weights, book.gradient_weights()
+    )
+    yield compare.equal(
+        "gradient in μ",
+        "n_k Σ⁻¹(m_k−μ_k) = Σ π_k ∂N(x|k)/∂μ_k / p(x)",
+        slope.means,
+        book.gradient_means(),
+    )
+    yield compare.equal(
+        "gradient in Σ",
+        "½Σ⁻¹S_kΣ⁻¹ − ½n_kΣ⁻¹ = Σ π_k ∂N(x|k)/∂Σ_k / p(x)",
+        slope.covariances,
+        book.gradient_covariances(),
+    )
+
+
+def stationarity(
+    compare: Comparison, solved: Textbook, statistics: SufficientStatistics
+) -> Iterator[Identity]:
+    """At the M-step's solution the gradient of Q vanishes, but for the multiplier of Σπ = 1."""
+    slope = gradient(solved.mixture, statistics)
+    zero, total = np.zeros(()), np.array(solved.weights.sum())
+    yield compare.equal(
+        "multiplier of Σπ = 1",
+        "n_k/π_k = n for every k",
+        slope.weights,
+        total,
+    )
+    yield compare.equal(
+        "M-step in μ", "∂Q/∂μ_k = 0", slope.means, (zero, solved.gradient_means()[1])
+    )
+    yield compare.equal(
+        "M-step in Σ", "∂Q/∂Σ_k = 0", slope.covariances, (zero, solved.gradient_covariances()[1])
+    )
+
+
+FORMULAS = {
+    "": ("π_k = n_k/n", "μ_k = Σrx/n_k", "Σ_k = Σr(x−μ_k)(x−μ_k)ᵀ/n_k, shared as the family does"),
+    "univariate": ("π_k = Σr/n", "μ_k = Σrx/Σr", "σ²_k = Σr(x−μ_k)²/Σr"),
+    "two-component": (
+        "λ = Σγ/n",
+        "μ_1 = Σγx/Σγ, μ_2 = Σ(1−γ)x/Σ(1−γ)",
+        "Σ_1 = Σγ(x−μ_1)(x−μ_1)ᵀ/Σγ, Σ_2 likewise",
+    ),
+}
+
+
+def maximisation_steps(
+    compare: Comparison, book: Textbook, solution: Mixture
+) -> Iterator[Identity]:
+    """The M-step in closed form: in general, in scalars for D = 1, from one γ for K = 2."""
+    yield from parameters(compare, "", book.maximised(), solution)
+    if solution.features == 1:
+        yield from parameters(compare, "univariate", book.univariate(), solution)
+    if solution.components == 2:
+        yield from parameters(compare, "two-component", book.two_components(), solution)
+
+
+def parameters(
+    compare: Comparison, case: str, expected: Parameters, solution: Mixture
+) -> Iterator[Identity]:
+    """The solution's parameters beside those of a formula, in units of its standard deviations."""
+    deviations = np.sqrt(solution.variances)
+    products = deviations[:, :, None] * deviations[:, None, :]
+    units = family_mean(products, np.ones(solution.components), solution.family)
+    sizes = {"weights": solution.weights, "means": deviations, "covariances": units}
+    for (name, size), formula in zip(sizes.items(), FORMULAS[case], strict=True):
+        value = getattr(expected, name)
+        label = f"{case} {name}".strip()
+        yield compare.equal(label, formula, getattr(solution, name), (value, size))
