@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gmm_dask.fitting import evaluate, fit
     from gmm_dask.mixture.parameters import Mixture
     from gmm_dask.result import Fit
+    from gmm_dask.selection import select
 
 _HOMES = {
     "Configuration": "gmm_dask.configuration",
@@ -23,6 +24,7 @@ _HOMES = {
     "evaluate": "gmm_dask.fitting",
     "fit": "gmm_dask.fitting",
     "open_rows": "gmm_dask.chunked.rows",
+    "select": "gmm_dask.selection",
 }
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "evaluate",
     "fit",
     "open_rows",
+    "select",
 ]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from math import log
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from gmm_dask.mixture.parameters import Mixture
@@ -27,3 +29,8 @@ def icl(mixture: Mixture, statistics: SufficientStatistics) -> float:
     Biernacki, Celeux & Govaert (2000): BIC of the data completed with their labels.
     """
     return bic(mixture, statistics) - 2 * statistics.log_max
+
+
+CRITERIA: Mapping[Criterion, Callable[[Mixture, SufficientStatistics], float]] = MappingProxyType(
+    {"bic": bic, "aic": aic, "icl": icl}
+)
