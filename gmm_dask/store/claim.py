@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,17 +61,28 @@ def _claim_local(folder: LocalFolder, record: str, restart: bool) -> Claim:
 
 def _lock_local(folder: LocalFolder, record: str) -> FileLock:
     root = folder.root
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        strangers = [path.name for path in root.iterdir() if not path.name.startswith(".")]
-        if strangers and record not in strangers:
+    for left in reversed(range(100)):
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            _refuse_strangers(root, record)
+            return FileLock.take(root / LOCK)
+        except OSError as error:
+            # Another driver's restart may move the folder aside between these lines: once more.
+            moved = isinstance(error, FileExistsError | FileNotFoundError) and not root.is_file()
+            if not (moved and left):
+                raise StorageError(f"{root} cannot be used as a run folder: {error}") from error
+    raise AssertionError("the loop ends by return or raise")
+
+
+def _refuse_strangers(root: Path, record: str) -> None:
+    with suppress(FileNotFoundError):
+        strangers = {path.name for path in root.iterdir() if not path.name.startswith(".")}
+        # Looked for last, for a run that is being begun has its lock before anything else.
+        if strangers and record not in strangers and not (root / LOCK).exists():
             raise StorageError(
                 f"{root} is no run folder: it holds {min(strangers)} but no {record}; give the "
                 "run a name of its own"
             )
-        return FileLock.take(root / LOCK)
-    except OSError as error:
-        raise StorageError(f"{root} cannot be used as a run folder: {error}") from error
 
 
 def _put_aside(root: Path) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from gmm_dask.store.errors import StorageError
-from gmm_dask.store.folder import Folder
 from gmm_dask.store.local import LocalFolder
 from gmm_dask.store.objects import ObjectFolder, open_object_folder
 
@@ -41,13 +40,6 @@ def checked_name(where: Location) -> str:
             "to 63 letters, digits and . _ -"
         )
     return name
-
-
-def split_location(where: Location) -> tuple[Folder, str]:
-    """The folder above a location, and the location's checked name in it."""
-    name = checked_name(where)
-    text = os.fspath(where).rstrip("/")
-    return open_folder(text[: -len(name)] or "."), name
 
 
 def _split_url(url: str) -> SplitResult:

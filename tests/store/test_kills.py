@@ -192,3 +192,21 @@ def test_file_system_without_hard_links(striker: Striker, place: Path) -> None:
     for number, told in struck.items():
         assert told == ["1"]
         check(place / str(number), "first", told)
+
+
+def test_sector_that_cannot_be_read_is_damage(tmp_path: Path) -> None:
+    prepare("first", tmp_path)
+    for iteration in (1, 2):
+        save(LocalFolder(tmp_path), iteration)
+    [path] = tmp_path.glob("checkpoints/it-00000002/arrays-*")
+    load = (
+        "import sys, warnings; from gmm_dask.store.checkpoint import load_newest; "
+        "from gmm_dask.store.local import LocalFolder; warnings.simplefilter('always'); "
+        "sys.exit(load_newest(LocalFolder(sys.argv[1])).iteration)"
+    )
+    command = ["strace", "-f", "-o", "/dev/null", "-P", str(path), "-e", "inject=read:error=EIO"]
+    told = subprocess.run(
+        [*command, sys.executable, "-c", load, str(tmp_path)], capture_output=True, text=True
+    )
+    assert told.returncode == 1
+    assert f"{path.name} is damaged: the disk cannot read" in told.stderr

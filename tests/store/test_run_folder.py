@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -190,12 +191,40 @@ def hold(where: str, time_to_live: float) -> "subprocess.Popen[str]":
     return holder
 
 
+def test_of_many_that_restart_at_once_one_holds_the_run_at_a_time(tmp_path: Path) -> None:
+    holders: list[int] = []
+
+    def restart(number: int) -> bool:
+        try:
+            with begin(str(tmp_path / "run"), seed=number, restart=True):
+                holders.append(number)
+                time.sleep(0.002)
+                alone = holders == [number]
+                holders.remove(number)
+        except RunIsBusy:
+            return False
+        assert alone
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        begun = sum(threads.map(restart, range(60)))
+    assert len(list(tmp_path.glob("run.old-*"))) == begun - 1
+
+
 def test_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").write_text("x")
     with pytest.raises(StorageError, match=r"is no run folder: it holds thesis\.tex"):
         begin(str(tmp_path / "home"), restart=True)
     assert os.listdir(tmp_path / "home") == ["thesis.tex"]
+
+
+def test_file_in_the_place_of_a_run_is_said_plainly(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("x")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("run", "link"):
+        with pytest.raises(StorageError, match="cannot be used as a run folder"):
+            begin(str(tmp_path / name))
 
 
 def test_improper_run_names_are_refused(tmp_path: Path) -> None:
