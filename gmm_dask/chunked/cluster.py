@@ -65,6 +65,7 @@ class DaskEngine:
         self._names: Counter[str] = Counter()
         self._shares: list[tuple[int, int]] = []
         self._loads: list[Future] = []
+        self._suspects: list[tuple[int, int]] = []
         self._alive = time.monotonic()
 
     def map_reduce(
@@ -108,6 +109,9 @@ class DaskEngine:
                 held += (merges := self._merge(level, work, self._label("merge", step)))
             return self._wait((merges or level)[-1])
         except BaseException:
+            # A worker takes down whatever waits on it: the innocent are marked along.
+            marked = sorted({f.key[1] for f in (*held, *self._loads) if _failed_share(f)})
+            self._suspects = [self._shares[i] for i in marked]
             # Also on Ctrl-C: nobody is left to want what is still running.
             with suppress(Exception):
                 self.client.cancel(held, force=True)
@@ -230,7 +234,7 @@ class DaskEngine:
     def _give_up(self, problem: Exception, attempt: int, killed: int) -> None:
         """Raise what another attempt would not mend; else wait a little."""
         if killed > 1:
-            raise BlocksKilledWorkers(self._killed(problem)) from problem
+            raise BlocksKilledWorkers(self._killed()) from problem
         connected = self.client.status == "running"
         if connected and not killed and not passes_over(problem):
             raise problem
@@ -243,16 +247,16 @@ class DaskEngine:
         logger.warning("pass attempt %d failed, trying again: %s", attempt, problem)
         time.sleep(0.25 * 2**attempt)
 
-    def _killed(self, problem: Exception) -> str:
-        key = getattr(problem, "task", None)
-        if not (isinstance(key, tuple) and isinstance(key[1], int) and len(key) == 2):
-            return f"task {key} ended every worker that ran it: {problem}"
-        first, last = self._shares[key[1]]
+    def _killed(self) -> str:
         cuts = self.rows.cuts
+        told = [
+            f"{first}–{last - 1} (rows {cuts[first]}–{cuts[last] - 1})"
+            for first, last in self._suspects
+        ]
         return (
-            f"blocks {first}–{last - 1} (rows {cuts[first]}–{cuts[last] - 1} of "
-            f"{self.rows.source.address}) ended every worker that ran them, most often for want "
-            "of memory: give workers more memory, or store smaller chunks"
+            f"workers ended one after another while they had blocks {', '.join(told)} of "
+            f"{self.rows.source.address} in hand, most often for want of memory: give workers "
+            "more memory, or store smaller chunks"
         )
 
     def _report(self, name: str, step: int | None, seconds: float, attempts: int) -> None:
@@ -284,6 +288,11 @@ def fits_in_memory(client: Client, rows: Rows, share: float) -> bool:
         logger.info("workers have no memory limit: rows are streamed; pass cache='memory' to hold")
         return False
     return rows.nbytes <= share * sum(limits)
+
+
+def _failed_share(task: Future) -> bool:
+    """Tasks of one share have keys of two parts, merges of three."""
+    return task.status == "error" and isinstance(task.key, tuple) and len(task.key) == 2
 
 
 def _executing(worker: dict[str, Any]) -> bool:

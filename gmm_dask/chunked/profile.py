@@ -21,6 +21,7 @@ from gmm_dask.chunked.sample import RowSample, sample_of
 Vector = NDArray[np.float64]
 
 SHOWN = 5
+MEAN_TO_SPREAD = {"f4": 1e4, "f2": 1e2}  # beyond, a storage type loses more than 1e-6
 STRIP_VALUES = 262_144  # converted at a time: 2 MB of float64, which stays in cache
 
 
@@ -190,10 +191,10 @@ def _chunk(name: str) -> str:
 
 
 def _warn_of_storage(made: Profile, rows: Rows) -> None:
-    """Rounding of stored values matters once it is about a thousandth of the spread."""
-    if rows.dtype.kind != "f" or rows.dtype.itemsize > 4:
+    """Rounding of the stored values shows in covariances of narrow features far from zero."""
+    limit = MEAN_TO_SPREAD.get(rows.dtype.str[1:])
+    if limit is None:
         return
-    limit = 1.2e-3 / float(np.finfo(rows.dtype).eps)  # 1e4 for float32
     spread = np.where(made.sd > 0, made.sd, np.inf)  # constant features lose nothing
     ratio = np.abs(made.mean) / spread
     if ratio.max() > limit:

@@ -1,6 +1,7 @@
 """Both engines give the same bits, on any cluster, held or streamed, through lost workers."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -245,10 +246,10 @@ def test_blocks_that_kill_workers_are_named(rows: Rows) -> None:
     settings = {"distributed.scheduler.allowed-failures": 1}
     with local_cluster(2, settings=settings) as client:
         engine = DaskEngine(client, rows, cache="none")
-        with pytest.raises(
-            BlocksKilledWorkers, match=r"blocks 10–11 \(rows 500–599 of .*rows\.zarr"
-        ):
+        with pytest.raises(BlocksKilledWorkers) as caught:
             engine.map_reduce(deadly, 550)
+    named = re.findall(r"\(rows (\d+)–(\d+)\)", str(caught.value))
+    assert any(int(first) <= 550 <= int(last) for first, last in named), str(caught.value)
 
 
 def test_no_workers_is_an_error_not_a_hang(rows: Rows) -> None:

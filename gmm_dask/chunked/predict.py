@@ -1,0 +1,171 @@
+"""Lazy predictions: labels, responsibilities and densities as Dask arrays beside the rows.
+
+    rows ──▶ score-joint (N, K) ──▶ score-labels, score-responsibilities, score-density
+
+Chunks along rows are those of the source: the blocks of the plan where workers read them, the
+array's own chunks where the source is a Dask array, also while their sizes are unknown. Rows never
+pass through this process. Predictions that are computed together share the joint densities.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import dask
+import dask.array
+import numpy as np
+from dask.base import tokenize
+
+from gmm_dask.chunked.rows import DataError, Policy, Rows, Table, open_rows
+from gmm_dask.chunked.scores import (
+    labels_of,
+    log_density_of,
+    log_joint_of,
+    responsibilities_of,
+)
+from gmm_dask.chunked.sources.dask_source import DaskSource
+from gmm_dask.chunked.sources.memory import MemorySource
+from gmm_dask.chunked.sources.protocol import native, real_dtype
+from gmm_dask.mixture.arrays import Array
+from gmm_dask.mixture.parameters import Mixture
+
+
+def labels(source: object, mixture: Mixture, **opening: Any) -> dask.array.Array:
+    """The most probable component of each row, (N,); -1 for rows that the policy skips.
+
+    `source` is a `Rows`, or anything that `open_rows` takes, with its options.
+    """
+    return _per_row(labels_of, "labels", np.intp, log_joint(source, mixture, **opening))
+
+
+def log_density(source: object, mixture: Mixture, **opening: Any) -> dask.array.Array:
+    """log p(x_n), (N,); NaN for rows that the policy skips."""
+    return _per_row(log_density_of, "density", np.float64, log_joint(source, mixture, **opening))
+
+
+def responsibilities(source: object, mixture: Mixture, **opening: Any) -> dask.array.Array:
+    """p(component k | x_n), (N, K); NaN for rows that the policy skips."""
+    joint = log_joint(source, mixture, **opening)
+    return joint.map_blocks(
+        responsibilities_of,
+        name=_name("responsibilities", joint.name),
+        dtype=np.float64,
+        meta=np.empty((0, 0)),
+    )
+
+
+def log_joint(source: object, mixture: Mixture, **opening: Any) -> dask.array.Array:
+    """log w_k N(x_n | μ_k, Σ_k), (N, K); NaN for rows that the policy skips."""
+    nonfinite: Policy = opening.get("nonfinite", "error")
+    if isinstance(source, dask.array.Array) and set(opening) <= {"nonfinite"}:
+        return _joint_of_array(_as_table(source), mixture, nonfinite, f"Dask array {source.name}")
+    rows = source if isinstance(source, Rows) else open_rows(source, **opening)
+    _check_features(rows.shape[1], mixture, rows.source.address)
+    origin, end = rows.cuts[0], rows.cuts[-1]
+    if isinstance(rows.source, DaskSource):
+        table = rows.source.array[origin:end]
+    elif isinstance(rows.source, MemorySource):
+        lengths = tuple(int(n) for n in np.diff(rows.cuts))
+        table = rows.source.read(origin, end)
+        table = dask.array.from_array(table, chunks=(lengths, rows.shape[1]))
+    else:
+        return _joint_of_blocks(rows, mixture)
+    return _joint_of_array(table, mixture, rows.nonfinite, rows.source.address)
+
+
+def _joint_of_array(
+    table: dask.array.Array, mixture: Mixture, nonfinite: Policy, address: str
+) -> dask.array.Array:
+    _check_features(table.shape[1], mixture, address)
+    return table.map_blocks(
+        _score_chunk,
+        _once(mixture),
+        nonfinite,
+        address,
+        name=_name("joint", table.name, mixture, nonfinite),
+        chunks=(table.chunks[0], (mixture.components,)),
+        dtype=np.float64,
+        meta=np.empty((0, 0)),
+    )
+
+
+def _joint_of_blocks(rows: Rows, mixture: Mixture) -> dask.array.Array:
+    """Blocks that each worker reads by itself: a task is told no more than a number."""
+    lengths = tuple(int(n) for n in np.diff(rows.cuts))
+    numbers = dask.array.arange(len(rows), chunks=1)
+    return dask.array.map_blocks(
+        _score_block,
+        numbers,
+        _once(rows),
+        _once(mixture),
+        name=_name("joint", rows.fingerprint(), mixture),
+        chunks=(lengths, (mixture.components,)),
+        new_axis=1,
+        dtype=np.float64,
+        meta=np.empty((0, 0)),
+    )
+
+
+def _score_chunk(
+    table: Table, mixture: Mixture, nonfinite: Policy, address: str, block_id: tuple[int, ...]
+) -> Array:
+    place = partial("{}: row {} of chunk {}".format, address)
+    return log_joint_of(native(table), mixture, nonfinite, lambda i: place(i, block_id[0]))
+
+
+def _score_block(number: Any, rows: Rows, mixture: Mixture) -> Array:
+    index = int(number[0])
+    rows.verify(index)
+    first = rows.blocks[index][0]
+    table = rows.read_all(index)[0]
+    address = rows.source.address
+    return log_joint_of(table, mixture, rows.nonfinite, lambda i: f"{address}: row {first + i}")
+
+
+def _per_row(function: Any, what: str, dtype: Any, joint: dask.array.Array) -> dask.array.Array:
+    return joint.map_blocks(
+        function,
+        name=_name(what, joint.name),
+        drop_axis=1,
+        dtype=dtype,
+        meta=np.empty(0, dtype=dtype),
+    )
+
+
+def _once(value: object) -> Any:
+    """A task of its own: sent once to each worker, not along with every block."""
+    name = f"score-{type(value).__name__.lower()}-{tokenize(_identity(value))}"
+    return dask.delayed(value, name=name, traverse=False)
+
+
+def _name(what: str, *identity: object) -> str:
+    """Equal for the same rows and the same mixture: what was computed already is found again."""
+    return f"score-{what}-{tokenize(*map(_identity, identity))}"
+
+
+def _identity(value: object) -> object:
+    if isinstance(value, Mixture):
+        return value.family, value.weights, value.means, value.covariances
+    return value.fingerprint() if isinstance(value, Rows) else value
+
+
+def _as_table(array: dask.array.Array) -> dask.array.Array:
+    """A Dask array as rows × all features, on its own chunks, whatever is known of their sizes."""
+    if array.ndim not in (1, 2):
+        raise DataError(
+            f"Dask array {array.name} has {array.ndim} dimensions; pass rows × features"
+        )
+    if not isinstance(array._meta, np.ndarray) or isinstance(array._meta, np.ma.MaskedArray):
+        kind = type(array._meta).__name__
+        raise DataError(f"Dask array {array.name} holds blocks of {kind}; map them to NumPy arrays")
+    real_dtype(array.dtype, f"Dask array {array.name}")
+    return array[:, None] if array.ndim == 1 else array.rechunk({1: -1})
+
+
+def _check_features(features: float, mixture: Mixture, address: str) -> None:
+    if features != mixture.features:
+        raise DataError(
+            f"{address} has {features:g} features and the mixture {mixture.features}; choose "
+            "them with features="
+        )
