@@ -15,7 +15,7 @@ from gmm_dask.mixture.arrays import Array, Layout, Rows
 from gmm_dask.mixture.density import LARGEST_DEVIATION
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.quadratic import LOWEST_EXPONENT, TEMPORARIES, softmax
-from gmm_dask.mixture.statistics import SufficientStatistics
+from gmm_dask.mixture.statistics import SufficientStatistics, two_sum
 
 
 class CentredKernel:
@@ -77,13 +77,15 @@ def statistics_of_responsibilities(
 ) -> SufficientStatistics:
     """The statistics of rows (B, D) under given responsibilities (K, B), weights included in them.
 
-    Two passes over the rows: first their weighted means, then the scatter about these.
+    Two passes over the rows: first their weighted means, then the scatter about these, and what
+    rounding took from the means.
     """
     counts = posteriors.sum(axis=1)
     present = np.where(counts > 0, counts, 1)
     shift = block.mean(axis=0)
     means = shift + (posteriors @ (block - shift)) / present[:, None]
     means[counts == 0] = 0
+    remainders = np.zeros_like(means)
     roots = np.sqrt(posteriors)
     k, d = means.shape
     scatter = np.zeros({"outer": (k, d, d), "pooled": (d, d)}.get(layout, (k, d)))
@@ -91,6 +93,7 @@ def statistics_of_responsibilities(
     for j in np.flatnonzero(counts > 0):
         np.subtract(block, means[j], out=deviations)
         np.multiply(deviations, roots[j][:, None], out=deviations)
+        remainders[j] = roots[j] @ deviations / counts[j]
         if layout == "squares":
             np.einsum("nd,nd->d", deviations, deviations, out=scatter[j])
         else:
@@ -100,7 +103,8 @@ def statistics_of_responsibilities(
         scatter = mirrored(scatter)
     size = len(block) if weights is None else int(np.count_nonzero(weights))
     weight = float(len(block)) if weights is None else float(weights.sum())
-    return SufficientStatistics(counts, means, scatter, layout, *totals, size, weight)
+    means, remainders = two_sum(means, remainders)
+    return SufficientStatistics(counts, means, remainders, scatter, layout, *totals, size, weight)
 
 
 def mirrored(lower: Array) -> Array:

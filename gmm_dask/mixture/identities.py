@@ -48,7 +48,7 @@ def second_moments(mixture: Mixture, statistics: SufficientStatistics) -> Array:
             f"these are {statistics.layout} of means {statistics.means.shape}"
         )
     offsets = statistics.means - mixture.means
-    return statistics.scatter + between(layout, statistics.counts[:, None] * offsets, offsets)
+    return statistics.scatter + between(layout, statistics.counts, offsets)
 
 
 def gradient(mixture: Mixture, statistics: SufficientStatistics) -> Parameters:

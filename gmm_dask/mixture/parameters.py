@@ -63,10 +63,7 @@ class Mixture:
                 raise ValueError(f"{name} must be finite numbers")
         if not (self.weights > 0).all() or abs(self.weights.sum() - 1) > 1e-6:
             raise ValueError(f"weights must be positive and sum to 1, these are {self.weights}")
-        matrices = self.covariances if self.covariances.ndim == 3 else self.covariances[None]
-        if self.kind.layout != "squares" and not np.allclose(
-            matrices, matrices.transpose(0, 2, 1), rtol=1e-8, atol=0
-        ):
+        if self.kind.layout != "squares" and not symmetric(self.covariances):
             raise ValueError("covariances must be symmetric")
         self.factors  # noqa: B018  fails here, with the component named, unless positive definite
 
@@ -232,3 +229,10 @@ class Mixture:
             deviations = "".join(f"{value:>11.4g}" for value in np.sqrt(variance[:shown]))
             lines.append(f"{k:>4} {weight:>8.4f}{means}{more} ±{deviations}{more}")
         return "\n".join(lines)
+
+
+def symmetric(matrices: Array) -> bool:
+    """Whether covariances (..., D, D) are symmetric to 1e-8 of their standard deviations."""
+    deviations = np.sqrt(np.abs(np.diagonal(matrices, axis1=-2, axis2=-1)))
+    asymmetry = np.abs(matrices - np.swapaxes(matrices, -1, -2))
+    return bool((asymmetry <= 1e-8 * deviations[..., None] * deviations[..., None, :]).all())

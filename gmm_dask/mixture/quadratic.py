@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from gmm_dask.mixture.arrays import Array, Rows
 from gmm_dask.mixture.kernels import Arithmetic, Frame
 from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.mixture.statistics import SufficientStatistics
+from gmm_dask.mixture.statistics import SufficientStatistics, between, two_sum
 
 TEMPORARIES = 4 * 2**20
 """Bytes for features and responsibilities: more falls out of the caches."""
@@ -82,19 +82,18 @@ class QuadraticKernel:
         mixture = self.mixtures[index]
         second, first, counts = self.features.unpack(self.sums[self.slices[index]])
         means = first / np.where(counts > 0, counts, 1)[:, None]
-        weighted = means * counts[:, None]
         scale = self.frame.scale
         if mixture.kind.layout == "squares":
-            scatter = (second - weighted * means) * scale**2
+            scatter = (second - between("squares", counts, means)) * scale**2
         else:
-            scatter = second - weighted[:, :, None] * means[:, None, :]
-            scatter = scatter * scale * scale[:, None]
+            scatter = (second - between("outer", counts, means)) * scale * scale[:, None]
         if mixture.kind.layout == "pooled":
             scatter = scatter.sum(axis=0)
         log_likelihood, entropy, log_max = self.totals[index].tolist()
+        centre = np.where(counts > 0, 1.0, 0.0)[:, None] * self.frame.centre
         return SufficientStatistics(
             counts,
-            np.where(counts > 0, 1.0, 0.0)[:, None] * (self.frame.centre + means * scale),
+            *two_sum(centre, means * scale),
             scatter,
             mixture.kind.layout,
             log_likelihood,
