@@ -9,6 +9,7 @@ pass through this process. Predictions that are computed together share the join
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -60,7 +61,8 @@ def log_joint(source: object, mixture: Mixture, **opening: Any) -> dask.array.Ar
     nonfinite: Policy = opening.get("nonfinite", "error")
     if isinstance(source, dask.array.Array) and set(opening) <= {"nonfinite"}:
         return _joint_of_array(_as_table(source), mixture, nonfinite, f"Dask array {source.name}")
-    rows = source if isinstance(source, Rows) else open_rows(source, **opening)
+    opened = source if isinstance(source, Rows) else open_rows(source, **opening)
+    rows = replace(opened, weights=None)
     _check_features(rows.shape[1], mixture, rows.source.address)
     origin, end = rows.cuts[0], rows.cuts[-1]
     if isinstance(rows.source, DaskSource):
@@ -99,7 +101,7 @@ def _joint_of_blocks(rows: Rows, mixture: Mixture) -> dask.array.Array:
         numbers,
         _once(rows),
         _once(mixture),
-        name=_name("joint", rows.fingerprint(), mixture),
+        name=_name("joint", rows, mixture),
         chunks=(lengths, (mixture.components,)),
         new_axis=1,
         dtype=np.float64,
@@ -147,19 +149,18 @@ def _name(what: str, *identity: object) -> str:
 def _identity(value: object) -> object:
     if isinstance(value, Mixture):
         return value.family, value.weights, value.means, value.covariances
-    return value.fingerprint() if isinstance(value, Rows) else value
+    return (value.fingerprint(), value.missing_chunks) if isinstance(value, Rows) else value
 
 
 def _as_table(array: dask.array.Array) -> dask.array.Array:
     """A Dask array as rows × all features, on its own chunks, whatever is known of their sizes."""
+    address = f"Dask array {array.name}"
     if array.ndim not in (1, 2):
-        raise DataError(
-            f"Dask array {array.name} has {array.ndim} dimensions; pass rows × features"
-        )
+        raise DataError(f"{address} has {array.ndim} dimensions; pass rows × features")
     if not isinstance(array._meta, np.ndarray) or isinstance(array._meta, np.ma.MaskedArray):
         kind = type(array._meta).__name__
-        raise DataError(f"Dask array {array.name} holds blocks of {kind}; map them to NumPy arrays")
-    real_dtype(array.dtype, f"Dask array {array.name}")
+        raise DataError(f"{address} holds blocks of {kind}; map its blocks to NumPy arrays first")
+    real_dtype(array.dtype, address)
     return array[:, None] if array.ndim == 1 else array.rechunk({1: -1})
 
 

@@ -46,7 +46,7 @@ def usable_rows(table: Table) -> NDArray[np.bool_]:
     # Extremes carry NaN and infinity along: two fast reads where all is well.
     if -limit <= table.min() and table.max() <= limit:
         return np.ones(len(table), dtype=np.bool_)
-    return (np.abs(table) <= limit).all(axis=1)
+    return np.asarray((np.abs(table) <= limit).all(axis=1))
 
 
 def _unusable(table: Table, usable: NDArray[np.bool_], place: Place) -> DataError:
