@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from math import isfinite, nan
 
 from gmm_dask.mixture.acceleration import Acceleration, Memory, acceleration_named
+from gmm_dask.mixture.arrays import FamilyName
 from gmm_dask.mixture.kernels import (
     Arithmetic,
     Frame,
@@ -169,21 +170,30 @@ def evaluate(
     """
     frame = Frame.of(mixtures)
     kernels = choose_kernels(mixtures, settings.arithmetic)
+    # what degenerates is told by good statistics only, so the policy waits for them
+    gentle = replace(settings.regularisation, degenerate="floor")
     found = [
-        Evaluation(statistics, maximise(statistics, m.family, settings.regularisation), kernel)
+        Evaluation(statistics, maximise(statistics, m.family, gentle), kernel)
         for m, statistics, kernel in zip(
             mixtures, statistics_of(mixtures, kernels), kernels, strict=True
         )
     ]
     again = [i for i, e in enumerate(found) if not accurate(frame, e.maximised.mixture, e.kernel)]
-    if not again:
-        return found, 1
-    repeated = tuple(mixtures[i] for i in again)
-    centred: list[Kernel] = ["centred" for _ in again]
-    for i, statistics in zip(again, statistics_of(repeated, tuple(centred)), strict=True):
-        maximised = maximise(statistics, mixtures[i].family, settings.regularisation)
-        found[i] = Evaluation(statistics, maximised, "centred")
-    return found, 2
+    if again:
+        repeated = tuple(mixtures[i] for i in again)
+        centred: list[Kernel] = ["centred" for _ in again]
+        for i, statistics in zip(again, statistics_of(repeated, tuple(centred)), strict=True):
+            maximised = maximise(statistics, mixtures[i].family, gentle)
+            found[i] = Evaluation(statistics, maximised, "centred")
+    if settings.regularisation != gentle:
+        found = [_with_policy(e, m.family, settings) for m, e in zip(mixtures, found, strict=True)]
+    return found, 2 if again else 1
+
+
+def _with_policy(found: Evaluation, family: FamilyName, settings: Settings) -> Evaluation:
+    if not found.maximised.events:
+        return found
+    return replace(found, maximised=maximise(found.statistics, family, settings.regularisation))
 
 
 def judged(
