@@ -114,3 +114,13 @@ def test_lost_lease_stops_every_kind_of_change(s3_bucket: str) -> None:
         folder.delete("lease/00000002.json")
         with pytest.raises(LeaseLostError):  # once lost, lost
             run.finish({})
+
+
+def test_slow_claimant_of_a_past_epoch_does_not_have_the_run(folder: ObjectFolder) -> None:
+    first = race(folder)
+    first.release()
+    second = race(folder)  # clears the key of epoch 1, so that it can be created once more
+    with pytest.raises(RunIsBusy):
+        Lease(folder, first.epoch, TIME_TO_LIVE)._claim()
+    second.confirm()
+    second.release()

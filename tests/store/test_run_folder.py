@@ -1,5 +1,6 @@
 """A run belongs to one driver, one configuration and one set of data."""
 
+import contextlib
 import json
 import os
 import re
@@ -209,6 +210,38 @@ def test_of_many_that_restart_at_once_one_holds_the_run_at_a_time(tmp_path: Path
     with ThreadPoolExecutor(8) as threads:
         begun = sum(threads.map(restart, range(60)))
     assert len(list(tmp_path.glob("run.old-*"))) == begun - 1
+
+
+@pytest.mark.needs("strace")
+def test_lock_of_a_folder_moved_aside_is_not_taken_for_the_new_ones(tmp_path: Path) -> None:
+    where = str(tmp_path / "run")
+    begin(where).close()
+    late = f"print('opening', flush=True)\n{HOLDER}"
+    slowly = ["strace", "-f", "-o", "/dev/null", "-e", "inject=flock:delay_enter=2000000"]
+    with subprocess.Popen(
+        [*slowly, sys.executable, "-c", late, where, "60"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as opener:
+        assert opener.stdout is not None
+        assert opener.stdout.readline() == "opening\n"
+        deadline = time.monotonic() + 20
+        while not opened_by_others(f"{where}/.lock"):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        with begin(where, restart=True):  # while the other is between opening and locking
+            told, complaint = opener.communicate(timeout=20)
+    assert told == ""
+    assert "RunIsBusy" in complaint
+
+
+def opened_by_others(path: str) -> bool:
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(descriptor) == path and str(os.getpid()) not in descriptor.parts:
+                return True
+    return False
 
 
 def test_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
