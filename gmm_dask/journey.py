@@ -21,16 +21,20 @@ from gmm_dask.chunked.rows import Rows
 from gmm_dask.journal import EVERY_ITERATION, Journal, Rhythm, history_entry
 from gmm_dask.mixture.iteration import EMState, Settings, iterate
 from gmm_dask.result import Fit
+from gmm_dask.store.arrays import pack_arrays
 from gmm_dask.store.checkpoint import load_newest
 from gmm_dask.store.em_state import decode_state
 from gmm_dask.store.errors import KeyExistsError, RunDiffersError, StorageError
-from gmm_dask.store.folder import create_or_confirm
+from gmm_dask.store.folder import Folder, create_or_confirm
 from gmm_dask.store.location import Location
 from gmm_dask.store.model import save_model
 from gmm_dask.store.run_folder import RunFolder, open_run
 from gmm_dask.store.sealed import seal
 
 logger = logging.getLogger("gmm_dask")
+
+SAMPLE = "sample.npz"
+KEPT_ROWS, KEPT_VALUES = 2_000, 2**20
 
 Cache: TypeAlias = Literal["auto", "memory", "none"]
 History: TypeAlias = list[dict[str, Any]]
@@ -170,6 +174,7 @@ def travel_in(folder: RunFolder, plan: Plan, rows: Rows, conduct: Conduct) -> No
         state = journal.resume()
         known = look(plan, engine)
         confirm_profile(folder, known)
+        keep_sample(folder.folder, known)
         if state is None:
             state = plan.begin(engine, known)
         else:
@@ -185,6 +190,16 @@ def confirm_profile(folder: RunFolder, known: Profile) -> None:
     except KeyExistsError:
         told = "profile: the rows are not those that the run was begun with: values have changed"
         raise RunDiffersError(str(folder), (told,)) from None
+
+
+def keep_sample(folder: Folder, known: Profile) -> None:
+    """Keep the first of the sampled rows, once: what reports draw and check."""
+    if folder.exists(SAMPLE):
+        return
+    size = max(50, min(KEPT_ROWS, KEPT_VALUES // known.sample.rows.shape[1]))
+    names = ("rows", "weights", "indices")
+    arrays = {name: getattr(known.sample, name)[:size] for name in names}
+    create_or_confirm(folder, SAMPLE, pack_arrays(arrays))
 
 
 def kept(folder: RunFolder, plan: Plan, rows: Rows, run: Location) -> tuple[EMState, Fit]:
