@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gmm_dask.chunked.rows import DataError, Rows, open_rows
     from gmm_dask.configuration import Configuration, ConfigurationError
+    from gmm_dask.estimator import GaussianMixture
     from gmm_dask.fitting import evaluate, fit
     from gmm_dask.mixture.parameters import Mixture
     from gmm_dask.result import Fit
@@ -19,6 +20,7 @@ _HOMES = {
     "ConfigurationError": "gmm_dask.configuration",
     "DataError": "gmm_dask.chunked.rows",
     "Fit": "gmm_dask.result",
+    "GaussianMixture": "gmm_dask.estimator",
     "Mixture": "gmm_dask.mixture.parameters",
     "Rows": "gmm_dask.chunked.rows",
     "evaluate": "gmm_dask.fitting",
@@ -32,6 +34,7 @@ __all__ = [
     "ConfigurationError",
     "DataError",
     "Fit",
+    "GaussianMixture",
     "Mixture",
     "Rows",
     "evaluate",

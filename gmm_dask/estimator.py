@@ -1,0 +1,307 @@
+"""GaussianMixture with scikit-learn's names, shapes and manners, for rows from anywhere.
+
+Arrays, lists and data frames are validated as scikit-learn does it and answered in NumPy; paths,
+URLs, Zarr, Dask and xarray go to `open_rows` and are answered with lazy Dask arrays.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, DensityMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from gmm_dask.chunked import predict
+from gmm_dask.chunked.rows import Rows, open_rows
+from gmm_dask.configuration import Configuration
+from gmm_dask.fitting import evaluate, fit
+from gmm_dask.journey import Callback
+from gmm_dask.mixture import criteria
+from gmm_dask.mixture.arrays import Array, Indices
+from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.statistics import SufficientStatistics
+from gmm_dask.result import Fit
+from gmm_dask.starting import GivenParameters
+from gmm_dask.store.location import Location
+
+LARGEST_SEED = np.iinfo(np.int32).max
+
+
+class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
+    """A Gaussian mixture fitted by EM; a drop-in for `sklearn.mixture.GaussianMixture`.
+
+    Its parameters and attributes are scikit-learn's, where it has them. Beyond these:
+
+    accelerate: "auto", "squarem", "anderson", or None for plain EM: fewer passes to the optimum.
+    labels_init: a component for every row, as a start.
+    checkpoint: a folder or URL in which the fit is kept; fitting again resumes it.
+    cache: whether rows stay in the cluster's memory ("auto", "memory", "none").
+    callbacks: called with a `Progress` after every iteration.
+
+    `fit` takes what `open_rows` takes and uses the active Dask client, if there is one. `n_init`
+    starts are raced on a sample of rows. `lower_bound_` is the mean log-likelihood of the fitted
+    parameters themselves (scikit-learn's belongs to the iteration before).
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "covariance_type": [StrOptions({"full", "tied", "diag", "spherical"})],
+        "tol": [Interval(Real, 0.0, None, closed="left")],
+        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "init_params": [StrOptions({"kmeans", "k-means++", "random", "random_from_data"})],
+        "weights_init": ["array-like", None],
+        "means_init": ["array-like", None],
+        "precisions_init": ["array-like", None],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+        "accelerate": [StrOptions({"auto", "squarem", "anderson"}), None],
+        "labels_init": [None, object],
+        "checkpoint": [str, os.PathLike, None],
+        "cache": [StrOptions({"auto", "memory", "none"})],
+        "callbacks": [list, tuple, None],
+    }
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        covariance_type: Literal["full", "tied", "diag", "spherical"] = "full",
+        tol: float = 1e-3,
+        reg_covar: float = 1e-6,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        weights_init: ArrayLike | None = None,
+        means_init: ArrayLike | None = None,
+        precisions_init: ArrayLike | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        accelerate: str | None = None,
+        labels_init: object = None,
+        checkpoint: Location | None = None,
+        cache: Literal["auto", "memory", "none"] = "auto",
+        callbacks: Sequence[Callback] | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.accelerate = accelerate
+        self.labels_init = labels_init
+        self.checkpoint = checkpoint
+        self.cache = cache
+        self.callbacks = callbacks
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit(self, X: object, y: object = None, sample_weight: object = None) -> GaussianMixture:  # noqa: ARG002
+        """Fit to rows (N, D) from anywhere; `sample_weight` is an array or anything 1-D alike."""
+        source, weights = self._rows_to_fit(X, sample_weight)
+        rows = open_rows(source, weights=weights)
+        found = fit(
+            rows,
+            self._configuration(),
+            initial=self._initial(),
+            labels=self.labels_init,
+            cache=self.cache,
+            run=self.checkpoint,
+            callbacks=tuple(self.callbacks or ()) + self._verbose_callbacks(),
+        )
+        if _is_opened_elsewhere(X):
+            self.n_features_in_ = rows.shape[1]
+            self.feature_names_in_ = np.array(rows.feature_names, dtype=object)
+        self._learn(found)
+        if not found.converged and self.max_iter > 0:
+            warnings.warn(
+                f"no convergence within {self.max_iter} iterations: raise max_iter or tol, or look "
+                "for degenerate data",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return self
+
+    def fit_predict(self, X: object, y: object = None, sample_weight: object = None) -> Any:
+        """Fit, and the most probable component of each row."""
+        return self.fit(X, y, sample_weight).predict(X)
+
+    def predict(self, X: object) -> Any:
+        """The most probable component of each row, (N,)."""
+        return self._answer(X, Mixture.labels, predict.labels)
+
+    def predict_proba(self, X: object) -> Any:
+        """Responsibilities, (N, K)."""
+        return self._answer(X, Mixture.responsibilities, predict.responsibilities)
+
+    def score_samples(self, X: object) -> Any:
+        """log p(x) of each row, (N,)."""
+        return self._answer(X, Mixture.log_density, predict.log_density)
+
+    def score(self, X: object, y: object = None) -> float:  # noqa: ARG002
+        """The mean log-likelihood of rows."""
+        return self._evaluated(X).mean_log_likelihood
+
+    def bic(self, X: object) -> float:
+        """Schwarz's criterion for rows; smaller is better."""
+        return criteria.bic(self.mixture_, self._evaluated(X))
+
+    def aic(self, X: object) -> float:
+        """Akaike's criterion for rows; smaller is better."""
+        return criteria.aic(self.mixture_, self._evaluated(X))
+
+    def sample(self, n_samples: int = 1) -> tuple[Array, Indices]:
+        """Rows drawn from the mixture, grouped by component, and their components."""
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise ValueError(f"n_samples must be at least 1, not {n_samples}")
+        random = np.random.default_rng(self._seed())
+        rows, labels = self.mixture_.sample(n_samples, random)
+        order = np.argsort(labels, kind="stable")
+        return rows[order], labels[order]
+
+    @property
+    def weights_(self) -> Array:
+        """(K,)"""
+        return self._fitted().weights
+
+    @property
+    def means_(self) -> Array:
+        """(K, D)"""
+        return self._fitted().means
+
+    @property
+    def covariances_(self) -> Array:
+        """(K, D, D), (D, D), (K, D) or (K,), as `covariance_type` says."""
+        return self._fitted().covariances
+
+    @property
+    def precisions_(self) -> Array:
+        """Inverse covariances, in the shape of `covariances_`."""
+        return self._fitted().precisions
+
+    @property
+    def precisions_cholesky_(self) -> Array:
+        """Upper triangular factors of the precisions, in the shape of `covariances_`."""
+        return self._fitted().factors
+
+    def _fitted(self) -> Mixture:
+        mixture: Mixture | None = self.__dict__.get("mixture_")
+        if mixture is None:
+            raise AttributeError(f"this {type(self).__name__} is not fitted yet")
+        return mixture
+
+    def _learn(self, found: Fit) -> None:
+        self.mixture_ = found.mixture
+        self.fit_ = found
+        self.converged_ = found.converged
+        self.n_iter_ = found.iterations
+        self.n_passes_ = found.passes
+        self.lower_bound_ = found.mean_log_likelihood
+        self.lower_bounds_ = [entry["mean_log_likelihood"] for entry in found.history]
+
+    def _configuration(self) -> Configuration:
+        return Configuration(
+            self.n_components,
+            self.covariance_type,
+            init=self.init_params,
+            n_init=self.n_init,
+            seed=self._seed(),
+            tol=self.tol,
+            max_iter=self.max_iter,
+            reg_covar=self.reg_covar,
+            accelerate=self.accelerate,
+        )
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, (int, np.integer)):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(LARGEST_SEED))
+
+    def _initial(self) -> Mixture | GivenParameters | None:
+        if self.warm_start and "mixture_" in self.__dict__:
+            return self.mixture_
+        given = GivenParameters(self.weights_init, self.means_init, self.precisions_init)
+        return given if any(values is not None for values in vars(given).values()) else None
+
+    def _rows_to_fit(self, X: object, sample_weight: object) -> tuple[object, object]:
+        if _is_opened_elsewhere(X):
+            return X, sample_weight
+        table = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        if len(table) < self.n_components:
+            raise ValueError(
+                f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
+                f"n_samples = {len(table)}"
+            )
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(
+                sample_weight, table, dtype=np.float64, ensure_non_negative=True
+            )
+        return table, sample_weight
+
+    def _answer(self, X: object, at_once: Any, lazily: Any) -> Any:
+        check_is_fitted(self)
+        if _is_opened_elsewhere(X):
+            return lazily(self._checked_rows(X), self.mixture_)
+        return at_once(self.mixture_, self._validated(X))
+
+    def _evaluated(self, X: object) -> SufficientStatistics:
+        check_is_fitted(self)
+        rows = self._checked_rows(X) if _is_opened_elsewhere(X) else self._validated(X)
+        return evaluate(rows, self.mixture_)
+
+    def _validated(self, X: object) -> Array:
+        return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+
+    def _checked_rows(self, X: object) -> Rows:
+        rows = X if isinstance(X, Rows) else open_rows(X)
+        if rows.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {rows.shape[1]} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input"
+            )
+        return rows
+
+    def _verbose_callbacks(self) -> tuple[Callback, ...]:
+        if not self.verbose:
+            return ()
+        from gmm_dask.journal import iteration_line
+
+        def tell(progress: Any) -> None:
+            if progress.state.iteration % self.verbose_interval == 0:
+                print(iteration_line(progress.entry), file=sys.stderr)  # noqa: T201  asked for
+
+        return (tell,)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "mixture_" in self.__dict__
+
+
+def _is_opened_elsewhere(X: object) -> bool:
+    """Whether `open_rows` takes it rather than scikit-learn: anything that is not in memory."""
+    if isinstance(X, (str, os.PathLike, Rows, np.memmap)):
+        return True
+    return type(X).__module__.partition(".")[0] in ("zarr", "dask", "xarray")

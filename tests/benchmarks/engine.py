@@ -1,0 +1,147 @@
+"""What one EM iteration costs on a cluster beside its own arithmetic, and streaming beside reading.
+
+    python -m tests.benchmarks.engine
+
+The same 2,000,000 x 8 rows in 20, 200, 2,000 and 10,000 Zarr chunks, two workers of one thread.
+Cached: an iteration against 1.15 x (the kernel's own time / 2) + 60 ms. Streaming, zstd and
+uncompressed: against the slower of the bare read and the kernel. Kernel and iterations take turns
+in every round, and the medians of the rounds are compared.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import dask
+import numpy as np
+import zarr
+from distributed import Client, LocalCluster
+
+from gmm_dask.chunked.expectation import statistics_over
+from gmm_dask.chunked.passes import one_blas_thread
+from gmm_dask.chunked.reduce import DaskEngine, SerialEngine, cluster_settings
+from gmm_dask.chunked.rows import Rows, open_rows
+from gmm_dask.mixture.kernels import choose_kernels
+from gmm_dask.mixture.parameters import Mixture
+
+FEATURES, COMPONENTS = 8, 8
+
+
+def mixture() -> Mixture:
+    """A mixture whose components overlap a little."""
+    random = np.random.default_rng(0)
+    factors = random.normal(size=(COMPONENTS, FEATURES, 4 * FEATURES))
+    return Mixture(
+        np.full(COMPONENTS, 1 / COMPONENTS),
+        random.normal(size=(COMPONENTS, FEATURES)) * 3,
+        factors @ factors.transpose(0, 2, 1) / (4 * FEATURES),
+    )
+
+
+def make(path: Path, rows: int, chunks: int, compressed: bool) -> Rows:
+    """A store of rows drawn from the mixture."""
+    random = np.random.default_rng(1)
+    length = rows // chunks
+    array = zarr.create_array(
+        path,
+        shape=(rows, FEATURES),
+        chunks=(length, FEATURES),
+        dtype="f8",
+        compressors="auto" if compressed else None,
+    )
+    step = max(length, 100_000 // length * length)
+    for start in range(0, rows, step):
+        size = min(step, rows - start)
+        array[start : start + size] = mixture().sample(size, random)[0]
+    return open_rows(path)
+
+
+def timed(action) -> float:
+    start = perf_counter()
+    action()
+    return perf_counter() - start
+
+
+def one_pass(engine) -> None:
+    asked = (mixture(),)
+    statistics_over(engine)(asked, choose_kernels(asked))
+
+
+def bare_read(rows: Rows) -> None:
+    for index in range(len(rows)):
+        rows.read(index)
+
+
+def compare(client: Client, rows: Rows, cache: str, rounds: int) -> dict[str, float]:
+    """Medians in seconds: the kernel alone in this process, an iteration, and the bare read."""
+    serial = SerialEngine(rows, cache="memory")
+    engine = DaskEngine(client, rows, cache=cache)
+    one_pass(serial)
+    for _ in range(2):
+        one_pass(engine)
+    kernel, iteration, read = [], [], []
+    for _ in range(rounds):
+        kernel.append(timed(lambda: one_pass(serial)))
+        iteration.append(timed(lambda: one_pass(engine)))
+        if cache == "none":
+            read.append(timed(lambda: bare_read(rows)))
+    engine.close()
+    return {
+        "kernel": median(kernel),
+        "iteration": median(iteration),
+        "read": median(read) if read else 0.0,
+    }
+
+
+def main() -> int:
+    """Print both tables; 1 if a target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    missed = 0
+    with (
+        TemporaryDirectory() as folder,
+        dask.config.set(cluster_settings()),
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,
+        one_blas_thread(),
+    ):
+        print(f"cached: {options.rows:,} x {FEATURES}, K = {COMPONENTS}, 2 workers x 1 thread, ms")
+        print(f"{'chunks':>8} {'blocks':>7} {'kernel':>8} {'iteration':>10} {'target':>8}")
+        for chunks in (20, 200, 2_000, 10_000):
+            rows = make(Path(folder, f"c{chunks}.zarr"), options.rows, chunks, compressed=False)
+            found = compare(client, rows, "memory", options.rounds)
+            target = 1.15 * found["kernel"] / 2 + 0.060
+            missed += found["iteration"] > target
+            print(
+                f"{chunks:>8} {len(rows):>7} {found['kernel'] * 1e3:>8.0f} "
+                f"{found['iteration'] * 1e3:>10.0f} {target * 1e3:>8.0f}"
+                f"{'  MISSED' if found['iteration'] > target else ''}"
+            )
+        print("\nstreaming, ms; bare read in one process, and so halved beside two workers")
+        print(
+            f"{'chunks':>8} {'codec':>6} {'read/2':>8} {'kernel/2':>9} {'iteration':>10} "
+            f"{'slower of both':>15} {'share':>6}"
+        )
+        for chunks, compressed in ((20, False), (20, True), (200, False), (200, True)):
+            name = f"s{chunks}{compressed}.zarr"
+            rows = make(Path(folder, name), options.rows, chunks, compressed)
+            found = compare(client, rows, "none", options.rounds)
+            slower = max(found["read"], found["kernel"]) / 2
+            print(
+                f"{chunks:>8} {'zstd' if compressed else 'none':>6} {found['read'] * 500:>8.0f} "
+                f"{found['kernel'] * 500:>9.0f} {found['iteration'] * 1e3:>10.0f} "
+                f"{slower * 1e3:>15.0f} {slower / found['iteration']:>6.2f}"
+            )
+    print("all targets hold" if not missed else f"{missed} targets are missed")
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""scikit-learn's manners, and rows that it could not take."""
+
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.mixture import GaussianMixture as Reference
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from gmm_dask import GaussianMixture
+
+CHECKS = [
+    (estimator, check)
+    for estimator, check in estimator_checks_generator(
+        GaussianMixture(max_iter=200, random_state=0)
+    )
+    if check.func.__name__ != "check_array_api_input"  # scikit-learn's own mixture skips it too
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("estimator", "check"), CHECKS, ids=[check.func.__name__ for _, check in CHECKS]
+)
+def test_scikit_learns_own_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def iris():
+    return load_iris().data
+
+
+@pytest.mark.parametrize("family", ["full", "tied", "diag", "spherical"])
+def test_attributes_have_scikit_learns_shapes_and_values(iris, family):
+    start = {
+        "weights_init": np.full(3, 1 / 3),
+        "means_init": iris[[0, 70, 140]],
+        "tol": 1e-7,
+        "max_iter": 500,
+        "covariance_type": family,
+    }
+    reference = Reference(3, **start).fit(iris)
+    start["precisions_init"] = reference.precisions_
+    reference = Reference(3, **start).fit(iris)
+    ours = GaussianMixture(3, accelerate=None, **start).fit(iris)
+    for name in ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"):
+        mine, theirs = getattr(ours, name), getattr(reference, name)
+        assert mine.shape == theirs.shape
+        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4)
+    assert ours.converged_ is True
+    assert ours.n_iter_ >= 1
+    assert ours.lower_bound_ == pytest.approx(ours.score(iris))
+    assert ours.lower_bounds_[-1] == ours.lower_bound_
+    assert ours.bic(iris) == pytest.approx(reference.bic(iris), rel=1e-5)
+    assert ours.aic(iris) == pytest.approx(reference.aic(iris), rel=1e-5)
+    assert np.array_equal(ours.predict(iris), reference.predict(iris))
+    np.testing.assert_allclose(ours.predict_proba(iris), reference.predict_proba(iris), atol=5e-3)
+    np.testing.assert_allclose(ours.score_samples(iris), reference.score_samples(iris), atol=5e-3)
+
+
+def test_it_takes_lists_and_frames_and_names_features(iris):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(iris, columns=list("abcd"))
+    ours = GaussianMixture(2, random_state=0).fit(frame)
+    assert list(ours.feature_names_in_) == list("abcd")
+    assert ours.n_features_in_ == 4
+    assert np.array_equal(ours.predict(frame), ours.fit_predict(frame))
+    assert GaussianMixture(1).fit([[0.0], [1.0], [2.0]]).means_ == pytest.approx(1)
+
+
+def test_zarr_and_dask_in_lazy_dask_out(iris, tmp_path):
+    zarr.create_array(tmp_path / "iris.zarr", data=iris, chunks=(40, 4))
+    lazy = da.from_array(iris, chunks=(40, 2))
+    plain = GaussianMixture(3, random_state=0).fit(iris)
+    for source in (str(tmp_path / "iris.zarr"), zarr.open_array(tmp_path / "iris.zarr"), lazy):
+        ours = GaussianMixture(3, random_state=0).fit(source)
+        np.testing.assert_allclose(ours.means_, plain.means_, rtol=1e-10)
+        for name in ("predict", "predict_proba", "score_samples"):
+            answer = getattr(ours, name)(source)
+            assert isinstance(answer, da.Array)
+            np.testing.assert_allclose(
+                answer.compute(scheduler="synchronous"), getattr(plain, name)(iris), rtol=1e-7
+            )
+        assert ours.score(source) == pytest.approx(plain.score(iris))
+    assert plain.predict(lazy).chunks[0] == lazy.chunks[0]
+
+
+def test_pipeline_clone_and_parameters(iris):
+    model = GaussianMixture(3, covariance_type="diag", random_state=4, accelerate="squarem")
+    assert clone(model).get_params() == model.get_params()
+    pipeline = make_pipeline(StandardScaler(), model).set_output(transform="pandas")
+    labels = pipeline.fit_predict(iris)
+    assert len(np.unique(labels)) == 3
+    assert pipeline.score(iris) == pytest.approx(model.lower_bound_)
+
+
+def test_warm_start_goes_on(iris):
+    model = GaussianMixture(3, tol=0, max_iter=3, warm_start=True, random_state=0, accelerate=None)
+    with pytest.warns(ConvergenceWarning, match="no convergence within 3 iterations"):
+        first = model.fit(iris).lower_bound_
+    with pytest.warns(ConvergenceWarning):
+        assert model.fit(iris).lower_bounds_[0] == pytest.approx(first)
+
+
+def test_weights_and_labels_and_checkpoints(iris, tmp_path):
+    labels = np.repeat([0, 1, 2], 50)
+    model = GaussianMixture(3, labels_init=labels, checkpoint=tmp_path / "run", random_state=0)
+    weights = np.ones(150)
+    weights[:50] = 0.5
+    model.fit(iris, sample_weight=weights)
+    assert (tmp_path / "run" / "model.zarr").exists()
+    assert model.weights_.sum() == pytest.approx(1)
+    assert model.fit_.statistics.weight == 125
+
+
+def test_samples_follow_the_mixture(iris):
+    model = GaussianMixture(3, random_state=1).fit(iris)
+    rows, labels = model.sample(20_000)
+    np.testing.assert_allclose(rows.mean(axis=0), model.mixture_.mean, atol=0.05)
+    np.testing.assert_allclose(np.bincount(labels) / 20_000, model.weights_, atol=0.02)
+    assert (np.diff(labels) >= 0).all()
+
+
+def test_before_fit_it_says_so(iris):
+    model = GaussianMixture(2)
+    with pytest.raises(NotFittedError):
+        model.predict(iris)
+    assert not hasattr(model, "weights_")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_components": 0}, "n_components"),
+        ({"covariance_type": "round"}, "covariance_type"),
+        ({"accelerate": "warp"}, "accelerate"),
+        ({"weights_init": [0.5, 0.6]}, "sum to 1"),
+        ({"means_init": np.zeros((3, 4))}, "shape"),
+    ],
+)
+def test_bad_parameters_are_named(iris, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        GaussianMixture(**({"n_components": 2} | parameters)).fit(iris)
