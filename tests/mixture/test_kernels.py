@@ -1,0 +1,104 @@
+"""Kernels are chosen by their error bound, and float32 is refused where its bound is too large."""
+
+import numpy as np
+import pytest
+
+from gmm_dask.mixture.iteration import Settings, run, start
+from gmm_dask.mixture.kernels import (
+    CENTRED_FROM_FEATURES,
+    Frame,
+    PrecisionError,
+    choose_kernels,
+    error_bound,
+)
+from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.stopping import Stopping
+from gmm_dask.mixture.sweep import sweep
+from tests.mixture.problems import FAMILY_NAMES, drawn_mixture, drawn_rows, over
+
+EPS = np.finfo(float).eps
+
+
+def apart(distance, width=1.0, d=2, family="full"):
+    covariance = {"full": np.tile(np.eye(d), (2, 1, 1)), "diag": np.ones((2, d))}[family]
+    means = np.vstack([np.zeros(d), np.eye(d)[0] * distance])
+    return Mixture([0.5, 0.5], means, covariance * width**2, family)
+
+
+@pytest.mark.parametrize("family", ["full", "diag"])
+def test_kappa_is_the_squared_mahalanobis_distance_from_the_centre(family):
+    for distance, width in ((10, 1), (10, 0.1), (1e6, 1)):
+        mixture = apart(distance, width, family=family)
+        expected = EPS * (distance / 2 / width) ** 2
+        assert error_bound(Frame.of([mixture]), mixture) == pytest.approx(expected)
+
+
+def test_the_choice_follows_the_bound():
+    assert choose_kernels([apart(10)]) == ("quadratic",)
+    assert choose_kernels([apart(1e5)]) == ("centred",)
+    assert choose_kernels([apart(10, width=1e-4)]) == ("centred",)
+    assert choose_kernels([apart(10)], "float32") == ("quadratic-float32",)
+    assert choose_kernels([apart(200)], "float32") == ("quadratic",)
+    assert choose_kernels([apart(1e5)], "float32") == ("centred",)
+
+
+def test_each_mixture_of_a_pass_has_its_own_kernel():
+    assert choose_kernels([apart(1), apart(1, width=1e-6)]) == ("quadratic", "centred")
+
+
+def test_from_many_features_on_the_centred_kernel_is_the_faster_one():
+    for d, kernel in ((CENTRED_FROM_FEATURES - 1, "quadratic"), (CENTRED_FROM_FEATURES, "centred")):
+        assert choose_kernels([apart(1, d=d)]) == (kernel,)
+
+
+def test_the_bound_does_not_depend_on_where_the_data_lie():
+    mixture = drawn_mixture(3, 2)
+    far = Mixture(mixture.weights, mixture.means + 1e8, mixture.covariances)
+    assert error_bound(Frame.of([far]), far) == pytest.approx(
+        error_bound(Frame.of([mixture]), mixture), rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_float32_arithmetic_is_as_good_as_its_bound(family):
+    mixture = drawn_mixture(3, 4, family)
+    rows = drawn_rows(3000, mixture)
+    (single,) = sweep(rows, [mixture], kernels=["quadratic-float32"])
+    (double,) = sweep(rows, [mixture], kernels=["centred"])
+    bound = 10 * error_bound(Frame.of([mixture]), mixture, "float32") + 1e-6
+    assert bound < 1e-3
+    np.testing.assert_allclose(single.counts, double.counts, rtol=bound)
+    largest = np.abs(double.scatter).max()
+    np.testing.assert_allclose(single.scatter / largest, double.scatter / largest, atol=bound)
+    assert single.log_likelihood == pytest.approx(double.log_likelihood, rel=bound)
+    assert single.counts.dtype == single.scatter.dtype == np.float64
+
+
+def test_float32_arithmetic_is_refused_where_its_bound_is_too_large():
+    rows, message = np.zeros((4, 2)), "float32 arithmetic could be wrong by .* use float64"
+    good, bad = apart(20), apart(100)
+    sweep(rows, [good], kernels=["quadratic-float32"])
+    with pytest.raises(PrecisionError, match=message):
+        sweep(rows, [bad], kernels=["quadratic-float32"])
+    settings = Settings(Stopping(max_iter=1), arithmetic="float32")
+    with pytest.raises(PrecisionError, match=message):
+        run(over(rows), start([bad]), settings)
+
+
+def test_a_fit_in_float32_goes_on_in_float64_where_it_must():
+    random = np.random.default_rng(0)
+    rows = np.vstack([random.normal(size=(200, 2)), random.normal(size=(200, 2)) * 1e-3 + [10, 0]])
+    settings = Settings(Stopping(tol=None, max_iter=3), arithmetic="float32")
+    state = run(over(rows), start([apart(10)]), settings)
+    (candidate,) = state.candidates
+    assert candidate.record.kernel in ("quadratic", "centred")
+    assert np.sqrt(candidate.mixture.variances[1]) == pytest.approx(1e-3, rel=1)
+
+
+def test_the_frame_scales_by_powers_of_two():
+    mixture = drawn_mixture(3, 4)
+    scale = Frame.of([mixture]).scale
+    assert (np.exp2(np.round(np.log2(scale))) == scale).all()
+    deviations = np.sqrt(mixture.variance)
+    assert (scale / deviations <= 1.5).all()
+    assert (scale / deviations >= 0.66).all()
