@@ -66,6 +66,7 @@ class DaskEngine:
         self._shares: list[tuple[int, int]] = []
         self._loads: list[Future] = []
         self._suspects: list[tuple[int, int]] = []
+        self._known: set[str] = set()
         self._alive = time.monotonic()
 
     def map_reduce(
@@ -134,6 +135,7 @@ class DaskEngine:
 
     def _place(self) -> None:
         """Cut blocks into shares and, in memory mode, load each where it is to stay."""
+        self._all_replaced(self.client.nthreads())
         if self._loads and all(load.status in ("pending", "finished") for load in self._loads):
             return
         threads = sum(self.client.nthreads().values())
@@ -220,7 +222,10 @@ class DaskEngine:
 
     def _check_workers(self) -> None:
         """A pass whose workers are all gone or paused would wait for ever."""
-        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        connected = self.client.scheduler_info(n_workers=-1)["workers"]
+        workers = connected.values()
+        if self._all_replaced(connected):
+            raise ConnectionError("all workers were lost at once and others have come")
         if any(worker["status"] == "running" or _executing(worker) for worker in workers):
             self._alive = time.monotonic()
         elif time.monotonic() - self._alive > self._patience:
@@ -230,6 +235,19 @@ class DaskEngine:
                 f"no worker has been running for {self._patience:.0f} s (workers: {told}); "
                 "start workers or give them more memory, then resume"
             )
+
+    def _all_replaced(self, workers: Iterable[str]) -> bool:
+        """True, and held rows forgotten, when no worker is left of those seen last.
+
+        A task that prefers a worker, made runnable while there is none at all, waits for that
+        very one for ever: loading anew, on the workers that have come, does not.
+        """
+        present = set(workers)
+        replaced = bool(present and self._known) and not present & self._known
+        self._known = present or self._known
+        if replaced:
+            self._loads = []
+        return replaced and self.cached
 
     def _give_up(self, problem: Exception, attempt: int, killed: int) -> None:
         """Raise what another attempt would not mend; else wait a little."""

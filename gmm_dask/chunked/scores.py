@@ -5,7 +5,8 @@ Knows blocks and the policy for rows that are not finite; knows neither Dask nor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,6 +22,9 @@ Place: TypeAlias = Callable[[int], str]
 """What to call row i of a block in an error message."""
 
 STRIP_VALUES = 2**18
+COUNTS = ("rows", "skipped", "log_density", "outliers")
+"""What is counted of every block: rows scored and not, Σ log p(x), rows below the threshold."""
+
 SKIPPED = -1
 """The label of a row that the policy skips; its densities and probabilities are NaN."""
 
@@ -80,10 +84,57 @@ def log_density_of(logs: Array) -> Array:
     return log_sum_exp(logs)
 
 
-def strips(table: Table, components: int) -> Iterator[slice]:
-    """Parts of a block whose log joint densities take about 2 MB."""
-    step = max(64, STRIP_VALUES // max(components, table.shape[1]))
-    return (slice(start, start + step) for start in range(0, len(table), step))
+def fill_scores(
+    columns: Mapping[str, NDArray[Any]],
+    table: Table,
+    mixture: Mixture,
+    nonfinite: Policy,
+    place: Place,
+    threshold: float | None = None,
+) -> Array:
+    """Fill arrays that are named for what they hold with the scores of a block; and count.
+
+    Names: labels, log_density, probabilities, top_components, top_probabilities, and outlier where
+    log p(x) < threshold. Returns COUNTS and how many rows have each label. Needs a few MB besides.
+    """
+    counts = np.zeros(len(COUNTS) + mixture.components)
+    step = max(64, STRIP_VALUES // max(mixture.components, table.shape[1]))
+    for start in range(0, len(table), step):
+        strip = slice(start, start + step)
+        logs = log_joint_of(table[strip], mixture, nonfinite, partial(_shifted, place, start))
+        part = {name: values[strip] for name, values in columns.items()}
+        counts += _fill(part, logs, -np.inf if threshold is None else threshold)
+    return counts
+
+
+def _shifted(place: Place, start: int, row: int) -> str:
+    return place(start + row)
+
+
+def _fill(columns: Mapping[str, NDArray[Any]], logs: Array, threshold: float) -> Array:
+    labels, density = labels_of(logs), log_density_of(logs)
+    scored = labels != SKIPPED
+    below = density < threshold
+    for name, values in (("labels", labels), ("log_density", density), ("outlier", below)):
+        if name in columns:
+            columns[name][...] = values
+    if "probabilities" in columns:
+        columns["probabilities"][...] = responsibilities_of(logs)
+    if "top_components" in columns:
+        _fill_top(columns, responsibilities_of(logs), scored)
+    known = density[scored].sum()
+    per_label = np.bincount(labels[scored], minlength=logs.shape[1])
+    return np.array([scored.sum(), (~scored).sum(), known, below.sum(), *per_label])
+
+
+def _fill_top(
+    columns: Mapping[str, NDArray[Any]], posteriors: Array, scored: NDArray[np.bool_]
+) -> None:
+    """The most probable components in falling order; of equal ones the first, as in labels."""
+    most = columns["top_components"].shape[1]
+    order = np.argsort(-posteriors, axis=1, kind="stable")[:, :most]
+    columns["top_probabilities"][...] = np.take_along_axis(posteriors, order, axis=1)
+    columns["top_components"][...] = np.where(scored[:, None], order, SKIPPED)
 
 
 def label_dtype(components: int) -> np.dtype[Any]:

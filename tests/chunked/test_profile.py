@@ -114,6 +114,14 @@ def test_the_first_value_that_is_not_finite_is_named(
         seen(open_rows(path, block_bytes=480))
 
 
+def test_the_index_counts_from_the_first_row_in_long_blocks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gmm_dask.chunked.profile.STRIP_VALUES", 30)
+    with pytest.raises(DataError, match="row 249 has x1 = nan; 1 of 500 rows"):
+        seen(open_rows(spoilt(249, np.nan)))
+
+
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 def test_rows_that_are_not_finite_are_skipped_and_counted(dtype: str) -> None:
     values = spoilt(0, np.nan, dtype)

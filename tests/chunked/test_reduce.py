@@ -236,6 +236,20 @@ def test_a_worker_killed_in_the_middle_changes_no_bit(rows: Rows, cache: Any) ->
         engine.close()
 
 
+def test_all_workers_lost_at_once_change_no_bit(rows: Rows) -> None:
+    expected = SerialEngine(rows).map_reduce(total, VALUE)
+    with local_cluster(2) as client:
+        engine = DaskEngine(client, rows, cache="memory")
+        engine.map_reduce(total, VALUE)
+        pids = list(client.run(os.getpid).values())
+        timer = Timer(0.2, lambda: [os.kill(pid, signal.SIGKILL) for pid in pids])
+        timer.start()
+        result = engine.map_reduce(slow, VALUE, step=1)
+        timer.join()
+        engine.close()
+    assert bits(result) == bits(expected)
+
+
 def deadly(_t: Table, _w: Weights, first_row: int, value: int) -> int:
     if first_row == value:
         os.kill(os.getpid(), signal.SIGKILL)
