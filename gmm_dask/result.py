@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 from gmm_dask.mixture import criteria
 from gmm_dask.mixture.iteration import Candidate, EMState
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics
+from gmm_dask.mixture.table import components_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,19 @@ class Fit:
             "aic": self.aic,
             "icl": self.icl,
         }
+
+    def __str__(self) -> str:
+        return f"{self._headline()}\n{components_table(self.mixture, self.feature_names)}"
+
+    def _repr_html_(self) -> str:
+        table = components_table(self.mixture, self.feature_names).html()
+        return f"<p>{escape(self._headline())}</p>{table}"
+
+    def _headline(self) -> str:
+        return (
+            f"{self.reason}; {self.passes} passes over {self.statistics.rows:,} rows, "
+            f"mean log-likelihood {self.mean_log_likelihood:.6g}, BIC {self.bic:.6g}"
+        )
 
     @property
     def bic(self) -> float:

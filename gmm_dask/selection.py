@@ -27,6 +27,7 @@ from gmm_dask.mixture.iteration import Candidate, EMState, Settings, start
 from gmm_dask.result import Fit, concluded
 from gmm_dask.starting import drawn
 from gmm_dask.store.location import Location
+from gmm_dask.tables import Table
 
 PATIENCE = 5
 """Iterations that every candidate gets."""
@@ -60,22 +61,33 @@ class Selection:
     passes: int
 
     def __str__(self) -> str:
-        lines = [
-            f"{'K':>4} {'covariance':<10} {'log-lik/row':>12} {'parameters':>10} "
-            f"{'BIC':>14} {'AIC':>14} {'ICL':>14} {'iterations':>10}  reason"
-        ]
-        for c in self.table:
-            lines.append(
-                f"{c.components:>4} {c.covariance:<10} {c.mean_log_likelihood:>12.6f} "
-                f"{c.parameters:>10} {c.bic:>14.1f} {c.aic:>14.1f} {c.icl:>14.1f} "
-                f"{c.iterations:>10}  {c.reason}"
-            )
+        return str(choices_table(self.table, self._note()))
+
+    def _repr_html_(self) -> str:
+        return choices_table(self.table, self._note()).html()
+
+    def _note(self) -> str:
         best = self.table[0]
-        lines.append(
+        return (
             f"best by {self.criterion.upper()}: {best.components} components, {best.covariance}; "
             f"{self.passes} passes for {len(self.table)} candidates"
         )
-        return "\n".join(lines)
+
+
+def choices_table(choices: Sequence[Choice], note: str = "") -> Table:
+    """Candidates with their criteria, a line each."""
+    headings = ("K", "covariance", "log-lik/row", "parameters", "BIC", "AIC", "ICL", "iterations")
+    columns = (
+        [str(c.components) for c in choices],
+        [c.covariance for c in choices],
+        [f"{c.mean_log_likelihood:.6f}" for c in choices],
+        [str(c.parameters) for c in choices],
+        *([f"{getattr(c, name):.1f}" for c in choices] for name in ("bic", "aic", "icl")),
+        [str(c.iterations) for c in choices],
+        [c.reason for c in choices],
+    )
+    lines = tuple(zip(*columns, strict=True))
+    return Table((*headings, "reason"), lines, frozenset({1, 8}), note=note)
 
 
 @dataclass(frozen=True, eq=False)

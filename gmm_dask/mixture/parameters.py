@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from gmm_dask.mixture import density
 from gmm_dask.mixture.arrays import Array, FamilyName, Indices, frozen
 from gmm_dask.mixture.covariance import Family, family_named
+from gmm_dask.mixture.table import components_table
 
 LOG_TWO_PI = float(np.log(2 * np.pi))
 
@@ -216,19 +217,10 @@ class Mixture:
         return self.means[labels] + drawn, labels
 
     def __str__(self) -> str:
-        lines = [
-            f"Mixture of {self.components} components in {self.features} features, {self.family}"
-        ]
-        shown = min(self.features, 6)
-        more = " …" if shown < self.features else ""
-        lines.append(f"{'k':>4} {'weight':>8}  {'mean':<{11 * shown}}  standard deviation")
-        for k, (weight, mean, variance) in enumerate(
-            zip(self.weights, self.means, self.variances, strict=True)
-        ):
-            means = "".join(f"{value:>11.4g}" for value in mean[:shown])
-            deviations = "".join(f"{value:>11.4g}" for value in np.sqrt(variance[:shown]))
-            lines.append(f"{k:>4} {weight:>8.4f}{means}{more} ±{deviations}{more}")
-        return "\n".join(lines)
+        return str(components_table(self))
+
+    def _repr_html_(self) -> str:
+        return components_table(self).html()
 
 
 def symmetric(matrices: Array) -> bool:

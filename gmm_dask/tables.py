@@ -1,0 +1,75 @@
+"""Tables of words and numbers, for a terminal and for a page: plain Python, no field of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from math import floor, isfinite, log10
+
+WIDEST = 9
+"""Digits before the decimal point from which numbers are written with an exponent."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headings, lines of cells as long as these, and a sentence above or below.
+
+    Columns are set to the right, as numbers are; those in `left` to the left.
+    """
+
+    headings: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+    left: frozenset[int] = frozenset()
+    title: str = ""
+    note: str = ""
+
+    def __str__(self) -> str:
+        rows = [self.headings, *self.lines]
+        widths = [max(len(row[j]) for row in rows) for j in range(len(self.headings))]
+        text = [self._text(row, widths) for row in rows]
+        return "\n".join([*filter(None, [self.title]), *text, *filter(None, [self.note])])
+
+    def _text(self, row: Sequence[str], widths: Sequence[int]) -> str:
+        cells = (
+            cell.ljust(width) if j in self.left else cell.rjust(width)
+            for j, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        return "  ".join(cells).rstrip()
+
+    def html(self) -> str:
+        """The same as HTML, every cell escaped; styled inline, for pages of others."""
+        head = self._html(self.headings, "th")
+        body = "".join(f"<tr>{self._html(line, 'td')}</tr>\n" for line in self.lines)
+        title = f"<p><b>{escape(self.title)}</b></p>" if self.title else ""
+        note = f"<p>{escape(self.note)}</p>" if self.note else ""
+        table = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>"
+        return f'{title}<div style="overflow-x:auto">{table}</div>{note}\n'
+
+    def _html(self, row: Sequence[str], tag: str) -> str:
+        return "".join(
+            f'<{tag} style="text-align:{"left" if j in self.left else "right"};'
+            f'font-variant-numeric:tabular-nums;white-space:pre">{escape(cell)}</{tag}>'
+            for j, cell in enumerate(row)
+        )
+
+
+def aligned(values: Iterable[float], unit: float | None = None, digits: int = 3) -> list[str]:
+    """Numbers of one column with the same decimals, so that they line up.
+
+    So many digits as resolve `unit`, by default the largest of the values.
+    """
+    numbers = [float(value) for value in values]
+    sizes = [abs(number) for number in numbers if isfinite(number)]
+    largest = max(sizes, default=0.0)
+    unit = largest if unit is None or not 0 < unit < float("inf") else unit
+    decimals = digits - 1 - (floor(log10(unit)) if unit else 0)
+    if largest >= 10.0**WIDEST or decimals > WIDEST:
+        return [f"{number:.{digits - 1}e}" for number in numbers]
+    return [f"{number:.{max(decimals, 0)}f}" for number in numbers]
+
+
+def joined(left: Sequence[str], right: Sequence[str], between: str = " ± ") -> list[str]:
+    """Two columns as one, each side set to the right."""
+    a, b = max(map(len, left), default=0), max(map(len, right), default=0)
+    return [f"{x:>{a}}{between}{y:>{b}}" for x, y in zip(left, right, strict=True)]
