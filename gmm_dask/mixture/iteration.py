@@ -11,7 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, nan
 
-from gmm_dask.mixture.acceleration import Acceleration, Memory, acceleration_named
+from gmm_dask.mixture.acceleration import (
+    Acceleration,
+    Memory,
+    acceleration_named,
+    expected_gain,
+    lifted,
+)
 from gmm_dask.mixture.arrays import FamilyName
 from gmm_dask.mixture.kernels import (
     Arithmetic,
@@ -24,7 +30,7 @@ from gmm_dask.mixture.kernels import (
 from gmm_dask.mixture.maximisation import Event, Maximised, Regularisation, maximise
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics
-from gmm_dask.mixture.stopping import Evaluated, Stopping
+from gmm_dask.mixture.stopping import CONVERGED, Evaluated, Stopping
 from gmm_dask.mixture.sweep import StatisticsOf
 
 ROUNDING = 1e-9
@@ -206,14 +212,18 @@ def judged(
         refused = Record(
             iteration, before, 0.0, "refused", found.kernel, candidate.mixture.components
         )
+        pair = () if found.maximised.events else (candidate.proposal, found.maximised.mixture)
+        plain = candidate.plain or candidate.mixture
+        lower = Evaluated(candidate.proposal, now, iteration)
+        kept = Evaluated(candidate.mixture, before, iteration)
         return replace(
             candidate,
-            proposal=candidate.plain or candidate.mixture,
+            proposal=plain,
             accelerated=False,
-            memory=acceleration.refused(candidate.memory),
+            memory=acceleration.refused(candidate.memory, *pair),
             iteration=iteration,
             record=refused,
-            reason=settings.stopping.reason(None, Evaluated(candidate.mixture, before, iteration)),
+            reason=reason_of_accelerated(settings.stopping, lower, kept, plain),
         )
     return _moved(candidate, found, acceleration, settings)
 
@@ -238,9 +248,18 @@ def _moved(
         here.components,
         (*new, *fall(before, now)),
     )
-    memory, proposal = candidate.memory, None
-    if acceleration is not None and plain.means.shape == here.means.shape:
+    current = Evaluated(here, now, iteration)
+    if candidate.accelerated:
+        reason = reason_of_accelerated(settings.stopping, previous, current, plain)
+    else:
+        reason = settings.stopping.reason(previous, current)
+    memory, proposal = Memory(), None
+    repaired = found.maximised.events and settings.regularisation.degenerate != "floor"
+    if acceleration is not None and isfinite(now) and not repaired:
         memory, proposal = acceleration.propose(candidate.memory, here, plain, now)
+        if proposal is not None:
+            proposal = lifted(proposal, found.statistics, settings.regularisation)
+            memory = acceleration.refused(memory) if proposal is None else memory
     return Candidate(
         proposal=proposal or plain,
         mixture=here,
@@ -251,8 +270,26 @@ def _moved(
         iteration=iteration,
         degenerate=found.maximised.events,
         record=record,
-        reason=settings.stopping.reason(previous, Evaluated(here, now, iteration)),
+        reason=reason,
     )
+
+
+def reason_of_accelerated(
+    stopping: Stopping, previous: Evaluated | None, current: Evaluated, plain: Mixture
+) -> str | None:
+    """Why to stop after an extrapolation: a small change means that it is done only where the plain
+    step would change as little."""
+    reason = stopping.reason(previous, current)
+    if reason is None or not reason.startswith(CONVERGED):
+        return reason
+    if plain.means.shape == current.mixture.means.shape:
+        gain = expected_gain(current.mixture, plain)
+        after = replace(
+            current, mixture=plain, mean_log_likelihood=current.mean_log_likelihood + gain
+        )
+        if (stopping.reason(current, after) or "").startswith(CONVERGED):
+            return reason
+    return stopping.reason(None, current)
 
 
 def _place(event: Event) -> tuple[int | None, str]:

@@ -1,0 +1,162 @@
+"""What all extrapolations share: history, when to start, how far to go, when to hold back.
+
+Knows nothing of how a direction follows from the history; that is each algorithm's own file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+
+from gmm_dask.mixture.acceleration.chart import Chart, as_vector
+from gmm_dask.mixture.acceleration.memory import Memory
+from gmm_dask.mixture.arrays import Array
+from gmm_dask.mixture.parameters import Mixture
+
+LARGEST_GAIN = 0.05
+"""Nats per row: while plain steps gain more, they cost few passes and are far from linear."""
+NEAR = 0.3
+"""Secants further away than this say nothing of the curvature here."""
+LARGEST_RADIUS = 2.0
+LARGEST_DISPLACEMENT = 4.0
+"""Of one component by itself, in standard deviations: a light one moves the total little."""
+LARGEST_STRETCH = 64.0
+LEAST_CURVATURE = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class Secant:
+    """A step in the chart and by how much the residual g(θ) − θ fell along it."""
+
+    step: Array
+    drop: Array
+
+    @property
+    def curvature(self) -> float:
+        """Of −L along the step: 1 where EM converges at once, 0 where it stands still."""
+        squared = self.step @ self.step
+        return float(self.step @ self.drop / squared) if squared > 0 else 0.0
+
+
+Direction: TypeAlias = Callable[[Sequence[Secant], Array], Array]
+"""The displacement to propose, from secants (the newest last) and the residual."""
+
+
+@dataclass(frozen=True)
+class Extrapolation:
+    """Extrapolate from the last `order` secants, within a trust region.
+
+    cycles: after each extrapolation comes a plain step, and the history starts anew.
+    """
+
+    direction: Direction
+    order: int
+    cycles: bool = False
+
+    def propose(
+        self, memory: Memory, here: Mixture, there: Mixture, mean_log_likelihood: float
+    ) -> tuple[Memory, Mixture | None]:
+        """A proposal where the history supports one."""
+        memory = self._judged(memory, mean_log_likelihood)
+        chart, vectors = Chart(here), (as_vector(here), as_vector(there))
+        residual = chart.coordinates(vectors[1])
+        gain = float(residual @ residual)
+        if not 0 < gain <= LARGEST_GAIN:
+            return replace(memory, here=(), there=()), None
+        kept = max(0, len(memory.here) - self.order)
+        memory = replace(
+            memory,
+            here=(*memory.here[kept:], vectors[0]),
+            there=(*memory.there[kept:], vectors[1]),
+        )
+        if memory.wait:
+            return replace(memory, wait=memory.wait - 1), None
+        return self._extrapolated(memory, chart, residual)
+
+    def refused(
+        self, memory: Memory, proposal: Mixture | None = None, there: Mixture | None = None
+    ) -> Memory:
+        """A smaller radius, and plain steps for a while if it happens again and again."""
+        memory = replace(
+            memory,
+            length=0.0,
+            expected_gain=0.0,
+            radius=memory.length / 4,
+            stretch=max(1.0, memory.stretch / 4),
+            refusals=memory.refusals + 1,
+            wait=2 ** min(memory.refusals, 4) - 1,
+        )
+        if self.cycles or proposal is None or there is None:
+            return memory
+        return replace(
+            memory,
+            here=(*memory.here[:-1], as_vector(proposal), memory.here[-1]),
+            there=(*memory.there[:-1], as_vector(there), memory.there[-1]),
+        )
+
+    def _judged(self, memory: Memory, mean_log_likelihood: float) -> Memory:
+        """The memory once its proposal, if there was one, was accepted: is the model any good?"""
+        if memory.length:
+            share = (mean_log_likelihood - memory.mean_log_likelihood) / memory.expected_gain
+            radius, stretch = memory.radius, memory.stretch
+            if share < 0.25:
+                radius, stretch = memory.length / 2, max(1.0, stretch / 2)
+            elif share > 0.5 and memory.length > 0.8 * radius:
+                radius = min(2 * radius, LARGEST_RADIUS)
+            memory = replace(memory, radius=radius, stretch=stretch, refusals=0)
+            if self.cycles:
+                memory = replace(memory, here=(), there=())
+        return replace(
+            memory, mean_log_likelihood=mean_log_likelihood, length=0.0, expected_gain=0.0
+        )
+
+    def _extrapolated(
+        self, memory: Memory, chart: Chart, residual: Array
+    ) -> tuple[Memory, Mixture | None]:
+        secants, growing = near_secants(chart, memory)
+        if growing:  # away from a saddle plain steps grow: go on, further each time
+            memory = replace(memory, stretch=min(2 * memory.stretch, LARGEST_STRETCH))
+            step = memory.stretch * residual
+        elif secants:
+            memory = replace(memory, stretch=max(1.0, memory.stretch / 2))
+            step = self.direction(secants, residual)
+        else:
+            return memory, None
+        slope = float(residual @ step)
+        if not (slope > 0 and np.isfinite(step).all()):
+            return replace(memory, here=memory.here[-1:], there=memory.there[-1:]), None
+        plain, length = float(np.linalg.norm(residual)), float(np.linalg.norm(step))
+        share = min(
+            1.0,
+            max(memory.radius, plain) / length,
+            LARGEST_DISPLACEMENT / chart.longest_component(step),
+        )
+        proposal = chart.mixture(share * step)
+        if proposal is None:
+            return memory, None
+        # of a quadratic with its top at the step's end; along a growing one, half the slope
+        expected = slope * share * (0.5 if growing else 1 - share / 2)
+        return replace(memory, length=share * length, expected_gain=expected), proposal
+
+
+def near_secants(chart: Chart, memory: Memory) -> tuple[list[Secant], bool]:
+    """Secants that tell of the curvature here, and whether plain steps grow along the newest."""
+    points = [chart.coordinates(vector) for vector in memory.here]
+    residuals = [
+        chart.coordinates(vector) - point
+        for vector, point in zip(memory.there, points, strict=True)
+    ]
+    distances = [float(np.linalg.norm(point)) for point in points]
+    secants = [
+        Secant(points[i] - points[i - 1], residuals[i - 1] - residuals[i])
+        for i in range(1, len(points))
+    ]
+    near = [
+        secant
+        for i, secant in enumerate(secants)
+        if secant.curvature > LEAST_CURVATURE and max(distances[i : i + 2]) < NEAR
+    ]
+    return near, bool(secants) and secants[-1].curvature <= 0
