@@ -60,7 +60,8 @@ def floor_matrices(matrices: Array, floor: Array) -> tuple[Array, tuple[int, ...
         diagonal = np.maximum(np.nan_to_num(np.diagonal(matrix)), floor)
         deviation = np.sqrt(diagonal)
         # below the floor there may be nothing but rounding: no correlation is larger than 1
-        correlation = np.clip(matrix / deviation / deviation[:, None], -1, 1)
+        with np.errstate(over="ignore"):
+            correlation = np.clip(matrix / deviation / deviation[:, None], -1, 1)
         if (np.diagonal(matrix) < floor).any() or not certainly_positive(correlation):
             np.fill_diagonal(correlation, 1.0)
             lifted[k] = positive_part(correlation) * deviation * deviation[:, None]
