@@ -21,7 +21,7 @@ fit: setup runs/blobs.zarr
 	$(RUN) -m flows.fit_mixture runs/blobs.zarr --array rows --components 8 --run runs/blobs
 
 runs/blobs.zarr: | setup
-	$(RUN) data/blobs.py $@ --rows 1000000 --features 8 --components 8
+	$(RUN) -m gmm_dask data make blobs --rows 1000000 --features 8 --components 8 --out $@
 
 test: setup
 	@$(MAKE) --no-print-directory check

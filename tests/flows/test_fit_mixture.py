@@ -27,9 +27,8 @@ def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_flow_fits_a_store_and_leaves_a_model(tmp_path):
     made = run(
-        str(ROOT / "data" / "blobs.py"),
-        "rows.zarr",
-        *("--rows", "20000", "--features", "3", "--components", "3", "--chunk", "2000"),
+        *("-m", "gmm_dask", "data", "make", "blobs", "--out", "rows.zarr"),
+        *("--rows", "20000", "--features", "3", "--components", "3", "--chunk-rows", "2000"),
         folder=tmp_path,
     )
     assert made.returncode == 0, made.stderr

@@ -1,0 +1,95 @@
+"""`gmm-dask fit`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from gmm_dask.cli import options, speaking
+from gmm_dask.cli.outcome import INTERRUPTED
+from gmm_dask.cli.signals import interruptible
+
+if TYPE_CHECKING:
+    from gmm_dask.job import Job
+    from gmm_dask.result import Fit
+
+EXAMPLE = "gmm-dask fit rows.zarr -k 8 --covariance diag --workers 2 --out runs/rows"
+
+Source = typer.Argument(None, help="Path or URL of a Zarr array or group, or a .npy file.")
+Out = typer.Option(None, help="Run folder, path or URL (default runs/<name of source>-<date>).")
+
+
+def fit(
+    source: str | None = Source,
+    components: options.Components = None,
+    covariance: options.Covariance = None,
+    out: str | None = Out,
+    config: options.Config = None,
+    restart: options.Restart = False,
+    array: options.Array = None,
+    columns: options.Columns = None,
+    features: options.Features = None,
+    weights: options.Weights = None,
+    nonfinite: options.Nonfinite = None,
+    missing_chunks: options.MissingChunks = None,
+    init: options.Init = None,
+    n_init: options.Starts = None,
+    seed: options.Seed = None,
+    reg_covar: options.RegCovar = None,
+    tol: options.Tol = None,
+    max_iter: options.MaxIter = None,
+    accelerate: options.Accelerate = None,
+    checkpoint_every: options.CheckpointEvery = None,
+    cache: options.Cache = None,
+    scheduler: options.Scheduler = None,
+    workers: options.Workers = None,
+    threads: options.Threads = None,
+    memory_limit: options.MemoryLimit = None,
+    json: options.Json = False,
+) -> None:
+    """Fit a mixture; with the same run folder, go on where it was left.
+
+    The run folder keeps config.toml, history.jsonl, checkpoints/, model.zarr and report.html.
+    Ctrl-C or SIGTERM writes a checkpoint and ends with exit code 130.
+    """
+    given = options.nested(locals())
+    family = None if covariance is None else covariance.value
+    given["mixture"] |= {"components": components, "covariance": family}
+    from gmm_dask.cli import running
+
+    with interruptible():
+        job = running.job_of(given, config)
+        try:
+            job, found = running.run(job, restart=restart)
+        except running.InterruptedRun as stopped:
+            speaking.error(stopped.advice)
+            raise typer.Exit(INTERRUPTED) from None
+        tell(job, found, json)
+
+
+def tell(job: Job, found: Fit, json: bool) -> None:
+    """Where everything lies and how it went; the report is made last, and may fail."""
+    from gmm_dask.cli.components import components_table
+    from gmm_dask.cli.report import try_report
+
+    run = str(job.run)
+    values: dict[str, Any] = {
+        "run": run,
+        "model": f"{run}/model.zarr",
+        "report": try_report(run),
+        "converged": found.converged,
+        **found.summary(),
+    }
+    if json:
+        speaking.result_json(values)
+        return
+    speaking.console().print(components_table(found.mixture, found.feature_names))
+    speaking.result(
+        f"{found.reason} after {found.iterations} iterations, {found.passes} passes over "
+        f"{found.statistics.rows:,} rows; mean log-likelihood {found.mean_log_likelihood:.6f}, "
+        f"BIC {found.bic:.1f}"
+    )
+    for name in ("run", "model", "report"):
+        if values[name]:
+            speaking.result(f"{name + ':':<8}{values[name]}")

@@ -1,0 +1,165 @@
+"""Options that several commands share, with one help text each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+Family = StrEnum("Family", ["full", "tied", "diag", "spherical"])
+CacheName = Literal["auto", "memory", "none"]
+PolicyName = Literal["error", "skip"]
+
+ROWS, MIXTURE, HOW, CLUSTER = "Rows", "Mixture", "Iterations", "Cluster"
+
+Source = Annotated[
+    str, typer.Argument(help="Path or URL of a Zarr array or group, or a .npy file.")
+]
+Model = Annotated[str, typer.Argument(help="A model, or the run folder that holds one.")]
+Run = Annotated[str, typer.Argument(help="A run folder: a path or URL.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+
+Array = Annotated[
+    str | None,
+    typer.Option(
+        help="Array of a group; not needed if it has only one table.", rich_help_panel=ROWS
+    ),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(help="1-D arrays of a group as features: a,b,c.", rich_help_panel=ROWS),
+]
+Features = Annotated[
+    str | None, typer.Option(help="Only these features, by name: a,b,c.", rich_help_panel=ROWS)
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        help="Array of row weights: a name in the group, or a path.", rich_help_panel=ROWS
+    ),
+]
+Nonfinite = Annotated[
+    PolicyName | None,
+    typer.Option(help="Rows with NaN or infinity: an error, or left out.", rich_help_panel=ROWS),
+]
+MissingChunks = Annotated[
+    Literal["error", "fill"] | None,
+    typer.Option(help="Absent chunks: an error, or read as the fill value.", rich_help_panel=ROWS),
+]
+
+ChunkRows = Annotated[
+    int | None, typer.Option(min=1, help="Rows per chunk (default about 8 MB of them).")
+]
+
+Scheduler = Annotated[
+    str | None,
+    typer.Option(help="Address of a Dask scheduler: tcp://host:8786.", rich_help_panel=CLUSTER),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Workers of a local cluster.", rich_help_panel=CLUSTER),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="Threads of each of its workers.", rich_help_panel=CLUSTER),
+]
+MemoryLimit = Annotated[
+    str | None,
+    typer.Option(help="Memory of each of its workers: 2GB.", rich_help_panel=CLUSTER),
+]
+Cache = Annotated[
+    CacheName | None,
+    typer.Option(
+        help="Keep rows in memory between passes; auto: if they fit.", rich_help_panel=CLUSTER
+    ),
+]
+
+Components = Annotated[
+    int | None,
+    typer.Option(
+        "--components", "-k", min=1, help="K, how many Gaussians.", rich_help_panel=MIXTURE
+    ),
+]
+Covariance = Annotated[
+    Family | None,
+    typer.Option(help="Family of the covariances (default full).", rich_help_panel=MIXTURE),
+]
+Init = Annotated[
+    str | None,
+    typer.Option(
+        help="Start: kmeans, kmeans++, random, random-rows, labels:NAME, or a model's path "
+        "(default kmeans).",
+        rich_help_panel=MIXTURE,
+    ),
+]
+Starts = Annotated[
+    int | None,
+    typer.Option(min=1, help="Starts raced on a sample (default 1).", rich_help_panel=MIXTURE),
+]
+Seed = Annotated[
+    int | None, typer.Option(help="Of everything random (default 0).", rich_help_panel=MIXTURE)
+]
+RegCovar = Annotated[
+    float | None,
+    typer.Option(min=0, help="Added to variances (default 1e-6).", rich_help_panel=MIXTURE),
+]
+Tol = Annotated[
+    float | None,
+    typer.Option(
+        min=0, help="Least change of mean log-likelihood (default 1e-3).", rich_help_panel=HOW
+    ),
+]
+MaxIter = Annotated[
+    int | None, typer.Option(min=0, help="Most iterations (default 100).", rich_help_panel=HOW)
+]
+Accelerate = Annotated[
+    str | None,
+    typer.Option(help="Fewer passes: auto, squarem or anderson.", rich_help_panel=HOW),
+]
+CheckpointEvery = Annotated[
+    int | None,
+    typer.Option(min=1, help="Iterations per checkpoint (default 1).", rich_help_panel=HOW),
+]
+Restart = Annotated[
+    bool,
+    typer.Option("--restart", help="Begin anew; an old run is kept aside.", rich_help_panel=HOW),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(help="TOML file of a fit, or a run folder; other options override it."),
+]
+
+
+def names(told: str | None) -> tuple[str, ...] | None:
+    """`a,b,c` as three names."""
+    if told is None:
+        return None
+    return tuple(name for part in told.split(",") if (name := part.strip()))
+
+
+ROW_OPTIONS = ("array", "weights", "nonfinite", "missing_chunks")
+
+
+def rows_given(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options about rows, by name; None where one was not given."""
+    lists = {name: names(given.get(name)) for name in ("columns", "features")}
+    return {name: given.get(name) for name in ROW_OPTIONS} | lists
+
+
+def nested(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a fit, by name, as the sections of a job."""
+    mixture = ("init", "n_init", "seed", "reg_covar", "tol", "max_iter", "accelerate")
+    cluster = ("scheduler", "workers", "threads", "memory_limit")
+    return {
+        "source": given["source"],
+        "run": given["out"],
+        "cache": given["cache"],
+        "checkpoint_every": given["checkpoint_every"],
+        "mixture": {name: given[name] for name in mixture},
+        "rows": rows_given(given),
+        "cluster": {name: given[name] for name in cluster},
+    }

@@ -1,0 +1,117 @@
+"""What a person sees of a running fit: a few live lines on a terminal, else one line a pass."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from gmm_dask.cli import speaking
+from gmm_dask.journal import iteration_line
+from gmm_dask.journey import Progress
+
+logger = logging.getLogger("gmm_dask")
+
+TREND = 4  # changes from which the rate of convergence is taken
+
+
+class Display:
+    """Shows entries of a history as they come."""
+
+    def __init__(
+        self, *, most: int | None = None, tol: float | None = None, dashboard: str | None = None
+    ) -> None:
+        self._most, self._tol, self._dashboard = most, tol, dashboard
+        self._entries: list[Mapping[str, Any]] = []
+        self._live: Live | None = None
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Display:
+        if sys.stderr.isatty() and logger.isEnabledFor(logging.INFO):
+            first = self._page(Text("first pass: every row is checked"))
+            self._live = Live(first, console=speaking.console(stderr=True), transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+        if self._entries and self._live is not None:
+            logger.info(iteration_line(self._entries[-1]))
+
+    def tell(self, progress: Progress) -> None:
+        """As a callback of a fit."""
+        self.show(progress.entry)
+
+    def show(self, entry: Mapping[str, Any]) -> None:
+        """One entry of the history."""
+        self._entries.append(entry)
+        if self._live is None:
+            logger.info(iteration_line(entry))
+        else:
+            self._live.update(self._page(self._facts()))
+
+    def _page(self, facts: Table | Text) -> Table:
+        page = Table.grid(padding=(0, 1))
+        page.add_row(Spinner("dots"), facts)
+        if self._dashboard:
+            page.add_row("", Text(f"dashboard {self._dashboard}", style="dim"))
+        return page
+
+    def _facts(self) -> Table:
+        entry = self._entries[-1]
+        change = entry.get("change")
+        table = Table.grid(padding=(0, 2))
+        for told in facts_of(entry, self._most):
+            table.add_row(*told)
+        left = seconds_left(self._entries, self._tol, self._most)
+        spent = time.monotonic() - self._started
+        table.add_row("change", "" if change is None else f"{change:+.2e}")
+        table.add_row(
+            "time", f"{spent:.0f} s" + ("" if left is None else f", about {left:.0f} left")
+        )
+        return table
+
+
+def facts_of(entry: Mapping[str, Any], most: int | None) -> list[tuple[str, str]]:
+    """Names and values of an entry."""
+    seconds = entry["seconds"] or math.inf
+    of = "" if most is None else f" of at most {most}"
+    return [
+        ("pass", f"{entry['passes']}, iteration {entry['iteration']}{of}"),
+        ("mean log-likelihood", f"{entry['mean_log_likelihood']:.6f}"),
+        ("components alive", str(entry["components"])),
+        ("rate", f"{entry['rows'] / seconds / 1e6:.2f} M rows/s, "
+                 f"{entry['bytes'] / seconds / 1e6:.0f} MB/s"),
+    ]  # fmt: skip
+
+
+def seconds_left(
+    entries: Sequence[Mapping[str, Any]], tol: float | None, most: int | None
+) -> float | None:
+    """Until the tolerance is met, if changes go on shrinking as they did, or the cap is reached.
+
+    EM converges linearly: each change is about the same fraction of the one before.
+    """
+    changes = [e["change"] for e in entries if e.get("change") and e["change"] > 0][-TREND:]
+    per_pass = sum(e["seconds"] for e in entries[-TREND:]) / len(entries[-TREND:])
+    capped = None if most is None else float(most - entries[-1]["iteration"])
+    if not tol or len(changes) < TREND or changes[-1] >= changes[0]:
+        return None if capped is None else capped * per_pass
+    shrinking = (math.log(changes[-1]) - math.log(changes[0])) / (TREND - 1)
+    needed = max(0.0, (math.log(tol) - math.log(changes[-1])) / shrinking)
+    return (needed if capped is None else min(needed, capped)) * per_pass

@@ -1,0 +1,42 @@
+"""`gmm-dask report`."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from gmm_dask.cli import options, speaking
+
+logger = logging.getLogger("gmm_dask")
+
+EXAMPLE = "gmm-dask report runs/rows"
+
+
+def report(run: options.Run, json: options.Json = False) -> None:
+    """Write the HTML report of a run again."""
+    path = written(run)
+    if json:
+        speaking.result_json({"run": run, "report": str(path)})
+    else:
+        speaking.result(str(path))
+
+
+def written(run: str) -> Any:
+    """The path of the report."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise ImportError("a report needs matplotlib: pip install 'gmm-dask[report]'") from None
+    from gmm_dask.report import write_report
+
+    return write_report(run)
+
+
+def try_report(run: str) -> str | None:
+    """The report's path, or None with a warning: a fit does not fail for want of pictures."""
+    try:
+        return str(written(run))
+    except Exception as problem:
+        logger.warning("no report: %s", problem)
+        logger.debug("", exc_info=problem)
+        return None

@@ -1,0 +1,144 @@
+"""From options to a finished run: the job, its rows, its cluster, its folder and its display."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import date
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from gmm_dask.cli.progress import Display
+from gmm_dask.cli.signals import Interrupted
+from gmm_dask.clusters import cluster_for
+from gmm_dask.job import Job, job_from, load_values, only_table
+from gmm_dask.journey import Callback, Progress
+from gmm_dask.result import Fit
+from gmm_dask.store.checkpoint import complete_iterations
+from gmm_dask.store.errors import RunDiffersError
+from gmm_dask.store.location import open_folder
+from gmm_dask.store.run_folder import look_at_run
+
+logger = logging.getLogger("gmm_dask")
+
+CONFIG = "config.toml"
+
+
+class InterruptedRun(Exception):  # noqa: N818  nothing went wrong
+    """A run that was asked to stop; what it had reached is kept."""
+
+    def __init__(self, advice: str) -> None:
+        super().__init__(advice)
+        self.advice = advice
+
+
+def job_of(given: Mapping[str, Any], config: Path | None) -> Job:
+    """The job of a configuration file with the given options over it; None is not given."""
+    values = {} if config is None else load_values(config)
+    for key, value in given.items():
+        if isinstance(value, dict):
+            values[key] = {**values.get(key, {}), **without_none(value)}
+        elif value is not None:
+            values[key] = value
+    _scheduler_or_local(values, given.get("cluster", {}))
+    job = job_from(values)
+    return replace(
+        job,
+        source=absolute(job.source),
+        run=None if job.run is None else absolute(job.run),
+        rows=replace(job.rows, array=job.rows.array or only_table(job.source, job.rows)),
+    )
+
+
+def _scheduler_or_local(values: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """A cluster on the command line takes the place of the one in the file as a whole."""
+    chosen = without_none(given)
+    if chosen:
+        values["cluster"] = chosen
+
+
+def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given at all."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def absolute(address: str) -> str:
+    """The same place from wherever it is asked for."""
+    return address if "://" in address else str(Path(address).expanduser().absolute())
+
+
+def run(job: Job, *, restart: bool) -> tuple[Job, Fit]:
+    """Fit, or go on; the job with its run folder, and the fit."""
+    rows = job.open()
+    logger.info("fitting %d %s components to %s", *_what(job), rows.describe())
+    with cluster_for(job.cluster, rows.nbytes) as client:
+        for place in [job.run] if job.run is not None else default_runs(job.source):
+            placed = replace(job, run=place)
+            with Display(
+                most=job.mixture.max_iter,
+                tol=job.mixture.tol,
+                dashboard=None if client is None else client.dashboard_link,
+            ) as display:
+                try:
+                    return placed, _fit(placed, client, restart, display.tell)
+                except RunDiffersError:
+                    if job.run is not None:
+                        raise
+                except Interrupted:
+                    raise InterruptedRun(kept_advice(placed)) from None
+    raise AssertionError("there is always another name")
+
+
+def _what(job: Job) -> tuple[int, str]:
+    return job.mixture.components, job.mixture.covariance
+
+
+def _fit(job: Job, client: Any, restart: bool, tell: Callback) -> Fit:
+    logger.info("run folder: %s", job.run)
+    noted = False
+
+    def note(progress: Progress) -> None:
+        # Not before the run is ours: the folder's configuration is its driver's.
+        nonlocal noted
+        if not noted:
+            keep_config(job)
+            noted = True
+        tell(progress)
+
+    return job.fit(client, restart=restart, callbacks=[note])
+
+
+def keep_config(job: Job) -> None:
+    """config.toml in the run folder, from which the run can be resumed and done again."""
+    open_folder(str(job.run)).replace(CONFIG, job.as_toml().encode())
+
+
+def kept_advice(job: Job) -> str:
+    """What an interrupted run has kept, and how to go on."""
+    kept = kept_iteration(str(job.run))
+    if kept is None:
+        return f"interrupted before the first checkpoint; the same command begins again: {job.run}"
+    return (
+        f"interrupted; a checkpoint of iteration {kept} is in {job.run}\n"
+        f"resume with: gmm-dask fit --config {job.run}/{CONFIG}"
+    )
+
+
+def kept_iteration(run: str) -> int | None:
+    """The newest complete checkpoint of a run."""
+    folder = look_at_run(run)
+    kept = [] if folder is None else complete_iterations(folder)
+    return kept[-1] if kept else None
+
+
+def default_runs(source: str, what: str = "") -> Iterator[str]:
+    """runs/<name of source><what>-<date>, then -2, … where that was begun otherwise."""
+    stem = source.rstrip("/").rpartition("/")[2].partition(".")[0]
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", stem).lstrip("-_")[:40] or "run"
+    first = f"{Path('runs').absolute()}/{name}{what}-{date.today().isoformat()}"
+    yield first
+    for number in count(2):
+        yield f"{first}-{number}"

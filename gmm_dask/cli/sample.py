@@ -1,0 +1,52 @@
+"""`gmm-dask sample`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gmm_dask.cli import options, speaking
+from gmm_dask.cli.signals import interruptible
+
+EXAMPLE = "gmm-dask sample runs/rows --rows 100000 --out drawn.zarr"
+
+
+def sample(
+    model: options.Model,
+    out: Annotated[str, typer.Option(help="Zarr store to write: a path or URL.")],
+    rows: Annotated[int, typer.Option(min=1, help="N, how many rows to draw.")],
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bits.")] = 0,
+    chunk_rows: options.ChunkRows = None,
+    overwrite: options.Overwrite = False,
+    scheduler: options.Scheduler = None,
+    workers: options.Workers = None,
+    threads: options.Threads = None,
+    memory_limit: options.MemoryLimit = None,
+    json: options.Json = False,
+) -> None:
+    """Draw rows from a model, with the component that each came from, chunk by chunk."""
+    from gmm_dask.cli.applying import model_at
+    from gmm_dask.cli.counting import counted
+    from gmm_dask.clusters import cluster_for
+    from gmm_dask.job import ClusterOptions
+    from gmm_dask.synthetic import FromMixture, make, names_of
+
+    found = model_at(model)
+    names = found.feature_names or names_of(found.mixture.features)
+    asked = ClusterOptions(scheduler, workers, threads, memory_limit)
+    with interruptible(), cluster_for(asked) as client, counted("rows drawn", rows) as tell:
+        make(
+            FromMixture(found.mixture, names),
+            out,
+            rows,
+            seed=seed,
+            chunk_rows=chunk_rows,
+            client=client,
+            overwrite=overwrite,
+            tell=tell,
+        )
+    if json:
+        speaking.result_json({"out": out, "array": "rows", "rows": rows, "seed": seed})
+    else:
+        speaking.result(f"{out}: {rows:,} rows × {len(names)} features in the array rows")

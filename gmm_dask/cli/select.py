@@ -1,0 +1,101 @@
+"""`gmm-dask select`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from gmm_dask.cli import options, speaking
+from gmm_dask.cli.outcome import INTERRUPTED
+from gmm_dask.cli.signals import interruptible
+
+if TYPE_CHECKING:
+    from gmm_dask.selection import Selection
+
+EXAMPLE = "gmm-dask select rows.zarr -k 1:12 --covariance full --covariance diag"
+
+Numbers = Annotated[
+    str, typer.Option("--components", "-k", help="Numbers of components: 1:12 (12 too), or 2,4,8.")
+]
+Families = Annotated[
+    list[options.Family], typer.Option("--covariance", help="A family; may be given again.")
+]
+Out = Annotated[
+    str | None, typer.Option(help="Run folder (default runs/<name of source>-select-<date>).")
+]
+
+
+def select(
+    source: options.Source,
+    components: Numbers,
+    covariance: Families = [options.Family.full],  # noqa: B006  typer takes lists only
+    criterion: Annotated[Literal["bic", "aic", "icl"], typer.Option(help="What is best.")] = "bic",
+    out: Out = None,
+    drop: Annotated[
+        bool, typer.Option(help="Drop candidates that can no longer become the best.")
+    ] = True,
+    restart: options.Restart = False,
+    array: options.Array = None,
+    columns: options.Columns = None,
+    features: options.Features = None,
+    weights: options.Weights = None,
+    nonfinite: options.Nonfinite = None,
+    missing_chunks: options.MissingChunks = None,
+    init: options.Init = None,
+    n_init: options.Starts = None,
+    seed: options.Seed = None,
+    reg_covar: options.RegCovar = None,
+    tol: options.Tol = None,
+    max_iter: options.MaxIter = None,
+    accelerate: options.Accelerate = None,
+    checkpoint_every: options.CheckpointEvery = None,
+    cache: options.Cache = None,
+    scheduler: options.Scheduler = None,
+    workers: options.Workers = None,
+    threads: options.Threads = None,
+    memory_limit: options.MemoryLimit = None,
+    json: options.Json = False,
+) -> None:
+    """Fit every number of components in every family, all in the same passes; the best wins.
+
+    The run folder keeps checkpoints, the best model and the curve as selection.png.
+    """
+    from gmm_dask.cli import running, selecting
+
+    given = options.nested(locals())
+    numbers = selecting.numbers_of(components)
+    given["mixture"]["components"] = numbers[0]
+    given["mixture"]["covariance"] = covariance[0].value
+    with interruptible():
+        job = running.job_of(given, None)
+        grid = selecting.Grid(tuple(numbers), tuple(c.value for c in covariance), criterion, drop)
+        try:
+            run, found = selecting.run(job, grid, restart=restart)
+        except running.InterruptedRun as stopped:
+            speaking.error(stopped.advice)
+            raise typer.Exit(INTERRUPTED) from None
+        tell(run, found, json)
+
+
+def tell(run: str, found: Selection, json: bool) -> None:
+    """The table, and where the best model and the picture are."""
+    from gmm_dask.cli.selecting import picture
+
+    values: dict[str, Any] = {
+        "run": run,
+        "model": f"{run}/model.zarr",
+        "picture": picture(found, run),
+        "criterion": found.criterion,
+        "passes": found.passes,
+        "best": asdict(found.table[0]),
+        "table": [asdict(choice) for choice in found.table],
+    }
+    if json:
+        speaking.result_json(values)
+        return
+    speaking.result(str(found))
+    for name in ("run", "model", "picture"):
+        if values[name]:
+            speaking.result(f"{name + ':':<9}{values[name]}")

@@ -1,0 +1,117 @@
+"""From options to a finished selection: its numbers, its run folder and its picture."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+from gmm_dask.cli.progress import Display
+from gmm_dask.cli.running import InterruptedRun, default_runs, kept_iteration
+from gmm_dask.cli.signals import Interrupted
+from gmm_dask.clusters import cluster_for
+from gmm_dask.configuration import ConfigurationError
+from gmm_dask.job import Job
+from gmm_dask.journal import Rhythm
+from gmm_dask.mixture.criteria import Criterion
+from gmm_dask.selection import Selection, select
+from gmm_dask.store.errors import RunDiffersError
+from gmm_dask.store.location import open_folder
+
+logger = logging.getLogger("gmm_dask")
+
+PICTURE = "selection.png"
+MOST = 10_000
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is compared, and by what."""
+
+    numbers: tuple[int, ...]
+    families: tuple[str, ...]
+    criterion: Criterion
+    drop: bool
+
+
+def numbers_of(told: str) -> list[int]:
+    """`1:12` is 1 to 12, `2,4,8` these three, `1:3,8` both."""
+    numbers: list[int] = []
+    for part in told.split(","):
+        first, colon, last = part.partition(":")
+        try:
+            low = int(first)
+            high = int(last) if colon else low
+        except ValueError:
+            raise ConfigurationError(f"-k {told!r}: write 1:12 or 2,4,8") from None
+        if not 1 <= low <= high <= MOST:
+            raise ConfigurationError(f"-k {told!r}: {part!r} must rise from 1 up")
+        numbers += range(low, high + 1)
+    return list(dict.fromkeys(numbers))
+
+
+def run(job: Job, grid: Grid, *, restart: bool) -> tuple[str, Selection]:
+    """Fit all, or go on; the run folder and what was found."""
+    if job.start is not None:
+        raise ConfigurationError("select draws its starts: --init must name a way to draw them")
+    rows = job.open()
+    count = len(grid.numbers) * len(grid.families)
+    logger.info("comparing %d mixtures of %s", count, rows.describe())
+    with cluster_for(job.cluster, rows.nbytes) as client:
+        for place in [job.run] if job.run is not None else default_runs(job.source, "-select"):
+            logger.info("run folder: %s", place)
+            dashboard = None if client is None else client.dashboard_link
+            with Display(most=job.mixture.max_iter, dashboard=dashboard) as display:
+                try:
+                    return place, _select(job, grid, client, place, restart, display)
+                except RunDiffersError:
+                    if job.run is not None:
+                        raise
+                except Interrupted:
+                    raise InterruptedRun(_advice(place)) from None
+    raise AssertionError("there is always another name")
+
+
+def _select(
+    job: Job, grid: Grid, client: Any, run: str, restart: bool, display: Display
+) -> Selection:
+    settings = job.mixture.as_dict()
+    del settings["components"], settings["covariance"]
+    return select(
+        job.source,
+        grid.numbers,
+        grid.families,
+        criterion=grid.criterion,
+        drop=grid.drop,
+        client=client,
+        cache=job.cache,
+        run=run,
+        restart=restart,
+        checkpoint=Rhythm(job.checkpoint_every),
+        callbacks=[display.tell],
+        opening=job.rows.arguments(),
+        **settings,
+    )
+
+
+def _advice(run: str) -> str:
+    kept = kept_iteration(run)
+    told = "before the first checkpoint" if kept is None else f"with a checkpoint of pass {kept}"
+    return f"interrupted {told}; the same command with --out {run} goes on"
+
+
+def picture(found: Selection, run: str) -> str | None:
+    """The curve as RUN/selection.png; None, with a warning, where it cannot be drawn."""
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from gmm_dask.plots import criterion_curve
+    except ImportError:
+        logger.warning("no picture: it needs matplotlib: pip install 'gmm-dask[report]'")
+        return None
+    drawn = BytesIO()
+    criterion_curve(found).figure.savefig(drawn, dpi=150, bbox_inches="tight")
+    open_folder(run).replace(PICTURE, drawn.getvalue())
+    return f"{run}/{PICTURE}"

@@ -1,0 +1,93 @@
+"""Results on stdout; notes, warnings and progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+logger = logging.getLogger("gmm_dask")
+_consoles: dict[bool, Console] = {}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """The terminal, or a page wide enough for any table where there is none."""
+    if stderr not in _consoles:
+        from rich.console import Console
+
+        made = Console(stderr=stderr, soft_wrap=True, highlight=False)
+        _consoles[stderr] = made if made.is_terminal else Console(stderr=stderr, width=200)
+    return _consoles[stderr]
+
+
+def result(text: str) -> None:
+    """A line of the result."""
+    typer.echo(text)
+
+
+def result_json(values: dict[str, Any]) -> None:
+    """The whole result as one JSON object; what is no number in JSON is null."""
+    typer.echo(json.dumps(_jsonable(values), allow_nan=False))
+
+
+def error(text: str) -> None:
+    """Why the command did not end well."""
+    typer.echo(text, err=True)
+
+
+def tell_version(wanted: bool) -> None:
+    """The version, and nothing else."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"gmm-dask {version('gmm-dask')}")
+        raise typer.Exit
+
+
+def set_up(*, quiet: bool, verbose: bool) -> None:
+    """Log of the library and warnings as plain lines on stderr."""
+    # distributed sets its level when it is imported, which is later, and here and in workers.
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "warning")
+    logging.basicConfig(
+        level=logging.WARNING, handlers=[_Lines()], format="%(message)s", force=True
+    )
+    logger.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    logger.warning("%s", message)
+
+
+class _Lines(logging.Handler):
+    """One line per record, above a progress display where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        told = self.format(record)
+        if record.levelno >= logging.WARNING:
+            told = f"{record.levelname.lower()}: {told}"
+        if sys.stderr.isatty():
+            console(stderr=True).print(told, markup=False, highlight=False)
+        else:
+            typer.echo(told, err=True)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _jsonable(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(one) for one in value]
+    if hasattr(value, "tolist"):
+        return _jsonable(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

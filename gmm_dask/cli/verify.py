@@ -1,0 +1,58 @@
+"""`gmm-dask verify`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from gmm_dask.cli import options, speaking
+from gmm_dask.cli.outcome import FAILURE
+from gmm_dask.cli.signals import interruptible
+
+EXAMPLE = "gmm-dask verify runs/rows rows.zarr --sample-rows 5000"
+
+SampleRows = Annotated[
+    int, typer.Option(min=2, help="Most rows to check; of more, a sample is drawn.")
+]
+
+
+def verify(
+    model: options.Model,
+    source: options.Source,
+    sample_rows: SampleRows = 20_000,
+    seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
+    array: options.Array = None,
+    columns: options.Columns = None,
+    features: options.Features = None,
+    weights: options.Weights = None,
+    nonfinite: options.Nonfinite = None,
+    missing_chunks: options.MissingChunks = None,
+    json: options.Json = False,
+) -> None:
+    """Check every textbook identity of EM: its two sides, and by how much they differ.
+
+    Left sides come from the engine's statistics, right sides from the rows by definition. Exit
+    code 1 if one of them does not hold.
+    """
+    from gmm_dask.chunked.profile import profile
+    from gmm_dask.cli.applying import model_at, rows_at
+    from gmm_dask.journey import engine_over
+    from gmm_dask.mixture.identities import verify as identities_of
+
+    with interruptible():
+        mixture = model_at(model).mixture
+        rows = rows_at(source, options.rows_given(locals()))
+        with engine_over(rows, None, "none") as (engine, _):
+            drawn = profile(engine, sample_rows=sample_rows, seed=seed).sample
+        given = None if rows.weights is None else drawn.weights
+        found = identities_of(mixture, drawn.rows, given)
+    if json:
+        told = [asdict(identity) for identity in found]
+        speaking.result_json({"rows": len(drawn), "holds": found.holds, "identities": told})
+    else:
+        speaking.result(f"{len(drawn):,} of {rows.shape[0]:,} rows of {rows.source.address}")
+        speaking.result(str(found))
+    if not found.holds:
+        raise typer.Exit(FAILURE)

@@ -1,0 +1,57 @@
+"""`gmm-dask watch`."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+import typer
+
+from gmm_dask.cli import options, speaking
+from gmm_dask.cli.signals import interruptible
+
+logger = logging.getLogger("gmm_dask")
+
+EXAMPLE = "gmm-dask watch runs/rows"
+
+
+def watch(
+    run: options.Run,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between looks.")] = 1.0,
+    json: options.Json = False,
+) -> None:
+    """Follow a running fit from its folder, from any machine that sees it, until it is finished."""
+    from gmm_dask import watch as watching
+    from gmm_dask.cli.progress import Display
+
+    with interruptible():
+        news = watching.watch(run, every=every)
+        begun = next(news)
+        if not isinstance(begun, watching.Begun):
+            raise TypeError(begun)
+        configuration = begun.configuration
+        logger.info("%s: %s", run, begun.data)
+        cap, tol = configuration.get("max_iter"), configuration.get("tol")
+        with Display(most=cap, tol=tol) as display:
+            for item in news:
+                if isinstance(item, watching.Iteration):
+                    display.show(item.entry)
+                elif isinstance(item, watching.Silence):
+                    logger.warning("%s", silence(run, item.seconds))
+                elif isinstance(item, watching.Finished):
+                    result = dict(item.result)
+    if json:
+        speaking.result_json({"run": run, **result})
+    else:
+        speaking.result(
+            f"finished: {result['reason']} after {result['iterations']} iterations; "
+            f"mean log-likelihood {result['mean_log_likelihood']:.6f}; model: {run}/model.zarr"
+        )
+
+
+def silence(run: str, seconds: float) -> str:
+    """What to make of it."""
+    return (
+        f"no news for {seconds:.0f} s: the driver may be gone; "
+        f"`gmm-dask fit --config {run}/config.toml` goes on, or says who has the run"
+    )
