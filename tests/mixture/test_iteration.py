@@ -225,9 +225,9 @@ def test_candidates_run_and_stop_on_their_own():
     assert state.best.mean_log_likelihood == best
 
 
-def shrinking_rows(width):
+def shrinking_rows(width, seed=0):
     """A wide component, and one that is about to shrink."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     narrow = np.array([25.0, 0.5]) + width * random.normal(size=(200, 2))
     return np.vstack([random.normal(size=(300, 2)), narrow])
 
@@ -249,6 +249,17 @@ def test_a_pass_is_repeated_where_a_component_shrinks_suddenly(width, policy):
     assert candidate.mean_log_likelihood == pytest.approx(
         candidate.mixture.log_density(rows).mean(), rel=1e-9
     )
+
+
+@pytest.mark.parametrize("policy", ["reseed", "drop", "error"])
+def test_a_policy_waits_for_the_repeated_pass(policy):
+    begin = Mixture([0.5, 0.5], [[0, 0], [24, 0]], np.tile(np.eye(2), (2, 1, 1)))
+    for seed in range(8):  # what the first pass finds is noise: some of it looks degenerate
+        statistics_of = over(shrinking_rows(1e-8, seed))
+        (candidate,) = run(statistics_of, start([begin]), plain(1, degenerate=policy)).candidates
+        assert candidate.mixture.components == 2
+        np.testing.assert_allclose(candidate.mixture.means[1], [25, 0.5], rtol=1e-6)
+        assert not candidate.degenerate
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)

@@ -9,6 +9,7 @@ from gmm_dask.mixture.maximisation import (
     Regularisation,
     longest_axis,
     maximise,
+    smallest_variances,
 )
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics
@@ -108,6 +109,16 @@ def test_the_count_of_rows_is_that_of_the_data_whatever_the_weights_scale():
         events = maximise(statistics, "full", GENTLE).events
         assert next(e.kind for e in events if e.component == 1) == "starved"
         assert "2 rows" in events[0].reason
+
+
+def test_the_floor_is_what_float64_can_tell_apart():
+    rows = 1e8 + np.random.default_rng(0).normal(size=(50, 2))
+    statistics = sweep_labels(rows, [0] * 50, 1)
+    resolution = (np.finfo(float).eps * 1e8) ** 2
+    floor = smallest_variances(statistics, Regularisation(0, relative_floor=1e-30))
+    np.testing.assert_allclose(floor, resolution, rtol=1e-6)
+    floor = smallest_variances(statistics, Regularisation(0, relative_floor=1e-3))
+    np.testing.assert_allclose(floor, 1e-3 * rows.var(axis=0), rtol=1e-6)
 
 
 def test_no_rows_at_all():

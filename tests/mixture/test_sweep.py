@@ -169,6 +169,19 @@ def test_rows_up_to_1e150_neither_overflow_nor_yield_nan(family, kernel):
         assert found.weight == 60
 
 
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_distances_beyond_1e150_standard_deviations_are_cut(family, kernel):
+    mixture = drawn_mixture(3, 3, family)
+    narrow = Mixture(mixture.weights, mixture.means * 1e-20, mixture.covariances * 1e-40, family)
+    rows = drawn_rows(60, mixture) * 1e-20
+    rows[7] *= 1e160
+    (found,) = sweep(rows, [narrow], kernels=[kernel])
+    assert np.isfinite(found.log_likelihood)
+    assert np.isfinite(found.means).all()
+    assert found.counts.sum() == pytest.approx(60)
+
+
 def subnormal(array):
     return (np.abs(array[array != 0]) < np.finfo(array.dtype).tiny).any()
 
