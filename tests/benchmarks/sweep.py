@@ -71,7 +71,11 @@ class Timing:
         least = next(factor for features, factor in FASTER_THAN_SKLEARN if d <= features)
         missed = []
         if self.against_sklearn < least:
-            missed.append(f"{where}: {self.against_sklearn:.1f}x scikit-learn, not {least:.0f}x")
+            ceiling = self.seconds["sklearn"] / self.floor
+            missed.append(
+                f"{where}: {self.against_sklearn:.1f}x scikit-learn, not {least:.0f}x "
+                f"(the floor itself is at {ceiling:.1f}x)"
+            )
         if d >= FLOOR_FROM_FEATURES and self.against_floor > SLOWER_THAN_FLOOR:
             missed.append(f"{where}: {self.against_floor:.1f}x floor, not {SLOWER_THAN_FLOOR}x")
         return missed
