@@ -10,6 +10,9 @@ from math import floor, isfinite, log10
 WIDEST = 9
 """Digits before the decimal point from which numbers are written with an exponent."""
 
+LEFT = "text-align:left"
+RIGHT = "text-align:right;font-variant-numeric:tabular-nums;white-space:pre"
+
 
 @dataclass(frozen=True)
 class Table:
@@ -48,16 +51,18 @@ class Table:
 
     def _html(self, row: Sequence[str], tag: str) -> str:
         return "".join(
-            f'<{tag} style="text-align:{"left" if j in self.left else "right"};'
-            f'font-variant-numeric:tabular-nums;white-space:pre">{escape(cell)}</{tag}>'
+            f'<{tag} style="{LEFT if j in self.left else RIGHT}">{escape(cell)}</{tag}>'
             for j, cell in enumerate(row)
         )
 
 
-def aligned(values: Iterable[float], unit: float | None = None, digits: int = 3) -> list[str]:
+def aligned(
+    values: Iterable[float], unit: float | None = None, digits: int = 3, *, small: bool = False
+) -> list[str]:
     """Numbers of one column with the same decimals, so that they line up.
 
-    So many digits as resolve `unit`, by default the largest of the values.
+    So many digits as resolve `unit`, by default the largest of the values; `small` ones that would
+    read as zero have an exponent.
     """
     numbers = [float(value) for value in values]
     sizes = [abs(number) for number in numbers if isfinite(number)]
@@ -66,7 +71,10 @@ def aligned(values: Iterable[float], unit: float | None = None, digits: int = 3)
     decimals = digits - 1 - (floor(log10(unit)) if unit else 0)
     if largest >= 10.0**WIDEST or decimals > WIDEST:
         return [f"{number:.{digits - 1}e}" for number in numbers]
-    return [f"{number:.{max(decimals, 0)}f}" for number in numbers]
+    texts = [f"{number:.{max(decimals, 0)}f}" for number in numbers]
+    if not small:
+        return texts
+    return [f"{n:.1e}" if n and not float(t) else t for n, t in zip(numbers, texts, strict=True)]
 
 
 def joined(left: Sequence[str], right: Sequence[str], between: str = " ± ") -> list[str]:

@@ -20,20 +20,26 @@ def components_table(
     mixture: Mixture,
     names: Sequence[str] | None = None,
     *,
-    features: int = SHOWN_FEATURES,
+    features: range | None = None,
     components: int = SHOWN_COMPONENTS,
     title: bool = True,
 ) -> Table:
     """Weight, and mean ± sd of the first features; the heaviest components where there are many."""
-    named = [f"x{j}" for j in range(mixture.features)] if names is None else list(names)
+    named = (
+        [f"x{j}" for j in range(mixture.features)]
+        if names is None
+        else [" ".join(name.split()) for name in names]
+    )
     kept = np.sort(np.argsort(-mixture.weights, kind="stable")[:components])
-    columns = [[str(k) for k in kept], aligned(mixture.weights[kept], 0.01)]
-    columns += [_column(mixture, kept, j) for j in range(min(features, mixture.features))]
-    headings = ["k", "weight", *named[:features]]
+    columns = [[str(k) for k in kept], aligned(mixture.weights[kept], 0.01, small=True)]
+    shown = range(min(SHOWN_FEATURES, mixture.features)) if features is None else features
+    columns += [_column(mixture, kept, j) for j in shown]
+    headings = ["k", "weight", *(named[j] for j in shown)]
     count, width = mixture.means.shape
+    rest = width - shown.stop
     left_out = [
         f"{count - len(kept)} lighter components" * (count > len(kept)),
-        f"{width - features} features" * (width > features),
+        f"{rest} more features" * (rest > 0),
     ]
     note = " and ".join(filter(None, left_out))
     return Table(
@@ -55,4 +61,6 @@ def described(mixture: Mixture) -> str:
 def _column(mixture: Mixture, kept: Indices, feature: int) -> list[str]:
     deviations = np.sqrt(mixture.variances[kept, feature])
     unit = float(np.median(deviations))
-    return joined(aligned(mixture.means[kept, feature], unit), aligned(deviations, unit))
+    return joined(
+        aligned(mixture.means[kept, feature], unit), aligned(deviations, unit, small=True)
+    )

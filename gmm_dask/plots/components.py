@@ -10,6 +10,7 @@ import numpy as np
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.plots.colours import INK, axes, colour, names_of
 from gmm_dask.plots.passes import whole_numbers
+from gmm_dask.tables import aligned
 
 NUMBERED = 12
 """Up to so many components, bars carry their weight as a number."""
@@ -58,9 +59,12 @@ def means(mixture: Mixture, names: Sequence[str] | None = None, ax: Any = None) 
 
 
 def _print_cells(ax: Any, mixture: Mixture, scores: Any, limit: float) -> None:
-    for (k, j), value in np.ndenumerate(mixture.means):
-        shade = "white" if abs(scores[k, j]) > 0.6 * limit else INK
-        ax.text(j, k, f"{value:.3g}", ha="center", va="center", fontsize="x-small", color=shade)
+    size = "small" if scores.size <= CELLS / 4 else "x-small"
+    units = np.median(np.sqrt(mixture.variances), axis=0)
+    for j, unit in enumerate(units):
+        for k, text in enumerate(aligned(mixture.means[:, j], float(unit), 2)):
+            shade = "white" if abs(scores[k, j]) > 0.6 * limit else INK
+            ax.text(j, k, text, ha="center", va="center", fontsize=size, color=shade)
 
 
 def _ticks(axis: Any, labels: Sequence[str], most: int) -> None:

@@ -21,6 +21,10 @@ NUMBERED = 10
 """Up to so many components carry their number at their peak."""
 
 
+NEAR = np.linspace(-4.5, 4.5, 73)
+"""Deviations at which a component is drawn: beyond, nothing of it is seen."""
+
+
 def density(
     mixture: Mixture,
     rows: ArrayLike | None = None,
@@ -39,15 +43,10 @@ def density(
     top = 0.0
     if values is not None and len(values):
         top = _histogram(ax, values, weights, (low, high))
+    for k in range(mixture.components if mixture.components > 1 else 0):
+        _component(ax, alone, k, (low, high))
     grid = points(alone, low, high)
-    parts = component_densities(alone, grid)
-    total = parts.sum(axis=0)
-    for k, part in enumerate(parts):
-        if mixture.components > 1:
-            ax.plot(grid, part, color=colour(k), ls=style(k), lw=1.3)
-            ax.fill_between(grid, part, color=colour(k), alpha=0.12, lw=0)
-        if 1 < mixture.components <= NUMBERED:
-            _number(ax, k, float(grid[part.argmax()]), float(part.max()))
+    total = np.exp(alone.log_density(grid[:, None]))
     ax.plot(grid, total, color=INK, lw=1.5)
     highest = float(total.max())
     ax.set_ylim(0, 1.08 * (max(top, min(highest, TALLEST * top)) if top else highest))
@@ -55,6 +54,16 @@ def density(
     ax.set_xlabel(names_of(mixture.features, names)[feature])
     ax.set_ylabel("density")
     return ax
+
+
+def _component(ax: Any, alone: Mixture, k: int, ends: tuple[float, float]) -> None:
+    """w_k N(x | μ_k, σ²_k) as far as it can be seen."""
+    grid = np.unique(np.clip(alone.means[k] + np.sqrt(alone.variances[k]) * NEAR, *ends))
+    curve = np.exp(alone.log_joint(grid[:, None])[:, k])
+    ax.plot(grid, curve, color=colour(k), ls=style(k), lw=1.3)
+    ax.fill_between(grid, curve, color=colour(k), alpha=0.12, lw=0)
+    if alone.components <= NUMBERED:
+        _number(ax, k, float(grid[curve.argmax()]), float(curve.max()))
 
 
 def _number(ax: Any, k: int, x: float, y: float) -> None:
@@ -115,14 +124,7 @@ def extent(alone: Mixture, values: Array | None) -> tuple[float, float]:
 
 
 def points(alone: Mixture, low: float, high: float) -> Array:
-    """Where to draw: evenly, and closely around narrow components."""
-    around = np.linspace(-4, 4, 61)
-    close = alone.means[:, :1] + np.sqrt(alone.variances[:, :1]) * around
-    grid = np.concatenate([np.linspace(low, high, 400), close.ravel()])
+    """Where to draw the total: evenly, and closely around narrow components."""
+    close = alone.means[:, :1] + np.sqrt(alone.variances[:, :1]) * NEAR[::3]
+    grid = np.concatenate([np.linspace(low, high, 300), close.ravel()])
     return np.unique(grid[(grid >= low) & (grid <= high)])
-
-
-def component_densities(alone: Mixture, grid: Array) -> Array:
-    """w_k N(x | μ_k, σ²_k), (K, len(grid))."""
-    joint: Array = np.exp(alone.log_joint(grid[:, None])).T
-    return joint

@@ -15,6 +15,9 @@ from gmm_dask.plots.colours import names_of
 WHITENED = 1e-12
 """Directions of a smaller variance (relative, in standardised features) are rounding."""
 
+SEPARATED = 1e-3
+"""Directions in which means differ less (in variance, relative) do not tell components apart."""
+
 
 @dataclass(frozen=True, eq=False)
 class View:
@@ -53,9 +56,9 @@ def view(
 def discriminant_directions(mixture: Mixture) -> Array:
     """Directions (D, D) of unit variance, those first in which components differ most.
 
-    Scrucca (2010), "Dimension reduction for model-based clustering": eigenvectors of
-    B Σ⁻¹ B + Σ_k w_k (Σ_k − W) Σ⁻¹ (Σ_k − W) relative to Σ = W + B, so that components of the same
-    mean still come apart. One component alone has principal directions.
+    Fisher's, by the means, at most K − 1 of them; then those of the differing covariances, as in
+    Scrucca (2010), "Dimension reduction for model-based clustering". One component alone has
+    principal directions.
     """
     scale = np.sqrt(mixture.variance)
     offsets = (mixture.means - mixture.mean) / scale
@@ -67,14 +70,25 @@ def discriminant_directions(mixture: Mixture) -> Array:
     white = (vectors[:, kept] / np.sqrt(values[kept]))[:, ::-1]  # principal directions first
     if mixture.components == 1:
         return white / scale[:, None]
-    means = white.T @ between @ white
     spreads = white.T @ (matrices - within) @ white
-    differ = means @ means + np.einsum("k,kde,kef->df", mixture.weights, spreads, spreads)
-    _, turned = eigh(symmetric(differ))
-    axes = white @ turned[:, ::-1]
+    turned = differing(
+        white.T @ between @ white,
+        np.einsum("k,kde,kef->df", mixture.weights, spreads, spreads),
+    )
+    axes = white @ turned
     strongest = np.abs(axes).argmax(axis=0)
     signs = np.sign(axes[strongest, np.arange(axes.shape[1])])
     return axes * signs / scale[:, None]
+
+
+def differing(between: Array, spread: Array) -> Array:
+    """Orthonormal directions: eigenvectors of `between` first, where it ends those of `spread`."""
+    values, vectors = eigh(symmetric(between))
+    leading = values > SEPARATED * values[-1]
+    rest = vectors[:, ~leading]
+    _, turned = eigh(symmetric(rest.T @ spread @ rest)) if rest.size else (None, np.eye(0))
+    found: Array = np.hstack([vectors[:, leading][:, ::-1], (rest @ turned)[:, ::-1]])
+    return found
 
 
 def described(index: int, loadings: Array, names: Sequence[str]) -> str:

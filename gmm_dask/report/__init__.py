@@ -1,0 +1,58 @@
+"""A run as one HTML file that needs nothing else: no network, no script, and that prints.
+
+`write_report` puts it into the run's own folder, finished or not; matplotlib draws the pictures.
+"""
+
+from __future__ import annotations
+
+import os
+from html import escape
+from importlib.resources import files
+from string import Template
+
+from gmm_dask.report import figures, story
+from gmm_dask.report.account import Account, account_of
+from gmm_dask.report.markup import section
+from gmm_dask.store.location import Location, open_folder
+
+__all__ = ["render", "write_report"]
+
+NAME = "report.html"
+
+
+def write_report(run: Location, *, source: object = None) -> str:
+    """Write `report.html` of a run, in place of an earlier one, and give its path or URL.
+
+    Rows in the pictures are the sample that the run has kept; one that has none can be given
+    its `source`, which is then read once.
+    """
+    page = render(account_of(run, source))
+    open_folder(run).replace(NAME, page.encode("utf-8"))
+    return f"{os.fspath(run).rstrip('/')}/{NAME}"
+
+
+def render(account: Account) -> str:
+    """The page."""
+    parts = [
+        story.result(account),
+        figures.missing_rows(account),
+        figures.selection(account),
+        story.origin(account),
+        figures.convergence(account),
+        story.components(account),
+        section("Weights and means", figures.weights_and_means(account)),
+        figures.pairs(account),
+        figures.densities(account),
+        story.events(account),
+        figures.time_per_pass(account),
+        story.identities(account),
+        story.features(account),
+        story.going_on(account),
+    ]
+    template = files("gmm_dask.report").joinpath("template.html").read_text("utf-8")
+    return Template(template).substitute(
+        title=escape(story.title(account)),
+        status=escape(story.status(account)),
+        body="\n".join(filter(None, parts)),
+        footer=escape(story.footer(account)),
+    )

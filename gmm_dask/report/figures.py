@@ -1,0 +1,163 @@
+"""The pictures of the report."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gmm_dask import plots
+from gmm_dask.mixture.arrays import Array
+from gmm_dask.report.account import Account
+from gmm_dask.report.markup import paragraph, picture, section
+from gmm_dask.report.story import choices, time_spent
+
+WIDTH = 10.2
+"""Inches: a page on a screen."""
+PAIRS, FEATURES = 6, 12
+
+
+def convergence(account: Account) -> str:
+    """How the likelihood rose."""
+    if not account.history:
+        return ""
+    tol = account.configuration.get("tol")
+    return section(
+        "Convergence",
+        picture(
+            lambda figure: [
+                plots.convergence(account.history, figure.add_subplot(1, 2, 1)),
+                plots.changes(account.history, tol, figure.add_subplot(1, 2, 2)),
+            ],
+            WIDTH,
+            3.3,
+            "Mean log-likelihood after each pass, and its changes on a log scale",
+            _about_candidates(account),
+        ),
+    )
+
+
+def _about_candidates(account: Account) -> str:
+    if any(len(entry.get("candidates") or ()) > 1 for entry in account.history):
+        return "In black the candidate of the highest likelihood, in grey all others."
+    return ""
+
+
+def selection(account: Account) -> str:
+    """The candidates of a selection."""
+    criterion = account.criterion
+    if not account.choices or criterion is None:
+        return ""
+    return section(
+        "Which mixture",
+        picture(
+            lambda figure: plots.choices_curve(
+                account.choices, criterion, figure.add_subplot(1, 1, 1)
+            ),
+            7,
+            3.6,
+            f"{criterion.upper()} against the number of components",
+            "Hollow marks: dropped on the way, when they could not become the best any more.",
+        ),
+        choices(account),
+    )
+
+
+def weights_and_means(account: Account) -> str:
+    """Weights as bars, means as colours."""
+    mixture = account.mixture
+    if mixture is None or mixture.components < 2:
+        return ""
+    height = float(np.clip(1.6 + 0.22 * mixture.components, 3.2, 9))
+    return picture(
+        lambda figure: [
+            plots.weights(mixture, (axes := figure.subplots(1, 2))[0]),
+            plots.means(mixture, account.names or None, axes[1]),
+        ],
+        WIDTH,
+        height,
+        "Weights of the components, and their means in each feature",
+    )
+
+
+def pairs(account: Account) -> str:
+    """Two features at a time."""
+    mixture = account.mixture
+    if mixture is None or mixture.features < 2:
+        return ""
+    shown = (mixture.features if mixture.features <= PAIRS else 4) - 1
+    edge = {1: 6.4, 2: 8.0}.get(shown, WIDTH)
+    told = (
+        ""
+        if mixture.features <= PAIRS
+        else "Directions in which the components differ most, of unit variance; loadings are in "
+        "standard deviations of the features. "
+    )
+    return section(
+        "Pairs of features",
+        picture(
+            lambda figure: plots.pairs(
+                mixture, _rows(account), account.names or None, _weights(account), figure
+            ),
+            edge,
+            edge * 0.84,
+            "Pairs of features with an ellipse for each component",
+            f"{told}Rows have the colour of their most probable component; each ellipse holds 90 % "
+            "of its component; numbers stand at the means.",
+        ),
+    )
+
+
+def densities(account: Account) -> str:
+    """One feature at a time."""
+    mixture = account.mixture
+    if mixture is None:
+        return ""
+    count = mixture.features if mixture.features <= FEATURES else 4
+    lines = -(-count // (1 if count == 1 else 2 if count in (2, 4) else 3))
+    width = 6.4 if count == 1 else WIDTH
+    return section(
+        "Densities",
+        picture(
+            lambda figure: plots.densities(
+                mixture, _rows(account), account.names or None, _weights(account), figure
+            ),
+            width,
+            3.4 if lines == 1 else 2.5 * lines,
+            "Density of the mixture over a histogram, feature by feature",
+            "Black: the mixture; coloured: its components; grey: the histogram of the sample.",
+        ),
+    )
+
+
+def time_per_pass(account: Account) -> str:
+    """Where the time went."""
+    if not account.history:
+        return ""
+    return section(
+        "Time",
+        time_spent(account),
+        picture(
+            lambda figure: plots.time_per_pass(account.history, figure.add_subplot(1, 1, 1)),
+            WIDTH,
+            2.6,
+            "Seconds of each iteration",
+        ),
+    )
+
+
+def missing_rows(account: Account) -> str:
+    """Why pictures are without points."""
+    if account.sample is not None:
+        return ""
+    return paragraph(
+        "This run has kept no sample of its rows: pictures show the mixture alone. "
+        "write_report(run, source=…) draws one.",
+        "warn",
+    )
+
+
+def _rows(account: Account) -> Array | None:
+    return None if account.sample is None else account.sample.rows
+
+
+def _weights(account: Account) -> Array | None:
+    return None if account.sample is None else account.sample.weights
