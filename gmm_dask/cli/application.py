@@ -4,6 +4,7 @@ import typer
 
 from gmm_dask.cli import (
     data,
+    doctor,
     fit,
     report,
     sample,
@@ -58,4 +59,5 @@ command("report", report.report, report.EXAMPLE)
 command("watch", watch.watch, watch.EXAMPLE)
 command("sample", sample.sample, sample.EXAMPLE)
 command("verify", verify.verify, verify.EXAMPLE)
+command("doctor", doctor.doctor, doctor.EXAMPLE)
 app.add_typer(data.app, name="data")

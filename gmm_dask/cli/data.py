@@ -9,6 +9,7 @@ import typer
 from gmm_dask.cli import options, speaking
 from gmm_dask.cli.signals import interruptible
 
+IMPORT_EXAMPLE = "gmm-dask data import measurements.csv --out rows.zarr --nan skip"
 MAKE_EXAMPLE = "gmm-dask data make blobs --rows 1000000 --features 8 --out blobs.zarr"
 
 app = typer.Typer(
@@ -69,3 +70,48 @@ def make(
         speaking.result_json(told)
     else:
         speaking.result(f"{out}: {rows:,} rows × {len(recipe.names)} features in the array rows")
+
+
+@app.command("import", epilog=f"Example: {IMPORT_EXAMPLE}")
+def import_(
+    files: Annotated[
+        list[str], typer.Argument(help="CSV, TSV, npy, npz or Parquet, one after the other.")
+    ],
+    out: Out,
+    columns: Annotated[str | None, typer.Option(help="Only these columns, by name: a,b,c.")] = None,
+    nan: Annotated[
+        Literal["error", "skip", "keep"],
+        typer.Option(help="What becomes of rows with missing or infinite values."),
+    ] = "error",
+    dtype: Annotated[
+        Literal["float64", "float32"] | None,
+        typer.Option(help="Stored as this (default: as in the file; text as float64)."),
+    ] = None,
+    chunk_rows: options.ChunkRows = None,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+) -> None:
+    """Stream tables of any size from files into a Zarr array that keeps their column names."""
+    from gmm_dask.cli.counting import counted
+    from gmm_dask.importing import import_files
+
+    with interruptible(), counted("rows imported", None) as tell:
+        found = import_files(
+            files,
+            out,
+            columns=options.names(columns),
+            nan=nan,
+            dtype=dtype,
+            chunk_rows=chunk_rows,
+            overwrite=overwrite,
+            tell=tell,
+        )
+    told = {"out": out, "rows": found.rows, "skipped": found.skipped, "dtype": found.dtype}
+    if json:
+        speaking.result_json({**told, "feature_names": list(found.feature_names)})
+        return
+    left_out = f" ({found.skipped:,} rows left out)" if found.skipped else ""
+    speaking.result(
+        f"{out}: {found.rows:,} rows × {len(found.feature_names)} {found.dtype}{left_out}"
+    )
+    speaking.result(f"features: {', '.join(found.feature_names)}")

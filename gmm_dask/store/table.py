@@ -39,11 +39,15 @@ class TableArray:
     def chunk(self, number: int, values: NDArray[Any]) -> tuple[str, bytes]:
         """Key and bytes of a chunk; the last one may be short."""
         stored: dict[str, Any] = {}
-        made = replace(self, rows=(number + 1) * self.chunk_rows)._create(stored)
+        made = self.of((number + 1) * self.chunk_rows)._create(stored)
         first = number * self.chunk_rows
         made[first : first + len(values)] = values
         key = f"{self._prefix}c/{number}" + ("" if self.columns is None else "/0")
         return key, stored[key].to_bytes()
+
+    def of(self, rows: int) -> TableArray:
+        """The same array, once the number of its rows is known."""
+        return replace(self, rows=rows)
 
     def metadata(self) -> tuple[str, bytes]:
         """Key and bytes of what Zarr calls zarr.json."""

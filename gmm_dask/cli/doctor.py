@@ -1,0 +1,55 @@
+"""`gmm-dask doctor`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from gmm_dask.cli import options, speaking
+from gmm_dask.cli.outcome import FAILURE
+from gmm_dask.cli.signals import interruptible
+
+EXAMPLE = "gmm-dask doctor rows.zarr --scheduler tcp://127.0.0.1:8786 --out runs/rows"
+
+MARKS = {"good": "[green]✓[/]", "note": "[yellow]![/]", "bad": "[red]✗[/]"}
+
+
+def doctor(
+    source: Annotated[str | None, typer.Argument(help="Data to look at.")] = None,
+    out: Annotated[str | None, typer.Option(help="Run folder that is to be written.")] = None,
+    array: options.Array = None,
+    columns: options.Columns = None,
+    scheduler: options.Scheduler = None,
+    json: options.Json = False,
+) -> None:
+    """Look for what stands in the way, here, on a cluster and in the data, and say what to do.
+
+    Exit code 1 if something will not work.
+    """
+    from gmm_dask.doctor import examine
+
+    opening = {"array": array, "columns": options.names(columns)}
+    with interruptible():
+        found = []
+        for finding in examine(source, opening=opening, scheduler=scheduler, run=out):
+            found.append(finding)
+            if not json:
+                show(finding)
+    well = all(finding.level != "bad" for finding in found)
+    if json:
+        speaking.result_json({"well": well, "findings": [asdict(finding) for finding in found]})
+    if not well:
+        raise typer.Exit(FAILURE)
+
+
+def show(finding: object) -> None:
+    """A line, and a second one with what to do."""
+    from rich.markup import escape
+
+    told = vars(finding)
+    page = speaking.console()
+    page.print(f"{MARKS[told['level']]} {told['subject']:<17}{escape(told['told'])}")
+    if told["advice"]:
+        page.print(f"  {'':<17}→ {escape(told['advice'])}")

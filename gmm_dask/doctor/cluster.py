@@ -1,0 +1,95 @@
+"""A cluster: whether it answers, whether its workers are like this machine, whether it is shut."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from distributed import Client
+
+from gmm_dask.clusters import reached
+from gmm_dask.doctor.finding import Finding, bad, good, note
+from gmm_dask.doctor.machine import THREAD_VARIABLES, installed
+
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+MATTERS = ("python", "gmm-dask", "dask", "distributed", "numpy", "scipy", "zarr")
+
+
+def on_cluster(address: str) -> Iterator[Finding]:
+    """Everything about the cluster at an address."""
+    with reached(address) as client:
+        yield from workers(client)
+        yield from same_versions(client)
+        yield from pinned(client)
+    yield from shut(address)
+
+
+def workers(client: Client) -> Iterator[Finding]:
+    """How many, and with how much memory."""
+    found = client.scheduler_info(n_workers=-1)["workers"].values()
+    if not found:
+        yield bad("cluster", "it answers, and has no workers", "start: dask worker ADDRESS")
+        return
+    threads = sum(worker["nthreads"] for worker in found)
+    limits = [int(worker["memory_limit"] or 0) for worker in found]
+    told = f"{len(found)} workers, {threads} threads, {sum(limits) / 2**30:.1f} GiB"
+    if not all(limits):
+        yield note("cluster", told, "workers without --memory-limit are never stopped in time")
+    else:
+        yield good("cluster", f"{told}; dashboard: {client.dashboard_link}")
+
+
+def same_versions(client: Client) -> Iterator[Finding]:
+    """Workers and scheduler against this process."""
+    told = client.get_versions(check=False)
+    here = told["client"]["packages"]
+    differing = {
+        f"{name} {part[name]} on the scheduler, {here[name]} here"
+        for part in [(told["scheduler"] or {}).get("packages", {})]
+        for name in ("python", "dask", "distributed")
+        if name in part and part[name] != here[name]
+    }
+    own = installed()
+    for address, found in client.run(installed, on_error="return").items():
+        if not isinstance(found, dict):
+            yield bad("workers", f"{address}: {found}", "install gmm-dask where workers run")
+            return
+        differing |= {
+            f"{name} {found[name]} on workers, {own[name]} here"
+            for name in MATTERS
+            if found.get(name) != own[name]
+        }
+    if differing:
+        advice = "install the same versions: results may differ in their last bits, or fail"
+        yield bad("workers", "; ".join(sorted(differing)), advice)
+    else:
+        yield good("workers", "the same versions as here")
+
+
+def pinned(client: Client) -> Iterator[Finding]:
+    """BLAS threads on workers: passes pin them, other work there may not."""
+    found = client.run(blas_threads)
+    if any("1" not in values for values in found.values()):
+        advice = "start workers with OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1"
+        yield note("worker threads", "BLAS is not limited to one thread on workers", advice)
+    else:
+        yield good("worker threads", "BLAS limited to one thread")
+
+
+def blas_threads() -> list[str]:
+    """What limits the thread pools of this process; run on workers."""
+    return [os.environ.get(name, "") for name in THREAD_VARIABLES]
+
+
+def shut(address: str) -> Iterator[Finding]:
+    """A scheduler runs whatever code it is sent: it must not be open to a network."""
+    parts = urlsplit(address)
+    if parts.scheme == "tls" or parts.hostname in LOOPBACK:
+        yield good("cluster security", f"{parts.scheme}://{parts.hostname}")
+    else:
+        yield note(
+            "cluster security",
+            f"{address} is open: whoever reaches it can run code there",
+            "use TLS (deploy/), or keep it in a network of its own",
+        )

@@ -1,0 +1,87 @@
+"""The data: layout against the cost of tasks and reads, absent chunks, checksums, size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from distributed.system import MEMORY_LIMIT
+
+from gmm_dask.chunked.rows import DataError, Rows, open_rows
+from gmm_dask.chunked.sources.zarr_source import ZarrSource
+from gmm_dask.doctor.finding import Finding, bad, good, note
+from gmm_dask.job import Opening, only_table
+
+SMALL_CHUNK, LARGE_CHUNK = 2**18, 2**28
+CHECKSUMS = {"crc32c", "fletcher32", "crc32", "adler32"}
+MEMORY_SHARE = 0.5  # what cache="auto" allows
+
+
+def rows_of(address: str, opening: dict[str, Any]) -> Iterator[Finding]:
+    """Everything about one source."""
+    array = opening.get("array") or only_table(address, Opening())
+    rows = open_rows(address, **{**opening, "array": array})
+    yield good("data", f"{rows.describe()}, {rows.nbytes / 2**20:,.1f} MiB")
+    if isinstance(rows.source, ZarrSource):
+        yield from layout(rows.source)
+        yield from checksums(rows.source)
+    yield good("blocks", f"{len(rows):,} of about {rows.nbytes / len(rows) / 2**20:.1f} MiB")
+    yield from presence(rows)
+    yield from cache(rows)
+
+
+def layout(source: ZarrSource) -> Iterator[Finding]:
+    """Bytes per stored object: each costs a request, and is read as a whole."""
+    array = source.array
+    grid = tuple(array.shards or array.chunks)
+    size = source.dtype.itemsize
+    for side in grid:
+        size *= side
+    kind = "shards" if array.shards else "chunks"
+    told = f"{kind} of {grid}: {size / 2**20:.3g} MiB, {array.nchunks:,} chunks"
+    if array.ndim == 2 and grid[1] < array.shape[1]:
+        advice = "store all features of a row in one chunk: every block reads several"
+        yield note("chunks", told, advice)
+    elif size > LARGE_CHUNK:
+        advice = "a chunk is read as a whole, three times in memory per thread: store smaller ones"
+        yield note("chunks", told, advice)
+    elif size < SMALL_CHUNK and array.nchunks > 1:
+        advice = "each costs about a millisecond to read: aim at 1 to 64 MiB, or use shards"
+        yield note("chunks", told, advice)
+    else:
+        yield good("chunks", told)
+
+
+def checksums(source: ZarrSource) -> Iterator[Finding]:
+    """Whether a flipped bit would be noticed."""
+    codecs = repr(getattr(source.array.metadata, "codecs", source.array.filters)).lower()
+    if any(name in codecs for name in CHECKSUMS) or "checksum=true" in codecs:
+        yield good("checksums", "damaged chunks are noticed")
+    else:
+        advice = "write with crc32c (zarr.codecs.Crc32cCodec) or zstd's checksum"
+        yield note("checksums", "none: flipped bits are read as they are", advice)
+
+
+def presence(rows: Rows) -> Iterator[Finding]:
+    """Chunks that are not there would read as the fill value."""
+    absent: list[str] = []
+    for index in range(len(rows)):
+        try:
+            rows.verify(index)
+        except DataError as problem:
+            absent.append(str(problem))
+    if absent:
+        advice = f"{len(absent)} of {len(rows)} blocks lack chunks: restore them"
+        yield bad("missing chunks", absent[0], advice)
+    else:
+        yield good("missing chunks", "none")
+
+
+def cache(rows: Rows) -> Iterator[Finding]:
+    """Whether passes will read from memory."""
+    share = rows.nbytes / MEMORY_LIMIT
+    if share <= MEMORY_SHARE:
+        yield good("cache", f"rows take {share:.1%} of this machine's memory: read once")
+    else:
+        advice = "streamed in every pass; workers with more memory together would keep them"
+        yield note("cache", f"rows are {share:.1f} times this machine's memory", advice)
