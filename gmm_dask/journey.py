@@ -36,6 +36,9 @@ logger = logging.getLogger("gmm_dask")
 SAMPLE = "sample.npz"
 KEPT_ROWS, KEPT_VALUES = 2_000, 2**20
 
+TOLD = ("iteration", "mean_log_likelihood", "change", "seconds", "rows")
+"""What an event says of an iteration; all the rest is in the history."""
+
 Cache: TypeAlias = Literal["auto", "memory", "none"]
 History: TypeAlias = list[dict[str, Any]]
 
@@ -162,6 +165,7 @@ def travel(
         costs.clear()
         for tell in tellers:
             tell(Progress(last, entry, engine))
+        engine.tell("iteration", **{name: entry.get(name) for name in TOLD})
     return last
 
 

@@ -10,17 +10,24 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from operator import add
 from typing import Any, Literal, TypeVar
 
 import dask
+from dask.utils import parse_timedelta
 from distributed import Client, Future
 
 from gmm_dask.chunked import tasks
-from gmm_dask.chunked.faults import BlocksKilledWorkers, ClusterError, kills_workers, passes_over
+from gmm_dask.chunked.faults import (
+    NO_WORKERS_TIMEOUT,
+    BlocksKilledWorkers,
+    ClusterError,
+    kills_workers,
+    passes_over,
+)
 from gmm_dask.chunked.passes import MapFunction, PassReport, Work
 from gmm_dask.chunked.rows import Rows
 from gmm_dask.chunked.sources.memory import MemorySource
@@ -48,26 +55,29 @@ class DaskEngine:
         memory_share: float = 0.5,
         tasks_per_thread: int = 4,
         attempts: int = 4,
-        no_workers_timeout: float = 120.0,
+        no_workers_timeout: float | None = None,
         run: str | None = None,
         on_pass: Callable[[PassReport], None] | None = None,
     ) -> None:
         self.client = client
         self.rows = rows
         self.run = run or secrets.token_hex(4)
-        self.cached = cache == "memory" or (
-            cache == "auto" and fits_in_memory(client, rows, memory_share)
-        )
         self._tasks_per_thread = tasks_per_thread
         self._attempts = attempts
-        self._patience = no_workers_timeout
+        self._patience = patience() if no_workers_timeout is None else no_workers_timeout
         self._on_pass = on_pass
         self._names: Counter[str] = Counter()
         self._shares: list[tuple[int, int]] = []
+        self._cut_for = 0
         self._loads: list[Future] = []
         self._suspects: list[tuple[int, int]] = []
         self._known: set[str] = set()
         self._alive = time.monotonic()
+        if cache == "auto" and not isinstance(rows.source, MemorySource):
+            self._threads()  # what fits is a matter of workers: of the first ones at least
+        self.cached = cache == "memory" or (
+            cache == "auto" and fits_in_memory(client, rows, memory_share)
+        )
 
     def map_reduce(
         self,
@@ -95,6 +105,12 @@ class DaskEngine:
         self._report(name, step, time.perf_counter() - started, attempt)
         return result
 
+    def tell(self, event: str, **facts: object) -> None:
+        """A structured event for whoever subscribes to the topic `gmm-dask`."""
+        if self.client.status == "running":  # else this would wait for the scheduler to come back
+            with suppress(OSError):  # an event is no reason to lose a pass
+                self.client.log_event(TOPIC, {"event": event, "run": self.run, **facts})
+
     def close(self) -> None:
         """Let go of the rows that workers hold."""
         self._loads = []
@@ -104,7 +120,7 @@ class DaskEngine:
         try:
             with _large_arguments():
                 self._place()
-                held.append(self._submit(tasks.same, value, key=self._label("value", step)))
+                held.append(self._submit(tasks.same, value, key=self._label("parameters", step)))
                 level = self._map(work, held[0], self._label(name, step), verify)
                 held += level
                 held += (merges := self._merge(level, work, self._label("merge", step)))
@@ -135,14 +151,20 @@ class DaskEngine:
 
     def _place(self) -> None:
         """Cut blocks into shares and, in memory mode, load each where it is to stay."""
-        self._all_replaced(self.client.nthreads())
-        if self._loads and all(load.status in ("pending", "finished") for load in self._loads):
+        workers = self._threads()
+        self._all_replaced(workers)
+        threads = sum(workers.values())
+        good = self._loads and all(load.status in ("pending", "finished") for load in self._loads)
+        if good and threads < 2 * self._cut_for:
             return
-        threads = sum(self.client.nthreads().values())
         # Inputs of a task are all in memory at once: a Dask array is streamed block by block.
         whole = self.rows.lazy and not self.cached
         size = 1 if whole else share_size(len(self.rows), threads, self._tasks_per_thread)
-        self._shares = runs(len(self.rows), size)
+        shares = runs(len(self.rows), size)
+        self._cut_for = threads
+        if good and len(shares) <= len(self._shares):
+            return
+        self._shares = shares
         if self.cached:
             self._loads = self._load(self._label("load", None))
 
@@ -220,12 +242,28 @@ class DaskEngine:
                     return root.result()
                 self._check_workers()
 
+    def _threads(self) -> dict[str, int]:
+        """Threads by worker; waits for the first worker to come.
+
+        Cut for no workers at all, the rows would be one share: one worker would hold them all.
+        """
+        while not (threads := self.client.nthreads()):
+            with suppress(TimeoutError):
+                self.client.wait_for_workers(1, timeout=POLL_SECONDS)
+            self._check_patience(self._connected().values())
+        return dict(threads)
+
+    def _connected(self) -> dict[str, dict[str, Any]]:
+        return dict(self.client.scheduler_info(n_workers=-1)["workers"])
+
     def _check_workers(self) -> None:
         """A pass whose workers are all gone or paused would wait for ever."""
-        connected = self.client.scheduler_info(n_workers=-1)["workers"]
-        workers = connected.values()
+        connected = self._connected()
         if self._all_replaced(connected):
             raise ConnectionError("all workers were lost at once and others have come")
+        self._check_patience(connected.values())
+
+    def _check_patience(self, workers: Collection[dict[str, Any]]) -> None:
         if any(worker["status"] == "running" or _executing(worker) for worker in workers):
             self._alive = time.monotonic()
         elif time.monotonic() - self._alive > self._patience:
@@ -290,10 +328,15 @@ class DaskEngine:
             attempts=attempts,
             cached=self.cached,
         )
-        with suppress(OSError):  # an event is no reason to lose a pass
-            self.client.log_event(TOPIC, {"event": "pass", "run": self.run, **asdict(report)})
+        self.tell("pass", **asdict(report))
         if self._on_pass is not None:
             self._on_pass(report)
+
+
+def patience() -> float:
+    """Seconds to wait while no worker runs: as long as Dask's own scheduler is told to wait."""
+    told = dask.config.get("distributed.scheduler.no-workers-timeout", None)
+    return float(parse_timedelta(told or NO_WORKERS_TIMEOUT))
 
 
 def fits_in_memory(client: Client, rows: Rows, share: float) -> bool:

@@ -7,6 +7,8 @@ from distributed.client import FutureCancelledError
 from distributed.comm import CommClosedError
 from distributed.scheduler import NoValidWorkerError, NoWorkerError
 
+NO_WORKERS_TIMEOUT = "120s"
+
 
 class ClusterError(RuntimeError):
     """The cluster could not finish a pass: says what was tried and what to look at."""
@@ -47,7 +49,7 @@ def cluster_settings() -> dict[str, object]:
         # An innocent task dies with every worker that is lost under it.
         "distributed.scheduler.allowed-failures": 10,
         # The default waits for workers for ever.
-        "distributed.scheduler.no-workers-timeout": "120s",
+        "distributed.scheduler.no-workers-timeout": NO_WORKERS_TIMEOUT,
         # A hung worker is given up after this; 5 minutes by default.
         "distributed.scheduler.worker-ttl": "60s",
         # One BLAS thread per task: two threads give other bits, and oversubscribe.

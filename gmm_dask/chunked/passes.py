@@ -63,6 +63,9 @@ class Engine(Protocol):
         A block may be empty where all its rows are skipped.
         """
 
+    def tell(self, event: str, **facts: object) -> None:
+        """Say what has happened to whoever listens; costs nothing where nobody can."""
+
 
 @dataclass(frozen=True)
 class Work(Generic[V, T]):

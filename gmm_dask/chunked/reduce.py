@@ -88,6 +88,9 @@ class SerialEngine:
             self._on_pass(report)
         return result
 
+    def tell(self, event: str, **facts: object) -> None:
+        logger.debug("%s: %s", event, facts)
+
     def _blocks(self, verify: bool) -> Iterable[Placed]:
         if not self.cached:
             return stream(self.rows, verify=verify)
