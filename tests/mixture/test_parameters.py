@@ -213,6 +213,5 @@ def test_rounding_is_not_asymmetry():
 
 def test_printing_shows_every_component():
     text = str(drawn_mixture(3, 8, "diag"))
-    assert "3 components in 8 features, diag" in text
-    assert all(any(line.startswith(str(k)) for line in text.splitlines()) for k in range(3))
-    assert "… and 2 features" in text
+    assert all(said in text.splitlines()[0] for said in ("3 components", "8 features", "diag"))
+    assert all(any(line.strip().startswith(str(k)) for line in text.splitlines()) for k in range(3))
