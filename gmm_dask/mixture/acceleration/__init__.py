@@ -2,6 +2,29 @@
 
 A pass at θ gives L(θ) and the plain step g(θ); an acceleration proposes where the next pass should
 be. A proposal that lowers L is refused: that costs one pass, and the plain step follows.
+
+What was tried, on 60 random mixtures (all families, starts and separations, tol = 1e-8, seeds 5000
+up; tests/benchmarks/passes has the problems), in passes where plain EM takes 25,769:
+
+    coordinates                          quasi-Newton   Anderson   squared
+    log-Cholesky, whitened (kept)               1,805      2,438     9,342
+    matrix logarithm, whitened                  1,796      2,459     9,372
+    w, μ, Σ themselves, whitened                1,840      2,574     9,655
+    w, μ, Σ themselves                         10,472      6,172    12,435
+
+So the metric matters, and the chart hardly; the kept one always yields a mixture and needs no
+eigenvectors. Dropped on 100 others: symmetric rank one instead of L-BFGS (3% fewer passes, twice as
+many different optima in places), orders 5 and 15 (+8%, −1%), Anderson with order 8 (no better than
+5), no trust region (+28%, and up to 1.5 times the passes of plain EM on easy mixtures, where one
+must not extrapolate while a plain step still gains 0.05 per row), plain steps of length one away
+from saddles (+17%).
+
+Another optimum than plain EM's: 5 of the 60 with quasi-Newton (3 lower, 2 higher), 2 with either
+other; mostly from random responsibilities, where all start near a saddle.
+
+A coarse tolerance ends plain EM on plateaus that an acceleration is still leaving: at 1e-3 it
+took more than 1.1 times the passes on 6 of 100 mixtures (11% fewer in all), always to a higher
+likelihood, which it had met on the way no later than plain EM.
 """
 
 from __future__ import annotations
