@@ -13,18 +13,17 @@ up; tests/benchmarks/passes has the problems), in passes where plain EM takes 25
     w, μ, Σ themselves                         10,472      6,172    12,435
 
 So the metric matters, and the chart hardly; the kept one always yields a mixture and needs no
-eigenvectors. Dropped on 100 others: symmetric rank one instead of L-BFGS (3% fewer passes, twice as
-many different optima in places), orders 5 and 15 (+8%, −1%), Anderson with order 8 (no better than
-5), no trust region (+28%, and up to 1.5 times the passes of plain EM on easy mixtures, where one
-must not extrapolate while a plain step still gains 0.05 per row), plain steps of length one away
-from saddles (+17%).
+eigenvectors. Dropped on 100 others: symmetric rank one instead of L-BFGS (3% more passes, several
+times as many refused), orders 5 and 15 (+8%, −1%), no trust region and no limit on the gain (+28%,
+and up to 1.5 times the passes of plain EM on easy mixtures: one must not extrapolate while a plain
+step still gains 0.05 per row), plain steps of length one away from saddles (+17%).
 
-Another optimum than plain EM's: 5 of the 60 with quasi-Newton (3 lower, 2 higher), 2 with either
-other; mostly from random responsibilities, where all start near a saddle.
+Another optimum than plain EM's: 5 of the 60 with quasi-Newton (3 lower, 2 higher), 2 (lower) with
+either other.
 
 A coarse tolerance ends plain EM on plateaus that an acceleration is still leaving: at 1e-3 it
-took more than 1.1 times the passes on 6 of 100 mixtures (11% fewer in all), always to a higher
-likelihood, which it had met on the way no later than plain EM.
+took more than 1.1 times the passes on 6 of 100 mixtures (11% fewer in all), on each of them to a
+higher likelihood, and past plain EM's no later than plain EM.
 """
 
 from __future__ import annotations
