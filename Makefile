@@ -3,11 +3,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RUN := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help setup fit check test lint clean
+.PHONY: help setup fit check test lint bench clean
 help:
 	@echo "make fit     set up, then fit a mixture to a Zarr store on a local Dask cluster"
 	@echo "make test    set up, then run every check and every test"
 	@echo "make check   lint, types, import contracts and tests, in the environment as it is"
+	@echo "make bench   measure one EM iteration of ours and of every peer (sets peers up in .bench/)"
 	@echo "make clean   remove what setting up and running made"
 
 setup: .venv/.ready
@@ -34,6 +35,9 @@ lint:
 
 check: lint
 	$(RUN) -m pytest
+
+bench: setup
+	$(RUN) -m tests.benchmarks.peers
 
 clean:
 	rm -rf .venv runs .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -41,7 +41,7 @@ class Configuration:
     reg_covar: float = 1e-6
     relative_floor: float = 1e-20
     degenerate: DegeneratePolicy = "floor"
-    accelerate: str | None = None
+    accelerate: str | None = "auto"
     arithmetic: Arithmetic = "float64"
 
     def __post_init__(self) -> None:

@@ -92,7 +92,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
-        accelerate: str | None = None,
+        accelerate: str | None = "auto",
         labels_init: object = None,
         checkpoint: Location | None = None,
         cache: Literal["auto", "memory", "none"] = "auto",

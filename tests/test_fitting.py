@@ -50,9 +50,10 @@ def without_times(history):
     return [{k: v for k, v in entry.items() if k not in ("seconds", "time")} for entry in history]
 
 
+@pytest.mark.parametrize("accelerate", [None, "auto", "squarem", "anderson"])
 @pytest.mark.parametrize("every", [1, 4])
-def test_a_resumed_run_ends_with_the_bits_of_an_undisturbed_one(store, tmp_path, every):
-    configuration = Configuration(3, tol=1e-9, max_iter=25)
+def test_a_resumed_run_ends_with_the_bits_of_an_undisturbed_one(store, tmp_path, every, accelerate):
+    configuration = Configuration(3, tol=0, max_iter=25, accelerate=accelerate)
     whole = fit(store, configuration, run=tmp_path / "whole")
     run = tmp_path / "run"
     for at in (2, 7, 11):

@@ -58,7 +58,7 @@ def test_an_interrupted_selection_resumes_with_the_same_bits(rows, tmp_path):
         if progress.state.iteration == 6:
             raise Interrupted
 
-    arguments = {"components": (2, 3, 4), "tol": 1e-8, "max_iter": 60}
+    arguments = {"components": (2, 3, 4), "tol": 0, "max_iter": 15}
     whole = select(rows, **arguments)
     with pytest.raises(Interrupted):
         select(rows, run=tmp_path / "run", callbacks=[interrupt], **arguments)

@@ -1,0 +1,49 @@
+"""Spark MLlib's GaussianMixture in local mode, one core: what a longer fit takes beyond a short.
+
+Spark draws its own start; an iteration takes as long from anywhere. Full covariances only.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.ml.clustering import GaussianMixture
+from pyspark.ml.feature import VectorAssembler
+from pyspark.sql import SparkSession
+from rounds import serve, start, timed
+
+SHORT, LONG = 1, 6
+
+rows, weights, means, covariances = start()
+if covariances.ndim != 3:
+    sys.exit("Spark MLlib knows full covariances only")
+session = (
+    SparkSession.builder.master("local[1]")
+    .config("spark.driver.memory", "6g")
+    .config("spark.driver.host", "127.0.0.1")
+    .config("spark.driver.bindAddress", "127.0.0.1")
+    .config("spark.ui.enabled", "false")
+    .getOrCreate()
+)
+session.sparkContext.setLogLevel("OFF")
+names = [f"x{i}" for i in range(rows.shape[1])]
+with tempfile.TemporaryDirectory() as folder:
+    path = str(Path(folder, "rows.parquet"))
+    pq.write_table(pa.table(dict(zip(names, rows.T, strict=True))), path)
+    table = VectorAssembler(inputCols=names, outputCol="features").transform(
+        session.read.parquet(path)
+    )
+    table = table.select("features").cache()
+    table.count()
+
+
+def fit(iterations: int) -> float:
+    """Seconds of a fit of so many iterations."""
+    model = GaussianMixture(k=len(weights), maxIter=iterations, tol=0.0, seed=1)
+    return timed(lambda: model.fit(table))
+
+
+fit(SHORT)
+serve(lambda: (fit(LONG) - fit(SHORT)) / (LONG - SHORT))
