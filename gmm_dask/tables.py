@@ -8,7 +8,9 @@ from html import escape
 from math import floor, isfinite, log10
 
 WIDEST = 9
-"""Digits before the decimal point from which numbers are written with an exponent."""
+"""Digits on either side of the decimal point beyond which numbers are written with an exponent."""
+SMALLEST = 1e-4
+"""Below, they are too."""
 
 LEFT = "text-align:left"
 RIGHT = "text-align:right;font-variant-numeric:tabular-nums;white-space:pre"
@@ -69,9 +71,10 @@ def aligned(
     largest = max(sizes, default=0.0)
     unit = largest if unit is None or not 0 < unit < float("inf") else unit
     decimals = digits - 1 - (floor(log10(unit)) if unit else 0)
-    if largest >= 10.0**WIDEST or decimals > WIDEST:
+    if largest >= 10.0**WIDEST or decimals > WIDEST or 0 < largest < SMALLEST:
         return [f"{number:.{digits - 1}e}" for number in numbers]
-    texts = [f"{number:.{max(decimals, 0)}f}" for number in numbers]
+    places = max(decimals, 0)
+    texts = [f"{round(number, places) + 0.0:.{places}f}" for number in numbers]
     if not small:
         return texts
     return [f"{n:.1e}" if n and not float(t) else t for n, t in zip(numbers, texts, strict=True)]

@@ -49,7 +49,7 @@ def changes(history: Entries, tol: float | None = None, ax: Any = None) -> Any:
     if tol:
         ax.axhline(tol, color=FAINT, lw=1, ls="--")
         ax.annotate(
-            f"tol {tol:g}", (1, tol), (0, 3), color="#666666", fontsize="small", ha="right",
+            f"tol {tol:g}", (0, tol), (3, 3), color="#666666", fontsize="small",
             xycoords=("axes fraction", "data"), textcoords="offset points",
         )  # fmt: skip
     if np.isfinite(sizes).any():
