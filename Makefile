@@ -18,8 +18,15 @@ setup: .venv/.ready
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[flows,report,s3,dev]'
 	touch $@
 
-fit: setup runs/blobs.zarr
+fit: setup runs/faithful.zarr runs/blobs.zarr
+	@echo; echo "== Old Faithful: 272 eruptions, two components"
+	$(RUN) -m gmm_dask fit runs/faithful.zarr -k 2 --out runs/faithful
+	@echo; echo "== a generated store: 1,000,000 x 8, eight components, in a Prefect flow on a local Dask cluster"
 	$(RUN) -m flows.fit_mixture runs/blobs.zarr --array rows --components 8 --run runs/blobs
+	@echo; echo "next: open runs/faithful/report.html and runs/blobs/report.html; README.md goes on from here"
+
+runs/faithful.zarr: | setup
+	$(RUN) -m gmm_dask data import data/faithful.csv --out $@
 
 runs/blobs.zarr: | setup
 	$(RUN) -m gmm_dask data make blobs --rows 1000000 --features 8 --components 8 --out $@

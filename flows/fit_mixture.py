@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 os.environ.setdefault("PREFECT_HOME", str(Path("runs", "prefect").resolve()))
 
-import dask
-from distributed import Client, LocalCluster
+from distributed import Client
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from pydantic import BaseModel, Field
 
 from gmm_dask import Configuration, Fit, fit, open_rows
-from gmm_dask.chunked.reduce import cluster_settings
+from gmm_dask.clusters import cluster_for
+from gmm_dask.job import ClusterOptions
 from gmm_dask.journal import iteration_line
 from gmm_dask.journey import Progress
+from gmm_dask.report import write_report
 
 HISTORY_COLUMNS = ("iteration", "mean_log_likelihood", "change", "step", "components", "seconds")
 
@@ -58,14 +57,22 @@ class FitRequest(BaseModel):
             seed=self.seed,
         )
 
+    def cluster(self) -> ClusterOptions:
+        """The cluster at the scheduler's address, or a local one of so many workers."""
+        if self.scheduler is not None:
+            return ClusterOptions(scheduler=self.scheduler)
+        return ClusterOptions(workers=self.workers, threads=1)
+
 
 @flow(name="fit-mixture", flow_run_name="{request.components} components of {request.source}")
 def fit_mixture(request: FitRequest) -> dict[str, Any]:
     """Check the request, reach a cluster, fit or resume, and say what was found."""
     check(request)
-    with cluster(request) as client:
+    with cluster_for(request.cluster()) as client:
+        if client is not None:
+            get_run_logger().info("Dask dashboard: %s", client.dashboard_link)
         found = fit_rows(request, client)
-    publish(request, found)
+    publish(request, found, write_report(request.run))
     return found.summary()
 
 
@@ -77,24 +84,8 @@ def check(request: FitRequest) -> None:
     get_run_logger().info("fitting %d components to %s", request.components, rows.describe())
 
 
-@contextmanager
-def cluster(request: FitRequest) -> Iterator[Client]:
-    """The cluster at the address of the request, or a local one of its own."""
-    if request.scheduler is not None:
-        with Client(request.scheduler) as client:
-            yield client
-        return
-    with (
-        dask.config.set(cluster_settings()),
-        LocalCluster(n_workers=request.workers, threads_per_worker=1, host="127.0.0.1") as local,
-        Client(local) as client,
-    ):
-        get_run_logger().info("Dask dashboard: %s", client.dashboard_link)
-        yield client
-
-
 @task(cache_policy=None)
-def fit_rows(request: FitRequest, client: Client) -> Fit:
+def fit_rows(request: FitRequest, client: Client | None) -> Fit:
     """Go on from the newest checkpoint of the run, or begin it; a finished one is left alone."""
     logger = get_run_logger()
 
@@ -112,15 +103,15 @@ def fit_rows(request: FitRequest, client: Client) -> Fit:
 
 
 @task
-def publish(request: FitRequest, found: Fit) -> None:
-    """The history as a table, and a short report."""
+def publish(request: FitRequest, found: Fit, report: str) -> None:
+    """The history as a table, and where everything lies."""
     table = [{name: entry[name] for name in HISTORY_COLUMNS} for entry in found.history]
     create_table_artifact(table=table, key="history")
     create_markdown_artifact(
         key="fit",
         markdown=f"# {request.components} components of {request.source}\n\n"
         f"{found.reason}, after {found.passes} passes over {found.statistics.rows:,} rows.\n\n"
-        f"Model: `{request.run}/model.zarr`\n\n```\n{found.mixture}\n```\n",
+        f"Model: `{request.run}/model.zarr`, report: `{report}`\n\n```\n{found.mixture}\n```\n",
     )
 
 
@@ -134,8 +125,11 @@ def main() -> None:
     parser.add_argument("--scheduler")
     parser.add_argument("--workers", type=int, default=2)
     request = FitRequest(**vars(parser.parse_args()))
-    fit_mixture(request)
-    print(f"model: {request.run}/model.zarr")  # noqa: T201  a result, for standard output
+    found = fit_mixture(request)
+    print(  # noqa: T201  the result, for standard output
+        f"{found['reason']}; {found['passes']} passes over {found['rows']:,} rows\n"
+        f"model:  {request.run}/model.zarr\nreport: {request.run}/report.html"
+    )
 
 
 if __name__ == "__main__":
