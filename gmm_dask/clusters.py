@@ -89,6 +89,7 @@ def started(options: ClusterOptions) -> Iterator[Client]:
             threads_per_worker=threads,
             memory_limit=checked_memory(options.memory_limit),
             host=LOOPBACK,
+            preload=["gmm_dask.undisturbed"],
             # What workers say while a pass is cancelled is of no use to anyone.
             env={"DASK_LOGGING__DISTRIBUTED": "error"},
             dashboard_address=f"{LOOPBACK}:{free_port(DASHBOARD_PORT)}",

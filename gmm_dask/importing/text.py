@@ -93,14 +93,15 @@ def parse(
 ) -> Batch:
     """Lines, of which the first has this number, as rows (n, D)."""
     try:
-        if len(columns) < len(layout.names) and not even(layout, lines):
+        whole = list(columns) == list(range(len(layout.names)))
+        if not whole and not even(layout, lines):
             raise ValueError
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # nothing but empty lines
             table = np.loadtxt(
                 lines,
                 delimiter=layout.separator,
-                usecols=columns if len(columns) < len(layout.names) else None,
+                usecols=None if whole else columns,
                 quotechar='"',
                 comments=None,
                 ndmin=2,

@@ -1,0 +1,68 @@
+"""What is done with a model: score, sample, verify, show, report, select, doctor."""
+
+import numpy as np
+import zarr
+
+from gmm_dask.store.model import load_model
+
+
+def test_score_writes_once_and_resumes(workplace):
+    arguments = ["score", "runs/b", "b.zarr", "--out", "s.zarr", "--write", "labels,outlier"]
+    first = workplace(*arguments).well()
+    assert "outliers: log density below" in first.out
+    again = workplace(*arguments, "--json").well().json
+    assert again["blocks_written"] == 0
+    assert again["outliers"] == 60
+    group = zarr.open_group(workplace.folder / "s.zarr", mode="r")
+    assert group["labels"].shape == (6000,)
+    assert "is not known" in workplace(*arguments[:-1], "label").refused()
+
+
+def test_sample_draws_rows_that_can_be_fitted(workplace):
+    workplace("sample", "runs/b", "--rows", 500, "--out", "drawn.zarr").well()
+    drawn = zarr.open_array(workplace.folder / "drawn.zarr" / "rows", mode="r")
+    assert drawn.shape == (500, 3)
+    assert drawn.attrs["feature_names"] == ["x0", "x1", "x2"]
+    again = workplace("sample", "runs/b", "--rows", 500, "--out", "drawn.zarr")
+    assert "exists already" in again.refused()
+
+
+def test_verify_says_that_the_identities_hold(workplace):
+    told = workplace("verify", "runs/b", "b.zarr", "--sample-rows", 500, "--json").well().json
+    assert told["holds"]
+    assert told["rows"] == 500
+    assert {"name", "formula", "left", "right", "error"} <= told["identities"][0].keys()
+
+
+def test_show_tells_of_runs_and_models_alike(workplace):
+    run = workplace("show", "runs/b").well().out
+    assert "converged" in run
+    assert "b.zarr/rows: 6000 rows × 3" in run
+    model = workplace("show", "b.zarr/truth", "--json").well().json
+    truth = load_model(workplace.folder / "b.zarr" / "truth").mixture
+    np.testing.assert_array_equal(model["mixture"]["means"], truth.means)
+    assert "neither a run nor a model" in workplace("show", "nowhere").refused()
+
+
+def test_report_is_written_again(workplace):
+    path = workplace.folder / "runs" / "b" / "report.html"
+    path.unlink()
+    assert workplace("report", "runs/b", "--json").well().json["report"].endswith("report.html")
+    assert path.read_text().startswith("<!")
+
+
+def test_select_finds_the_true_number_of_components(workplace):
+    arguments = ["select", "b.zarr", "-k", "2:4", "--covariance", "full", "--covariance", "diag"]
+    told = workplace(*arguments, "--out", "runs/sel", "--json").well().json
+    assert told["best"]["components"] == 3
+    assert len(told["table"]) == 6
+    assert load_model(told["model"]).mixture.components == 3
+    assert (workplace.folder / "runs" / "sel" / "selection.png").stat().st_size > 1000
+    assert "write 1:12" in workplace("select", "b.zarr", "-k", "two").refused()
+
+
+def test_doctor_looks_at_data_and_the_place_of_a_run(workplace):
+    told = workplace("doctor", "b.zarr", "--out", "runs/new", "--json").well().json
+    subjects = {finding["subject"] for finding in told["findings"]}
+    assert {"versions", "threads", "chunks", "missing chunks", "locks", "Prefect"} <= subjects
+    assert told["well"]
