@@ -11,6 +11,8 @@ WIDEST = 9
 """Digits on either side of the decimal point beyond which numbers are written with an exponent."""
 SMALLEST = 1e-4
 """Below, they are too."""
+DIGITS = 15
+"""A float64 has no more that mean anything."""
 
 LEFT = "text-align:left"
 RIGHT = "text-align:right;font-variant-numeric:tabular-nums;white-space:pre"
@@ -71,9 +73,10 @@ def aligned(
     largest = max(sizes, default=0.0)
     unit = largest if unit is None or not 0 < unit < float("inf") else unit
     decimals = digits - 1 - (floor(log10(unit)) if unit else 0)
-    if largest >= 10.0**WIDEST or decimals > WIDEST or 0 < largest < SMALLEST:
-        return [f"{number:.{digits - 1}e}" for number in numbers]
     places = max(decimals, 0)
+    long = largest >= 10.0 ** (DIGITS - places if places else WIDEST)
+    if long or places > WIDEST or 0 < largest < SMALLEST:
+        return [f"{number:.{digits - 1}e}" for number in numbers]
     texts = [f"{round(number, places) + 0.0:.{places}f}" for number in numbers]
     if not small:
         return texts

@@ -12,7 +12,7 @@ from gmm_dask import Configuration, Mixture, fit, plots, select
 from gmm_dask.plots.colours import colour, names_of, plain, style
 from gmm_dask.plots.directions import discriminant_directions, view
 from gmm_dask.plots.passes import seconds
-from gmm_dask.plots.scatter import ellipse, padded
+from gmm_dask.plots.scatter import ellipse, in_sight, padded
 
 
 @pytest.fixture(autouse=True)
@@ -138,6 +138,14 @@ def test_limits_of_equal_values_are_apart():
     for value in (0.0, 5.0, -1e9, 1e-300):
         low, high = padded(value, value)
         assert low < value < high
+
+
+def test_one_row_far_away_leaves_the_rest_to_see():
+    values = np.append(np.random.default_rng(0).normal(size=999), 1e9)
+    low, high = in_sight(values)
+    assert low == values.min()
+    assert 10 < high < 100
+    assert in_sight(np.array([1.0, 1, 1, 7])) == pytest.approx((1, 7))
 
 
 def test_a_history_with_everything_in_it():

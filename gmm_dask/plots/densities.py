@@ -12,7 +12,7 @@ from gmm_dask.mixture.arrays import Array, as_rows
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.plots.colours import INK, axes, colour, names_of, pyplot, style
 from gmm_dask.plots.directions import view
-from gmm_dask.plots.scatter import padded
+from gmm_dask.plots.scatter import in_sight, padded
 
 TALLEST = 2.5
 """A density may rise so much above its histogram before it is cut: collapsed components are
@@ -117,7 +117,7 @@ def _histogram(
 def extent(alone: Mixture, values: Array | None) -> tuple[float, float]:
     """From the smallest row to the largest; without rows, three standard deviations around."""
     if values is not None and len(values):
-        return padded(float(values.min()), float(values.max()), 0.04)
+        return padded(*in_sight(values), 0.04)
     reach = 3 * np.sqrt(alone.variances[:, 0])
     centres = alone.means[:, 0]
     return padded(float((centres - reach).min()), float((centres + reach).max()), 0.02)

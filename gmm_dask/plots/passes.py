@@ -12,8 +12,8 @@ from gmm_dask.plots.colours import ALARM, FAINT, INK, PALETTE, axes
 
 Entries = Sequence[Mapping[str, Any]]
 
-MARKED = {"accelerated": (PALETTE[2], "^"), "refused": (PALETTE[3], "X")}
-"""Steps that are no plain EM steps."""
+MARKED = {"accelerated": (PALETTE[2], "^", 3.5), "refused": (PALETTE[3], "X", 6.5)}
+"""Steps that are no plain EM steps: colour, mark and its size."""
 MANY = 60
 """Passes beyond which single ones are not marked."""
 AWAY = 60.0
@@ -46,7 +46,7 @@ def changes(history: Entries, tol: float | None = None, ax: Any = None) -> Any:
     if fell.any():
         ax.plot(passes[fell], sizes[fell], "v", color=ALARM, ms=6, ls="", label="fell")
         ax.legend(frameon=False)
-    if tol:
+    if tol and np.isfinite(sizes).any():
         ax.axhline(tol, color=FAINT, lw=1, ls="--")
         ax.annotate(
             f"tol {tol:g}", (0, tol), (3, 3), color="#666666", fontsize="small",
@@ -54,6 +54,9 @@ def changes(history: Entries, tol: float | None = None, ax: Any = None) -> Any:
         )  # fmt: skip
     if np.isfinite(sizes).any():
         ax.set_yscale("log")
+    else:
+        ax.set(xticks=[], yticks=[])
+        ax.text(0.5, 0.5, "no change", transform=ax.transAxes, ha="center", color="#666666")
     ax.set_xlabel("pass over the data")
     ax.set_ylabel("|change| (nats per row)")
     whole_numbers(ax)
@@ -122,10 +125,11 @@ def _others(history: Entries) -> Array:
 
 def _mark_steps(ax: Any, history: Entries, passes: Array, values: Array) -> None:
     steps = np.array([str(entry.get("step")) for entry in history])
-    for step, (colour, marker) in MARKED.items():
+    for step, (colour, marker, size) in MARKED.items():
         if (steps == step).any():
             at = steps == step
-            ax.plot(passes[at], values[at], marker, color=colour, ms=5, ls="", label=step)
+            most = size if len(steps) <= MANY else 0.7 * size
+            ax.plot(passes[at], values[at], marker, color=colour, ms=most, ls="", label=step)
             ax.legend(frameon=False)
 
 

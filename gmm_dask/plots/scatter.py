@@ -16,6 +16,7 @@ from gmm_dask.plots.directions import view
 SHARE = 0.9
 """An ellipse holds this share of its component (of the two features alone)."""
 RADIUS = float(np.sqrt(-2 * np.log(1 - SHARE)))
+FURTHEST = 10
 LABELLED = 30
 """Beyond so many components their numbers would hide the picture."""
 
@@ -137,14 +138,25 @@ def ellipse(mean: Array, covariance: Array, points: int = 100) -> Array:
 
 
 def limits(ax: Any, pair: Mixture, rows: Rows | None) -> None:
-    """All rows in sight, else all ellipses; components that lie wide of the rows may be cut."""
+    """All rows in sight but the furthest, else all ellipses; components beyond may be cut."""
     for j, set_limits in enumerate((ax.set_xlim, ax.set_ylim)):
         if rows is not None and len(rows):
-            ends = np.append(np.asarray(rows[:, j], np.float64), pair.means[:, j])
+            ends = in_sight(np.asarray(rows[:, j], np.float64))
         else:
             reach = (RADIUS + 0.2) * np.sqrt(pair.variances[:, j])
-            ends = np.concatenate([pair.means[:, j] - reach, pair.means[:, j] + reach])
-        set_limits(*padded(float(ends.min()), float(ends.max())))
+            means = pair.means[:, j]
+            ends = float((means - reach).min()), float((means + reach).max())
+        set_limits(*padded(*ends))
+
+
+def in_sight(values: Array) -> tuple[float, float]:
+    """From the smallest to the largest, but no further out than ten times the range of the middle
+    99 %: one wrong row would leave nothing else to see."""
+    low, high = np.quantile(values, [0.005, 0.995])
+    reach = FURTHEST * (high - low)
+    if not reach > 0:
+        return float(values.min()), float(values.max())
+    return max(float(values.min()), low - reach), min(float(values.max()), high + reach)
 
 
 def padded(low: float, high: float, share: float = 0.06) -> tuple[float, float]:

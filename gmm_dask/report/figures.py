@@ -6,6 +6,7 @@ import numpy as np
 
 from gmm_dask import plots
 from gmm_dask.mixture.arrays import Array
+from gmm_dask.plots.scatter import in_sight
 from gmm_dask.report.account import Account
 from gmm_dask.report.markup import paragraph, picture, section
 from gmm_dask.report.story import choices, time_spent
@@ -101,7 +102,7 @@ def pairs(account: Account) -> str:
             edge * 0.84,
             "Pairs of features with an ellipse for each component",
             f"{told}Rows have the colour of their most probable component; each ellipse holds 90 % "
-            "of its component; numbers stand at the means.",
+            f"of its component; numbers stand at the means.{beyond(account)}",
         ),
     )
 
@@ -123,7 +124,8 @@ def densities(account: Account) -> str:
             width,
             3.4 if lines == 1 else 2.5 * lines,
             "Density of the mixture over a histogram, feature by feature",
-            "Black: the mixture; coloured: its components; grey: the histogram of the sample.",
+            "Black: the mixture; coloured: its components; grey: the histogram of the sample."
+            + beyond(account),
         ),
     )
 
@@ -153,6 +155,16 @@ def missing_rows(account: Account) -> str:
         "write_report(run, source=…) draws one.",
         "warn",
     )
+
+
+def beyond(account: Account) -> str:
+    """How many rows the pictures do not show."""
+    rows = _rows(account)
+    if rows is None:
+        return ""
+    ends = np.array([in_sight(values) for values in rows.T])
+    count = int(((rows < ends[:, 0]) | (rows > ends[:, 1])).any(axis=1).sum())
+    return f" {count} rows of the sample lie far beyond the edges." if count else ""
 
 
 def _rows(account: Account) -> Array | None:
