@@ -10,7 +10,7 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from gmm_dask.report import figures, story
+from gmm_dask.report import figures, findings, story
 from gmm_dask.report.account import Account, account_of
 from gmm_dask.report.markup import section
 from gmm_dask.store.location import Location, open_folder
@@ -39,13 +39,13 @@ def render(account: Account) -> str:
         figures.selection(account),
         story.origin(account),
         figures.convergence(account),
-        story.components(account),
+        findings.components(account),
         section("Weights and means", figures.weights_and_means(account)),
         figures.pairs(account),
         figures.densities(account),
-        story.events(account),
+        findings.events(account),
         figures.time_per_pass(account),
-        story.identities(account),
+        findings.identities(account),
         story.features(account),
         story.going_on(account),
     ]

@@ -1,21 +1,14 @@
-"""The parts of the report in words and tables: what was fitted to what, and what came out."""
+"""The report's frame in words: what was fitted to what, how far it is, and how to go on."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
 from math import ceil, isfinite, log10
 from typing import Any
 
 import numpy as np
 
-from gmm_dask.mixture.arrays import Array
-from gmm_dask.mixture.identities import verify
-from gmm_dask.mixture.maximisation import Regularisation, maximise
-from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.mixture.sweep import sweep
-from gmm_dask.mixture.table import components_table
 from gmm_dask.plots.passes import seconds
 from gmm_dask.report.account import Account
 from gmm_dask.report.markup import code, facts, numbers, paragraph, section
@@ -23,15 +16,13 @@ from gmm_dask.selection import choices_table
 from gmm_dask.tables import Table
 
 MOST_LINES = 40
-ABREAST, MOST_FEATURES = 5, 10
-"""So many features fit on a page side by side, and so many are shown at all."""
-CHECKED = 20_000_000
-"""Identities are checked on so many rows that rows · K · D² stays below: in seconds."""
 
 
 def title(account: Account) -> str:
     """What was fitted to what."""
-    name = (account.address or "rows in memory").rstrip("/").rpartition("/")[2]
+    parts = (account.address or "rows in memory").rstrip("/").split("/")
+    inside = len(parts) > 1 and "." in parts[-2]  # an array in a store: rows.zarr/x
+    name = "/".join(parts[-2:] if inside else parts[-1:])
     if account.criterion:
         return f"A selection of Gaussian mixtures for {name}"
     settings = account.configuration
@@ -122,146 +113,6 @@ def resolved(values: Sequence[float], deviation: float) -> list[str]:
     largest = max(map(abs, values))
     needed = ceil(log10(largest / deviation)) if deviation > 0 and largest > 0 else 0
     return [f"{value:.{min(max(needed + 4, 6), 16)}g}" for value in values]
-
-
-def components(account: Account) -> str:
-    """Weights, means ± sd, rows and conditioning of every component."""
-    mixture = account.mixture
-    if mixture is None:
-        return ""
-    tables = [
-        components_table(
-            mixture,
-            account.names or None,
-            features=range(first, min(first + ABREAST, mixture.features)),
-            components=mixture.components,
-            title=False,
-        )
-        for first in range(0, min(mixture.features, MOST_FEATURES), ABREAST)
-    ]
-    tables[0] = with_columns(tables[0], held(account))
-    tables = [*(replace(table, note="") for table in tables[:-1]), tables[-1]]
-    return section(
-        "Components",
-        paragraph(
-            "Mean ± standard deviation in each feature. Σ r: the weight of all rows that belong to "
-            "the component (responsibilities, summed). Condition: the largest eigenvalue of its "
-            "covariance over the smallest, in units of the data's standard deviations.",
-            "note",
-        ),
-        *(table.html() for table in tables),
-    )
-
-
-def with_columns(table: Table, columns: dict[str, list[str]]) -> Table:
-    """More columns after the weight."""
-    lines = zip(table.lines, *columns.values(), strict=True)
-    return replace(
-        table,
-        headings=(*table.headings[:2], *columns, *table.headings[2:]),
-        lines=tuple((*line[:2], *more, *line[2:]) for line, *more in lines),
-    )
-
-
-def held(account: Account) -> dict[str, list[str]]:
-    """The rows and the conditioning of every component."""
-    mixture, statistics = account.mixture, account.statistics
-    columns: dict[str, list[str]] = {}
-    if mixture is None:
-        return columns
-    if statistics is not None and len(statistics.counts) == mixture.components:
-        columns["Σ r"] = [f"{count:,.1f}" for count in statistics.counts]
-    columns["condition"] = [f"{condition:.3g}" for condition in conditions(mixture)]
-    return columns
-
-
-def conditions(mixture: Mixture) -> Array:
-    """The condition number of every covariance, (K,), features in the data's own deviations."""
-    deviations = np.sqrt(mixture.variance)
-    scaled = mixture.matrices / (deviations[:, None] * deviations)
-    values = np.linalg.eigvalsh(scaled)
-    smallest = np.maximum(values[:, 0], np.finfo(np.float64).tiny)
-    found: Array = values[:, -1] / smallest
-    return found
-
-
-def events(account: Account) -> str:
-    """What happened to components on the way, and which kernels ran."""
-    happened = [
-        (str(entry["iteration"]), _named(event.get("component")), event["kind"], event["reason"])
-        for entry in account.history
-        for event in entry.get("events", ())
-    ]
-    rest = len(happened) - MOST_LINES
-    table = Table(
-        ("iteration", "component", "event", "what happened"),
-        tuple(happened[:MOST_LINES]),
-        frozenset({2, 3}),
-        note=f"… and {rest} more" if rest > 0 else "",
-    )
-    kernels = dict.fromkeys(str(entry.get("kernel")) for entry in account.history)
-    ran = f"Kernel: {', then '.join(kernels)}." if account.history else ""
-    calm = "Nothing degenerated: no component starved or collapsed, the likelihood never fell."
-    return section(
-        "Conditioning and events",
-        table.html() if happened else paragraph(calm),
-        paragraph(f"{ran} {_conditioning(account)}", "note"),
-    )
-
-
-def _named(component: int | None) -> str:
-    return "all" if component is None else str(component)
-
-
-def _conditioning(account: Account) -> str:
-    if account.mixture is None:
-        return ""
-    found = conditions(account.mixture)
-    worst = int(found.argmax())
-    digits = max(0, round(15.9 - log10(max(float(found[worst]), 1))))
-    return (
-        f"The worst conditioned covariance is that of component {worst}, {found[worst]:.2g}: about "
-        f"{digits} of 16 digits are left in its inverse."
-    )
-
-
-def identities(account: Account) -> str:
-    """Both sides of every textbook identity, on the sample."""
-    mixture, sample = account.mixture, account.sample
-    if mixture is None or sample is None:
-        return ""
-    cost = mixture.components * mixture.features**2
-    rows = sample.rows[: max(200, CHECKED // cost)]
-    given = sample.weights[: len(rows)]
-    try:
-        found = verify(mixture, rows, given)
-        (statistics,) = sweep(rows, (mixture,), given)
-        poor = maximise(statistics, mixture.family, Regularisation(reg_covar=0)).events
-    except (ValueError, ArithmeticError) as problem:
-        return section("Textbook identities", paragraph(f"They cannot be checked: {problem}"))
-    marks = {True: "holds", False: "n/a" if poor else "FAILS"}
-    lines = [
-        (marks[i.holds], i.name, f"{i.left:.8g}", f"{i.right:.8g}", f"{i.error:.0e}", i.formula)
-        for i in found
-    ]
-    headings = ("", "identity", "left", "right", "error", "formula")
-    thin = len({event.component for event in poor})
-    note = (
-        f"{thin} of {mixture.components} components have too few of these rows, or too little "
-        "extent, for their likelihood to have a maximum: what concerns the M-step does not apply "
-        "to them (n/a)."
-    )
-    return section(
-        "Textbook identities",
-        paragraph(
-            f"On {len(rows):,} sampled rows: left sides from sufficient statistics, as every pass "
-            "sums them; right sides from the rows, by definition; errors relative to the size of "
-            "what is summed.",
-            "note",
-        ),
-        paragraph(note, "note") if poor and not found.holds else "",
-        Table(headings, tuple(lines), frozenset({0, 1, 5})).html(),
-    )
 
 
 def choices(account: Account) -> str:
