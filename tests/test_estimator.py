@@ -2,6 +2,7 @@
 
 import dask.array as da
 import numpy as np
+import pandas
 import pytest
 import zarr
 from sklearn.base import clone
@@ -65,7 +66,6 @@ def test_attributes_have_scikit_learns_shapes_and_values(iris, family):
 
 
 def test_it_takes_lists_and_frames_and_names_features(iris):
-    pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(iris, columns=list("abcd"))
     ours = GaussianMixture(2, random_state=0).fit(frame)
     assert list(ours.feature_names_in_) == list("abcd")

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 from matplotlib.image import imread
 
@@ -63,7 +64,6 @@ def rows_of(components: int, features: int, size: int = 400) -> np.ndarray:
 @pytest.fixture(scope="module")
 def weighted(tmp_path_factory) -> Path:
     """Few distinct points, more components, weights, and names that want to be code."""
-    pandas = pytest.importorskip("pandas")
     run = tmp_path_factory.mktemp("weighted") / "run"
     points = np.repeat([[0.0, 0.0], [1.0, 1.0], [5.0, 2.0], [7.0, 3.0]], 20, axis=0)
     table = pandas.DataFrame(points, columns=NAMES)
