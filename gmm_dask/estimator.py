@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, estimator_html_repr
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
@@ -295,6 +295,14 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
                 print(iteration_line(progress.entry), file=sys.stderr)  # noqa: T201  asked for
 
         return (tell,)
+
+    def _repr_html_(self) -> str:
+        """The parameters as scikit-learn shows them; the components below, once fitted."""
+        diagram: str = estimator_html_repr(self)
+        return diagram + (self.fit_._repr_html_() if self.__sklearn_is_fitted__() else "")
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:  # noqa: ARG002
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def __sklearn_is_fitted__(self) -> bool:
         return "mixture_" in self.__dict__

@@ -147,3 +147,11 @@ def test_before_fit_it_says_so(iris):
 def test_bad_parameters_are_named(iris, parameters, message):
     with pytest.raises(ValueError, match=message):
         GaussianMixture(**({"n_components": 2} | parameters)).fit(iris)
+
+
+def test_a_notebook_shows_parameters_and_components(iris):
+    model = GaussianMixture(3, random_state=0)
+    assert "n_components" in model._repr_mimebundle_()["text/html"]
+    shown = model.fit(iris)._repr_mimebundle_()["text/html"]
+    assert "converged" in shown
+    assert f"{model.weights_[0]:.2f}" in shown

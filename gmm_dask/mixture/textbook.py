@@ -93,7 +93,8 @@ class Textbook:
         """H = −Σ_n w_n Σ_k r_nk log r_nk."""
         logs = self.log_joint - self.log_density[:, None]
         present = self.members > 0
-        return summed(-self.members[present] * logs[present])
+        value, size = summed(-self.members[present] * logs[present])
+        return value, size + self.weights.sum()  # r itself is known to ε, however small H
 
     def gradient_weights(self) -> Sum:
         """∂L/∂π_k = Σ_n w_n N(x_n | k) / p(x_n)."""
