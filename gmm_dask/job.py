@@ -19,13 +19,14 @@ import zarr
 from distributed import Client
 
 from gmm_dask.chunked.rows import Rows, open_rows
+from gmm_dask.chunked.sources.stores import open_node
 from gmm_dask.configuration import Configuration, ConfigurationError
 from gmm_dask.fitting import fit
 from gmm_dask.journal import Rhythm
 from gmm_dask.journey import Cache, Callback
 from gmm_dask.mixture.initial import METHODS
 from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.plain_values import checked, nearest, toml_lines
+from gmm_dask.plain_values import NONE, checked, nearest, toml_lines
 from gmm_dask.result import Fit
 from gmm_dask.store.location import open_folder
 from gmm_dask.store.model import load_model
@@ -164,10 +165,10 @@ class Job:
 
 def only_table(source: str, rows: Opening) -> str | None:
     """The one 2-D array of a group, where nothing else was said."""
-    if rows.array or rows.columns or "://" in source or not Path(source).is_dir():
+    if rows.array or rows.columns or source.endswith(".npy"):
         return None
     with suppress(Exception):  # whatever is wrong with the source, opening it says it better
-        node = zarr.open(source, mode="r")
+        node = open_node(source)
         if isinstance(node, zarr.Group):
             tables = [name for name, array in node.arrays() if array.ndim == 2]
             return tables[0] if len(tables) == 1 else None
@@ -209,6 +210,7 @@ def load_values(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The values in a TOML file, or in the config.toml of a run folder."""
     text = os.fspath(path)
     if "://" in text:
+        text = text if text.endswith(".toml") else f"{text.rstrip('/')}/config.toml"
         parent, _, name = text.rpartition("/")
         return read_toml(open_folder(parent).read(name).decode(), text)
     file = Path(text).expanduser()
@@ -226,6 +228,8 @@ def job_from(values: Mapping[str, Any]) -> Job:
     for name, where in (("source", given), ("components", mixture)):
         if where.get(name) is None:
             raise ConfigurationError(f"{name} is missing: give it, or a configuration that has it")
+    if mixture.get("accelerate") == NONE:
+        mixture["accelerate"] = None
     init: Any = mixture.pop("init", None)
     if init is not None:
         name = str(INIT_NAMES.get(init, init))

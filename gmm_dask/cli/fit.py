@@ -11,8 +11,7 @@ from gmm_dask.cli.outcome import INTERRUPTED
 from gmm_dask.cli.signals import interruptible
 
 if TYPE_CHECKING:
-    from gmm_dask.job import Job
-    from gmm_dask.result import Fit
+    from gmm_dask.cli.running import Done
 
 EXAMPLE = "gmm-dask fit rows.zarr -k 8 --covariance diag --workers 2 --out runs/rows"
 
@@ -61,23 +60,23 @@ def fit(
     with interruptible():
         job = running.job_of(given, config)
         try:
-            job, found = running.run(job, restart=restart)
+            done = running.run(job, restart=restart)
         except running.InterruptedRun as stopped:
             speaking.error(stopped.advice)
             raise typer.Exit(INTERRUPTED) from None
-        tell(job, found, json)
+        tell(done, json)
 
 
-def tell(job: Job, found: Fit, json: bool) -> None:
+def tell(done: Done, json: bool) -> None:
     """Where everything lies and how it went; the report is made last, and may fail."""
     from gmm_dask.cli.components import components_table
     from gmm_dask.cli.report import try_report
 
-    run = str(job.run)
+    run, found = done.run, done.fit
     values: dict[str, Any] = {
         "run": run,
         "model": f"{run}/model.zarr",
-        "report": try_report(run),
+        "report": try_report(run, fresh=done.fresh),
         "converged": found.converged,
         **found.summary(),
     }

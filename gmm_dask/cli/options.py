@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -117,8 +116,11 @@ MaxIter = Annotated[
     int | None, typer.Option(min=0, help="Most iterations (default 100).", rich_help_panel=HOW)
 ]
 Accelerate = Annotated[
-    str | None,
-    typer.Option(help="Fewer passes: auto, squarem or anderson.", rich_help_panel=HOW),
+    Literal["auto", "squarem", "anderson", "none"] | None,
+    typer.Option(
+        help="Fewer passes to the same optimum (default auto); none is plain EM.",
+        rich_help_panel=HOW,
+    ),
 ]
 CheckpointEvery = Annotated[
     int | None,
@@ -129,7 +131,7 @@ Restart = Annotated[
     typer.Option("--restart", help="Begin anew; an old run is kept aside.", rich_help_panel=HOW),
 ]
 Config = Annotated[
-    Path | None,
+    str | None,
     typer.Option(help="TOML file of a fit, or a run folder; other options override it."),
 ]
 

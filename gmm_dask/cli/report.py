@@ -32,8 +32,15 @@ def written(run: str) -> Any:
     return write_report(run)
 
 
-def try_report(run: str) -> str | None:
-    """The report's path, or None with a warning: a fit does not fail for want of pictures."""
+def try_report(run: str, *, fresh: bool = True) -> str | None:
+    """The report's path, or None with a warning: a fit does not fail for want of pictures.
+
+    Of a run in which nothing has happened, the one that is there already.
+    """
+    from gmm_dask.store.location import open_folder
+
+    if not fresh and open_folder(run).exists("report.html"):
+        return f"{run}/report.html"
     try:
         return str(written(run))
     except Exception as problem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import count
 from pathlib import Path
@@ -35,7 +35,7 @@ class InterruptedRun(Exception):  # noqa: N818  nothing went wrong
         self.advice = advice
 
 
-def job_of(given: Mapping[str, Any], config: Path | None) -> Job:
+def job_of(given: Mapping[str, Any], config: str | None) -> Job:
     """The job of a configuration file with the given options over it; None is not given."""
     values = {} if config is None else load_values(config)
     for key, value in given.items():
@@ -70,8 +70,17 @@ def absolute(address: str) -> str:
     return address if "://" in address else str(Path(address).expanduser().absolute())
 
 
-def run(job: Job, *, restart: bool) -> tuple[Job, Fit]:
-    """Fit, or go on; the job with its run folder, and the fit."""
+@dataclass(frozen=True)
+class Done:
+    """A finished run; not fresh if it was finished before."""
+
+    run: str
+    fit: Fit
+    fresh: bool
+
+
+def run(job: Job, *, restart: bool) -> Done:
+    """Fit, or go on."""
     rows = job.open()
     logger.info("fitting %d %s components to %s", *_what(job), rows.describe())
     with cluster_for(job.cluster, rows.nbytes) as client:
@@ -83,7 +92,7 @@ def run(job: Job, *, restart: bool) -> tuple[Job, Fit]:
                 dashboard=None if client is None else client.dashboard_link,
             ) as display:
                 try:
-                    return placed, _fit(placed, client, restart, display.tell)
+                    return _fit(placed, client, restart, display.tell)
                 except RunDiffersError:
                     if job.run is not None:
                         raise
@@ -96,19 +105,20 @@ def _what(job: Job) -> tuple[int, str]:
     return job.mixture.components, job.mixture.covariance
 
 
-def _fit(job: Job, client: Any, restart: bool, tell: Callback) -> Fit:
+def _fit(job: Job, client: Any, restart: bool, tell: Callback) -> Done:
     logger.info("run folder: %s", job.run)
-    noted = False
+    fresh = False
 
     def note(progress: Progress) -> None:
         # Not before the run is ours: the folder's configuration is its driver's.
-        nonlocal noted
-        if not noted:
+        nonlocal fresh
+        if not fresh:
             keep_config(job)
-            noted = True
+            fresh = True
         tell(progress)
 
-    return job.fit(client, restart=restart, callbacks=[note])
+    found = job.fit(client, restart=restart, callbacks=[note])
+    return Done(str(job.run), found, fresh)
 
 
 def keep_config(job: Job) -> None:

@@ -60,7 +60,7 @@ def select(
 ) -> None:
     """Fit every number of components in every family, all in the same passes; the best wins.
 
-    The run folder keeps checkpoints, the best model and the curve as selection.png.
+    The run folder keeps checkpoints, the best model, the curve as selection.png and a report.
     """
     from gmm_dask.cli import running, selecting
 
@@ -81,12 +81,14 @@ def select(
 
 def tell(run: str, found: Selection, json: bool) -> None:
     """The table, and where the best model and the picture are."""
+    from gmm_dask.cli.report import try_report
     from gmm_dask.cli.selecting import picture
 
     values: dict[str, Any] = {
         "run": run,
         "model": f"{run}/model.zarr",
         "picture": picture(found, run),
+        "report": try_report(run),
         "criterion": found.criterion,
         "passes": found.passes,
         "best": asdict(found.table[0]),
@@ -96,6 +98,6 @@ def tell(run: str, found: Selection, json: bool) -> None:
         speaking.result_json(values)
         return
     speaking.result(str(found))
-    for name in ("run", "model", "picture"):
+    for name in ("run", "model", "picture", "report"):
         if values[name]:
             speaking.result(f"{name + ':':<9}{values[name]}")

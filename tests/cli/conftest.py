@@ -55,11 +55,12 @@ class Preloaded:
             text=True,
         )
 
-    def __call__(self, folder: Path, arguments: list[str]) -> Done:
+    def __call__(self, folder: Path, arguments: list[str], environment: dict[str, str]) -> Done:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         out, err = folder / ".out", folder / ".err"
         request = {"arguments": arguments, "folder": str(folder), "out": str(out), "err": str(err)}
+        request["environment"] = environment
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         code = int(self.process.stdout.readline())
@@ -75,8 +76,8 @@ class Shell:
     def __init__(self, folder: Path, preloaded: Preloaded) -> None:
         self.folder, self.preloaded = folder, preloaded
 
-    def __call__(self, *arguments: object) -> Done:
-        return self.preloaded(self.folder, [str(argument) for argument in arguments])
+    def __call__(self, *arguments: object, **environment: str) -> Done:
+        return self.preloaded(self.folder, [str(one) for one in arguments], environment)
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         return subprocess.Popen(

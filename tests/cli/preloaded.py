@@ -23,6 +23,7 @@ HEAVY = [
 def run(request: dict) -> None:
     """In the fork: as `python -m gmm_dask` does it."""
     os.chdir(request["folder"])
+    os.environ.update(request["environment"])
     for number, path in ((1, request["out"]), (2, request["err"])):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     sys.argv = ["gmm-dask", *request["arguments"]]
