@@ -17,6 +17,10 @@ from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.quadratic import LOWEST_EXPONENT, TEMPORARIES, softmax
 from gmm_dask.mixture.statistics import SufficientStatistics, two_sum
 
+NEGLIGIBLE = 1e-30
+"""Rows of less than this share of a component add nothing to its scatter that float64 could hold;
+where components are apart, as they are in many dimensions, that is nearly all rows of each."""
+
 
 class CentredKernel:
     """Sums statistics of rows for one mixture; `add` takes at most `step` rows."""
@@ -89,11 +93,12 @@ def statistics_of_responsibilities(
     roots = np.sqrt(posteriors)
     k, d = means.shape
     scatter = np.zeros({"outer": (k, d, d), "pooled": (d, d)}.get(layout, (k, d)))
-    deviations = np.empty_like(block)
     for j in np.flatnonzero(counts > 0):
-        np.subtract(block, means[j], out=deviations)
-        np.multiply(deviations, roots[j][:, None], out=deviations)
-        remainders[j] = roots[j] @ deviations / counts[j]
+        members = np.flatnonzero(posteriors[j] > NEGLIGIBLE * counts[j])
+        deviations, root = block[members], roots[j, members]
+        deviations -= means[j]
+        deviations *= root[:, None]
+        remainders[j] = root @ deviations / counts[j]
         if layout == "squares":
             np.einsum("nd,nd->d", deviations, deviations, out=scatter[j])
         else:
