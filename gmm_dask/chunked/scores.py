@@ -135,8 +135,3 @@ def _fill_top(
     order = np.argsort(-posteriors, axis=1, kind="stable")[:, :most]
     columns["top_probabilities"][...] = np.take_along_axis(posteriors, order, axis=1)
     columns["top_components"][...] = np.where(scored[:, None], order, SKIPPED)
-
-
-def label_dtype(components: int) -> np.dtype[Any]:
-    """The smallest signed integer that holds every label and SKIPPED."""
-    return np.min_scalar_type(-max(components, 2))

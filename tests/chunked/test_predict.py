@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from gmm_dask.chunked import predict
 from gmm_dask.chunked.rows import DataError, open_rows
-from gmm_dask.chunked.scores import label_dtype
 from gmm_dask.mixture.parameters import Mixture
 from tests.chunked.conftest import store
 
@@ -167,9 +166,3 @@ def test_tasks_are_named_small_and_shared(tmp_path: Path, values: Values) -> Non
     expected = [getattr(large, name)(values) for name in FUNCTIONS]
     for found, meant in zip(dask.compute(*answers, scheduler="sync"), expected, strict=True):
         np.testing.assert_allclose(found, meant, rtol=1e-12, atol=1e-12)
-
-
-def test_label_dtypes() -> None:
-    assert [str(label_dtype(k)) for k in (1, 2, 128, 129, 32768, 32769)] == [
-        *("int8", "int8", "int8", "int16", "int16", "int32")
-    ]
