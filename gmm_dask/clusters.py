@@ -90,8 +90,9 @@ def started(options: ClusterOptions) -> Iterator[Client]:
             memory_limit=checked_memory(options.memory_limit),
             host=LOOPBACK,
             preload=["gmm_dask.undisturbed"],
-            # What workers say while a pass is cancelled is of no use to anyone.
-            env={"DASK_LOGGING__DISTRIBUTED": "error"},
+            # Workers tell at length of every pass that is cancelled, and what fails there fails
+            # here as well. Nannies, which are in this process, are still heard.
+            silence_logs=logging.CRITICAL,
             dashboard_address=f"{LOOPBACK}:{free_port(DASHBOARD_PORT)}",
         ) as local,
         Client(local) as client,

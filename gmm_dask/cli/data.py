@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 import typer
 
 from gmm_dask.cli import options, speaking
-from gmm_dask.cli.signals import interruptible
 
 IMPORT_EXAMPLE = "gmm-dask data import measurements.csv --out rows.zarr --nan skip"
 MAKE_EXAMPLE = "gmm-dask data make blobs --rows 1000000 --features 8 --out blobs.zarr"
@@ -53,7 +52,7 @@ def make(
 
     recipe = recipe_named(kind, features, components, seed)
     asked = ClusterOptions(scheduler, workers, threads, memory_limit)
-    with interruptible(), cluster_for(asked) as client, counted("rows drawn", rows) as tell:
+    with cluster_for(asked) as client, counted("rows drawn", rows) as tell:
         write(
             recipe,
             out,
@@ -95,7 +94,7 @@ def import_(
     from gmm_dask.cli.counting import counted
     from gmm_dask.importing import import_files
 
-    with interruptible(), counted("rows imported", None) as tell:
+    with counted("rows imported", None) as tell:
         found = import_files(
             files,
             out,

@@ -9,7 +9,6 @@ import typer
 
 from gmm_dask.cli import options, speaking
 from gmm_dask.cli.outcome import FAILURE
-from gmm_dask.cli.signals import interruptible
 
 EXAMPLE = "gmm-dask doctor rows.zarr --scheduler tcp://127.0.0.1:8786 --out runs/rows"
 
@@ -31,12 +30,11 @@ def doctor(
     from gmm_dask.doctor import examine
 
     opening = {"array": array, "columns": options.names(columns)}
-    with interruptible():
-        found = []
-        for finding in examine(source, opening=opening, scheduler=scheduler, run=out):
-            found.append(finding)
-            if not json:
-                show(finding)
+    found = []
+    for finding in examine(source, opening=opening, scheduler=scheduler, run=out):
+        found.append(finding)
+        if not json:
+            show(finding)
     well = all(finding.level != "bad" for finding in found)
     if json:
         speaking.result_json({"well": well, "findings": [asdict(finding) for finding in found]})

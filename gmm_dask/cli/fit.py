@@ -8,7 +8,6 @@ import typer
 
 from gmm_dask.cli import options, speaking
 from gmm_dask.cli.outcome import INTERRUPTED
-from gmm_dask.cli.signals import interruptible
 
 if TYPE_CHECKING:
     from gmm_dask.cli.running import Done
@@ -57,14 +56,13 @@ def fit(
     given["mixture"] |= {"components": components, "covariance": family}
     from gmm_dask.cli import running
 
-    with interruptible():
-        job = running.job_of(given, config)
-        try:
-            done = running.run(job, restart=restart)
-        except running.InterruptedRun as stopped:
-            speaking.error(stopped.advice)
-            raise typer.Exit(INTERRUPTED) from None
-        tell(done, json)
+    job = running.job_of(given, config)
+    try:
+        done = running.run(job, restart=restart)
+    except running.InterruptedRun as stopped:
+        speaking.error(stopped.advice)
+        raise typer.Exit(INTERRUPTED) from None
+    tell(done, json)
 
 
 def tell(done: Done, json: bool) -> None:

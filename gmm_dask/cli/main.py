@@ -4,12 +4,13 @@ import sys
 
 from gmm_dask.cli.application import app
 from gmm_dask.cli.outcome import explained
-from gmm_dask.cli.signals import Interrupted
+from gmm_dask.cli.signals import Interrupted, interruptible
 
 
 def main() -> None:
     """Run the command; every way to end has its exit code."""
     try:
-        app(prog_name="gmm-dask")
+        with interruptible():
+            app(prog_name="gmm-dask")
     except (Exception, Interrupted) as problem:
         sys.exit(explained(problem))

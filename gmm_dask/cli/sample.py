@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from gmm_dask.cli import options, speaking
-from gmm_dask.cli.signals import interruptible
 
 EXAMPLE = "gmm-dask sample runs/rows --rows 100000 --out drawn.zarr"
 
@@ -35,7 +34,7 @@ def sample(
     found = model_at(model)
     names = found.feature_names or names_of(found.mixture.features)
     asked = ClusterOptions(scheduler, workers, threads, memory_limit)
-    with interruptible(), cluster_for(asked) as client, counted("rows drawn", rows) as tell:
+    with cluster_for(asked) as client, counted("rows drawn", rows) as tell:
         make(
             FromMixture(found.mixture, names),
             out,

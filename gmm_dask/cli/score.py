@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from gmm_dask.cli import options, speaking
-from gmm_dask.cli.signals import interruptible
 
 EXAMPLE = "gmm-dask score runs/rows rows.zarr --out scores.zarr --quantile 0.01"
 
@@ -49,22 +48,21 @@ def score(
     from gmm_dask.job import ClusterOptions
     from gmm_dask.scoring import score as write_scores
 
-    with interruptible():
-        found = model_at(model)
-        rows = rows_at(source, options.rows_given(locals()))
-        names, share = outliers_asked(options.names(write) or (), quantile)
-        asked = ClusterOptions(scheduler, workers, threads, memory_limit)
-        with cluster_for(asked, rows.nbytes) as client:
-            scores = write_scores(
-                found,
-                rows,
-                out,
-                write=names,
-                top=top,
-                quantile=share,
-                client=client,
-                overwrite=overwrite,
-            )
+    found = model_at(model)
+    rows = rows_at(source, options.rows_given(locals()))
+    names, share = outliers_asked(options.names(write) or (), quantile)
+    asked = ClusterOptions(scheduler, workers, threads, memory_limit)
+    with cluster_for(asked, rows.nbytes) as client:
+        scores = write_scores(
+            found,
+            rows,
+            out,
+            write=names,
+            top=top,
+            quantile=share,
+            client=client,
+            overwrite=overwrite,
+        )
     tell(scores, json)
 
 

@@ -9,7 +9,6 @@ import typer
 
 from gmm_dask.cli import options, speaking
 from gmm_dask.cli.outcome import INTERRUPTED
-from gmm_dask.cli.signals import interruptible
 
 if TYPE_CHECKING:
     from gmm_dask.selection import Selection
@@ -68,15 +67,14 @@ def select(
     numbers = selecting.numbers_of(components)
     given["mixture"]["components"] = numbers[0]
     given["mixture"]["covariance"] = covariance[0].value
-    with interruptible():
-        job = running.job_of(given, None)
-        grid = selecting.Grid(tuple(numbers), tuple(c.value for c in covariance), criterion, drop)
-        try:
-            run, found = selecting.run(job, grid, restart=restart)
-        except running.InterruptedRun as stopped:
-            speaking.error(stopped.advice)
-            raise typer.Exit(INTERRUPTED) from None
-        tell(run, found, json)
+    job = running.job_of(given, None)
+    grid = selecting.Grid(tuple(numbers), tuple(c.value for c in covariance), criterion, drop)
+    try:
+        run, found = selecting.run(job, grid, restart=restart)
+    except running.InterruptedRun as stopped:
+        speaking.error(stopped.advice)
+        raise typer.Exit(INTERRUPTED) from None
+    tell(run, found, json)
 
 
 def tell(run: str, found: Selection, json: bool) -> None:

@@ -9,7 +9,6 @@ import typer
 
 from gmm_dask.cli import options, speaking
 from gmm_dask.cli.outcome import FAILURE
-from gmm_dask.cli.signals import interruptible
 
 EXAMPLE = "gmm-dask verify runs/rows rows.zarr --sample-rows 5000"
 
@@ -41,13 +40,12 @@ def verify(
     from gmm_dask.journey import engine_over
     from gmm_dask.mixture.identities import verify as identities_of
 
-    with interruptible():
-        mixture = model_at(model).mixture
-        rows = rows_at(source, options.rows_given(locals()))
-        with engine_over(rows, None, "none") as (engine, _):
-            drawn = profile(engine, sample_rows=sample_rows, seed=seed).sample
-        given = None if rows.weights is None else drawn.weights
-        found = identities_of(mixture, drawn.rows, given)
+    mixture = model_at(model).mixture
+    rows = rows_at(source, options.rows_given(locals()))
+    with engine_over(rows, None, "none") as (engine, _):
+        drawn = profile(engine, sample_rows=sample_rows, seed=seed).sample
+    given = None if rows.weights is None else drawn.weights
+    found = identities_of(mixture, drawn.rows, given)
     if json:
         told = [asdict(identity) for identity in found]
         speaking.result_json({"rows": len(drawn), "holds": found.holds, "identities": told})

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from gmm_dask.cli import options, speaking
-from gmm_dask.cli.signals import interruptible
 
 logger = logging.getLogger("gmm_dask")
 
@@ -24,22 +23,21 @@ def watch(
     from gmm_dask import watch as watching
     from gmm_dask.cli.progress import Display
 
-    with interruptible():
-        news = watching.watch(run, every=every)
-        begun = next(news)
-        if not isinstance(begun, watching.Begun):
-            raise TypeError(begun)
-        configuration = begun.configuration
-        logger.info("%s: %s", run, begun.data)
-        cap, tol = configuration.get("max_iter"), configuration.get("tol")
-        with Display(most=cap, tol=tol) as display:
-            for item in news:
-                if isinstance(item, watching.Iteration):
-                    display.show(item.entry)
-                elif isinstance(item, watching.Silence):
-                    logger.warning("%s", silence(run, item.seconds))
-                elif isinstance(item, watching.Finished):
-                    result = dict(item.result)
+    news = watching.watch(run, every=every)
+    begun = next(news)
+    if not isinstance(begun, watching.Begun):
+        raise TypeError(begun)
+    configuration = begun.configuration
+    logger.info("%s: %s", run, begun.data)
+    cap, tol = configuration.get("max_iter"), configuration.get("tol")
+    with Display(most=cap, tol=tol) as display:
+        for item in news:
+            if isinstance(item, watching.Iteration):
+                display.show(item.entry)
+            elif isinstance(item, watching.Silence):
+                logger.warning("%s", silence(run, item.seconds))
+            elif isinstance(item, watching.Finished):
+                result = dict(item.result)
     if json:
         speaking.result_json({"run": run, **result})
     else:
