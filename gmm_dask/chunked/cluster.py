@@ -6,6 +6,7 @@ the pass's value is a task too, so a lost worker costs its own share and nothing
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
@@ -107,9 +108,9 @@ class DaskEngine:
 
     def tell(self, event: str, **facts: object) -> None:
         """A structured event for whoever subscribes to the topic `gmm-dask`."""
-        if self.client.status == "running":  # else this would wait for the scheduler to come back
-            with suppress(OSError):  # an event is no reason to lose a pass
-                self.client.log_event(TOPIC, {"event": event, "run": self.run, **facts})
+        told = {"event": event, "run": self.run, **facts}
+        with suppress(OSError):  # an event is no reason to lose a pass
+            self._ask("log_event", topic=TOPIC, msg=told)
 
     def close(self) -> None:
         """Let go of the rows that workers hold."""
@@ -182,9 +183,7 @@ class DaskEngine:
     def _places(self) -> list[dict[str, object]]:
         """Neighbouring shares on one worker, evenly by threads; elsewhere when it is gone."""
         threads = [
-            address
-            for address, count in sorted(self.client.nthreads().items())
-            for _ in range(count)
+            address for address, count in sorted(self._ask("ncores").items()) for _ in range(count)
         ]
         shares = len(self._shares)
         if not threads:
@@ -247,18 +246,21 @@ class DaskEngine:
 
         Cut for no workers at all, the rows would be one share: one worker would hold them all.
         """
-        while not (threads := self.client.nthreads()):
-            with suppress(TimeoutError):
-                self.client.wait_for_workers(1, timeout=POLL_SECONDS)
-            self._check_patience(self._connected().values())
+        while not (threads := self._ask("ncores")):
+            self._check_patience(())
+            time.sleep(0.1)
         return dict(threads)
 
-    def _connected(self) -> dict[str, dict[str, Any]]:
-        return dict(self.client.scheduler_info(n_workers=-1)["workers"])
+    def _ask(self, question: str, **details: Any) -> Any:
+        """The scheduler's answer; ConnectionError as soon as the client knows that it is gone.
+
+        The client's own methods knock at a dead scheduler's door until connecting times out.
+        """
+        return self.client.sync(_answer_or_gone, self.client, question, details)
 
     def _check_workers(self) -> None:
         """A pass whose workers are all gone or paused would wait for ever."""
-        connected = self._connected()
+        connected = self._ask("identity", n_workers=-1)["workers"]
         if self._all_replaced(connected):
             raise ConnectionError("all workers were lost at once and others have come")
         self._check_patience(connected.values())
@@ -331,6 +333,18 @@ class DaskEngine:
         self.tell("pass", **asdict(report))
         if self._on_pass is not None:
             self._on_pass(report)
+
+
+async def _answer_or_gone(client: Client, question: str, details: dict[str, Any]) -> Any:
+    if client.status != "running":
+        raise ConnectionError("the scheduler is gone")
+    asked = asyncio.ensure_future(getattr(client.scheduler, question)(**details))
+    while not asked.done():
+        await asyncio.wait([asked], timeout=0.2)
+        if client.status != "running" and not asked.done():
+            asked.cancel()
+            raise ConnectionError("the scheduler is gone")
+    return asked.result()
 
 
 def patience() -> float:
