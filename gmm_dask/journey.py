@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
+from dask.system import CPU_COUNT
 from distributed import Client, default_client
 
 from gmm_dask.chunked.expectation import statistics_over
@@ -129,7 +130,7 @@ def engine_over(
     client = client or active_client()
     engine: DaskEngine | SerialEngine
     if client is None:
-        engine = SerialEngine(rows, cache=cache, on_pass=costs.append)
+        engine = SerialEngine(rows, cache=cache, threads=CPU_COUNT, on_pass=costs.append)
     else:
         engine = DaskEngine(client, rows, cache=cache, on_pass=costs.append)
     with closing(engine), one_blas_thread():

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from operator import add
+from threading import Event
 from typing import Literal, TypeVar
 
 from distributed.system import MEMORY_LIMIT
@@ -18,7 +20,7 @@ from gmm_dask.chunked.faults import BlocksKilledWorkers, ClusterError, cluster_s
 from gmm_dask.chunked.passes import Engine, MapFunction, PassReport, Work, one_blas_thread
 from gmm_dask.chunked.rows import Rows
 from gmm_dask.chunked.stream import Placed, stream
-from gmm_dask.chunked.tree import fold, share_size
+from gmm_dask.chunked.tree import fold, runs, share_size
 
 __all__ = [
     "BlocksKilledWorkers",
@@ -41,7 +43,10 @@ logger = logging.getLogger(__name__)
 
 
 class SerialEngine:
-    """The reference: every block in order in this process, added up in tree order."""
+    """The reference: every block in order in this process, added up in tree order.
+
+    With `threads`, aligned runs of blocks at once: other nodes of the same tree, the same bits.
+    """
 
     def __init__(
         self,
@@ -49,9 +54,11 @@ class SerialEngine:
         *,
         cache: Literal["auto", "memory", "none"] = "auto",
         memory_share: float = 0.5,
+        threads: int = 1,
         on_pass: Callable[[PassReport], None] | None = None,
     ) -> None:
         self.rows = rows
+        self.threads = threads
         self._on_pass = on_pass
         fits = rows.nbytes <= memory_share * MEMORY_LIMIT
         self.cached = cache == "memory" or (cache == "auto" and fits)
@@ -70,7 +77,9 @@ class SerialEngine:
     ) -> T:
         started = time.perf_counter()
         work = Work(function, combine, self.rows.nonfinite == "skip" and not every_row)
-        result = work.fold(self._blocks(verify), value)
+        if self.cached:
+            self._hold()
+        result = self._at_once(work, value, verify)
         seconds = time.perf_counter() - started
         report = PassReport(
             name,
@@ -79,7 +88,7 @@ class SerialEngine:
             self.rows.shape[0],
             self.rows.nbytes,
             len(self.rows),
-            tasks=1,
+            tasks=len(self._shares()),
             attempts=1,
             cached=self.cached,
         )
@@ -91,12 +100,42 @@ class SerialEngine:
     def tell(self, event: str, **facts: object) -> None:
         logger.debug("%s: %s", event, facts)
 
-    def _blocks(self, verify: bool) -> Iterable[Placed]:
-        if not self.cached:
-            return stream(self.rows, verify=verify)
+    def _at_once(self, work: Work[V, T], value: V, verify: bool) -> T:
+        if self.threads == 1:
+            return work.fold(self._blocks(0, len(self.rows), verify), value)
+        stopped = Event()
+
+        def node(share: tuple[int, int]) -> T:
+            return work.fold(_unless(stopped, self._blocks(*share, verify)), value)
+
+        with ThreadPoolExecutor(self.threads, thread_name_prefix="sweep") as threads:
+            try:
+                return fold(threads.map(node, self._shares()), work.combine)
+            except BaseException:  # also Ctrl-C: what is still running ends with its block
+                stopped.set()
+                raise
+
+    def _shares(self) -> list[tuple[int, int]]:
+        if self.threads == 1:
+            return [(0, len(self.rows))]
+        return runs(len(self.rows), share_size(len(self.rows), self.threads))
+
+    def _hold(self) -> None:
         if self._held is None:
             self._held = tuple(stream(self.rows, verify=True))
-        return self._held
+
+    def _blocks(self, first: int, last: int, verify: bool) -> Iterable[Placed]:
+        if self._held is not None:
+            return self._held[first:last]
+        return stream(self.rows, first, last, verify=verify)
 
     def close(self) -> None:
         self._held = None
+
+
+def _unless(stopped: Event, blocks: Iterable[Placed]) -> Iterator[Placed]:
+    """Blocks until someone gives up."""
+    for block in blocks:
+        if stopped.is_set():
+            raise RuntimeError("the pass was given up")
+        yield block

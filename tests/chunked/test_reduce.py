@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,6 +92,33 @@ def test_serial_engine_held_and_streamed(rows: Rows) -> None:
     held = SerialEngine(rows, cache="memory")
     streamed = SerialEngine(rows, cache="none")
     assert bits(held.map_reduce(total, VALUE)) == bits(streamed.map_reduce(total, VALUE))
+
+
+@pytest.mark.parametrize("threads", [2, 3, 8])
+@pytest.mark.parametrize("cache", ["memory", "none"])
+def test_threads_of_the_serial_engine_give_its_bits(rows: Rows, cache: Any, threads: int) -> None:
+    expected = SerialEngine(rows).map_reduce(total, VALUE)
+    names = set()
+
+    def noted(*arguments: Any) -> Any:
+        names.add(threading.current_thread().name)
+        return total(*arguments)
+
+    engine = SerialEngine(rows, cache=cache, threads=threads)
+    assert bits(engine.map_reduce(noted, VALUE)) == bits(expected)
+    assert threading.main_thread().name not in names
+
+
+def test_a_failure_in_one_thread_ends_the_pass(rows: Rows) -> None:
+    seen = []
+
+    def failing(*arguments: Any) -> Any:
+        seen.append(arguments[2])
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        SerialEngine(rows, threads=2).map_reduce(failing, VALUE)
+    assert len(seen) < len(rows)
 
 
 def test_weights_of_a_dask_array_beside_rows_of_zarr(
