@@ -67,7 +67,7 @@ def fit(
 
 def tell(done: Done, json: bool) -> None:
     """Where everything lies and how it went; the report is made last, and may fail."""
-    from gmm_dask.cli.components import components_table
+    from gmm_dask.mixture.table import components_table
     from gmm_dask.cli.report import try_report
 
     run, found = done.run, done.fit
@@ -81,7 +81,7 @@ def tell(done: Done, json: bool) -> None:
     if json:
         speaking.result_json(values)
         return
-    speaking.console().print(components_table(found.mixture, found.feature_names))
+    speaking.result(str(components_table(found.mixture, found.feature_names)))
     speaking.result(
         f"{found.reason} after {found.iterations} iterations, {found.passes} passes over "
         f"{found.statistics.rows:,} rows; mean log-likelihood {found.mean_log_likelihood:.6f}, "

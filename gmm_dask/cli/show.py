@@ -27,9 +27,9 @@ def show(what: str = What, json: options.Json = False) -> None:
     for name, value in lines_of(found).items():
         speaking.result(f"{name:<20} {value}")
     if found.mixture is not None:
-        from gmm_dask.cli.components import components_table
+        from gmm_dask.mixture.table import components_table
 
-        speaking.console().print(components_table(found.mixture, found.feature_names))
+        speaking.result(str(components_table(found.mixture, found.feature_names)))
 
 
 def lines_of(found: Inspected) -> dict[str, str]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import dask.array
 import numpy as np
 
 from gmm_dask.chunked.sources.protocol import (
@@ -100,5 +99,5 @@ def open_dask(array: Any, names: tuple[str, ...] | None, address: str | None) ->
 def _measured(array: Any, address: str) -> Any:
     logger.info("%s has chunks of unknown size: computing it once to learn them", address)
     # A new object: compute_chunk_sizes writes into the one that it is called on.
-    same = dask.array.Array(array.dask, array.name, array.chunks, meta=array._meta)
+    same = type(array)(array.dask, array.name, array.chunks, meta=array._meta)
     return same.compute_chunk_sizes()
