@@ -67,8 +67,8 @@ def fit(
 
 def tell(done: Done, json: bool) -> None:
     """Where everything lies and how it went; the report is made last, and may fail."""
-    from gmm_dask.mixture.table import components_table
     from gmm_dask.cli.report import try_report
+    from gmm_dask.mixture.table import components_table
 
     run, found = done.run, done.fit
     values: dict[str, Any] = {
