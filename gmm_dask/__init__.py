@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     from gmm_dask.configuration import Configuration, ConfigurationError
     from gmm_dask.estimator import GaussianMixture
     from gmm_dask.fitting import evaluate, fit
+    from gmm_dask.mixture.identities import verify
     from gmm_dask.mixture.parameters import Mixture
     from gmm_dask.result import Fit
+    from gmm_dask.scoring import score
     from gmm_dask.selection import select
+    from gmm_dask.store.model import load_model, save_model
 
 _HOMES = {
     "Configuration": "gmm_dask.configuration",
@@ -25,8 +28,12 @@ _HOMES = {
     "Rows": "gmm_dask.chunked.rows",
     "evaluate": "gmm_dask.fitting",
     "fit": "gmm_dask.fitting",
+    "load_model": "gmm_dask.store.model",
     "open_rows": "gmm_dask.chunked.rows",
+    "save_model": "gmm_dask.store.model",
+    "score": "gmm_dask.scoring",
     "select": "gmm_dask.selection",
+    "verify": "gmm_dask.mixture.identities",
 }
 
 __all__ = [
@@ -39,8 +46,12 @@ __all__ = [
     "Rows",
     "evaluate",
     "fit",
+    "load_model",
     "open_rows",
+    "save_model",
+    "score",
     "select",
+    "verify",
 ]
 
 
@@ -48,3 +59,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'gmm_dask' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
