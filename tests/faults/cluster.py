@@ -220,23 +220,32 @@ def sweep_of(key: Any) -> int | None:
 
 
 @contextmanager
+def watching(client: Client, plugin: SchedulerPlugin) -> Iterator[None]:
+    """A plugin of this process's scheduler, called in the thread of its loop."""
+    scheduler = client.cluster.scheduler
+
+    async def add() -> None:
+        scheduler.add_plugin(plugin)
+
+    async def remove() -> None:
+        scheduler.remove_plugin(plugin.name)
+
+    client.cluster.sync(add)
+    try:
+        yield
+    finally:
+        client.cluster.sync(remove)
+
+
+@contextmanager
 def striking(client: Client, schedule: Schedule) -> Iterator[Striker]:
     """Faults as scheduled while this is open; in the end all of them have struck."""
     sys.stdout.write(f"{schedule}\n")  # shown where a test fails
-    cluster = client.cluster
-    striker = Striker(cluster, schedule)
-
-    async def add() -> None:
-        cluster.scheduler.add_plugin(striker)
-
-    async def remove() -> None:
-        cluster.scheduler.remove_plugin(striker.name)
-
-    cluster.sync(add)
+    striker = Striker(client.cluster, schedule)
     try:
-        yield striker
+        with watching(client, striker):
+            yield striker
     finally:
-        cluster.sync(remove)
         striker.clear()
     assert not striker.problems
     assert len(striker.struck) == len(schedule.strikes), f"struck only {striker.struck}"
@@ -307,12 +316,8 @@ async def _run_on(
 BALLAST: list[Any] = []
 
 
-def fill(share: float, dask_worker: Any = None) -> None:
+def fill(share: float, dask_worker: Any) -> None:
     """Bring this worker's process to a share of its memory limit."""
-    if dask_worker is None:
-        from distributed import get_worker
-
-        dask_worker = get_worker()
     present = psutil.Process().memory_info().rss
     missing = share * dask_worker.memory_manager.memory_limit - present
     BALLAST.append(np.ones(max(0, int(missing)), dtype=np.uint8))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import gmm_dask
-from gmm_dask import Configuration, Fit
+from gmm_dask import Configuration, Fit, Rows
 from tests.chunked.conftest import store
 
 SWEEPS = 12
@@ -28,7 +28,9 @@ def stored_rows(path: Path) -> str:
 
 
 def fitted(source: object, **conduct: Any) -> Fit:
-    return gmm_dask.fit(source, CONFIGURATION, block_bytes=BLOCK_BYTES, **conduct)
+    if not isinstance(source, Rows):
+        conduct["block_bytes"] = BLOCK_BYTES
+    return gmm_dask.fit(source, CONFIGURATION, **conduct)
 
 
 def digest(fit: Fit) -> str:

@@ -1,0 +1,112 @@
+"""What a person sees of a fit: events, the names of tasks, how many there are, what travels."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any
+
+import pytest
+from distributed import Client, SchedulerPlugin
+
+from gmm_dask import Fit
+from gmm_dask.chunked.rows import open_rows
+from gmm_dask.chunked.tree import share_size
+from tests.faults.cluster import watching
+from tests.faults.conftest import WORKERS
+from tests.faults.fits import BLOCK_BYTES, BLOCKS, SWEEPS, digest, fitted
+
+
+@dataclass
+class Seen(SchedulerPlugin):
+    """Keys of tasks that have ended, by the names under which the dashboard shows them."""
+
+    scheduler: Any
+    name: str = "seen"
+    prefixes: dict[str, set[Any]] = field(default_factory=lambda: defaultdict(set))
+    groups: dict[str, set[Any]] = field(default_factory=lambda: defaultdict(set))
+
+    def transition(self, key: Any, start: str, finish: str, *_: Any, **__: Any) -> None:
+        if (start, finish) == ("processing", "memory"):
+            task = self.scheduler.tasks[key]
+            self.prefixes[task.prefix.name].add(key)
+            self.groups[task.group.name].add(key)
+
+
+def events(client: Client, run: str | None = None) -> list[dict[str, Any]]:
+    told = [event for _, event in client.get_events("gmm-dask")]
+    return [event for event in told if event["run"] == (run or told[-1]["run"])]
+
+
+def incoming(dask_worker: Any) -> list[str]:
+    return [str(key) for transfer in dask_worker.transfer_incoming_log for key in transfer["keys"]]
+
+
+@pytest.fixture
+def told(cluster: Client, stored: str) -> tuple[Fit, list[dict[str, Any]]]:
+    found = fitted(stored, client=cluster, cache="memory")
+    return found, events(cluster)
+
+
+def test_one_event_per_pass_and_per_iteration(told: tuple[Fit, list[dict[str, Any]]]) -> None:
+    found, said = told
+    passes = [event for event in said if event["event"] == "pass"]
+    assert [event["name"] for event in passes] == ["profile"] + SWEEPS * ["sweep"]
+    assert [event["step"] for event in passes[1:]] == list(range(SWEEPS))
+    assert all(event["attempts"] == 1 and event["cached"] for event in passes)
+    iterations = [event for event in said if event["event"] == "iteration"]
+    assert len(iterations) == SWEEPS == len(found.history)
+    for event, entry in zip(iterations, found.history, strict=True):
+        for name in ("iteration", "mean_log_likelihood", "change", "seconds", "rows"):
+            assert event[name] == entry[name], name
+
+
+def test_events_reach_subscribers(cluster: Client, stored: str) -> None:
+    heard: list[int] = []
+
+    def note(event: tuple[float, dict[str, Any]]) -> None:
+        if event[1]["event"] == "iteration":
+            heard.append(event[1]["iteration"])
+
+    cluster.subscribe_topic("gmm-dask", note)
+    fitted(stored, client=cluster)
+    cluster.unsubscribe_topic("gmm-dask")
+    assert heard == list(range(SWEEPS))
+
+
+@pytest.mark.parametrize("cache", ["memory", "none"])
+@pytest.mark.parametrize("blocks", [BLOCKS, BLOCKS // 2 + 1])
+def test_names_and_numbers_of_tasks(cluster: Client, stored: str, cache: str, blocks: int) -> None:
+    """Sweep tasks follow threads: at least four for each, at most twice as many, not the chunks."""
+    bytes_of_block = BLOCK_BYTES if blocks == BLOCKS else 2 * BLOCK_BYTES
+    rows = open_rows(stored, block_bytes=bytes_of_block)
+    assert len(rows) == blocks
+    seen = Seen(cluster.cluster.scheduler)
+    with watching(cluster, seen):
+        fitted(rows, client=cluster, cache=cache)
+    shares = ceil(blocks / share_size(blocks, WORKERS))
+    assert 4 * WORKERS <= shares <= 8 * WORKERS
+    wanted = {"profile": shares, "sweep": shares * SWEEPS, "parameters": 1 + SWEEPS}
+    if cache == "memory":
+        wanted["load"] = shares
+    assert {name: len(seen.prefixes[name]) for name in wanted} == wanted
+    assert set(seen.prefixes) == {*wanted, "merge"}
+    sweeps = [group for group in seen.groups if group.startswith("sweep")]
+    assert sorted(int(group.split("-it")[1]) for group in sweeps) == list(range(SWEEPS))
+    assert {len(seen.groups[group]) for group in sweeps} == {shares}
+
+
+def test_parameters_travel_once_per_worker_and_pass(
+    cluster: Client, stored: str, undisturbed: str
+) -> None:
+    earlier = {worker: len(log) for worker, log in cluster.run(incoming).items()}
+    found = fitted(stored, client=cluster, cache="none")
+    assert digest(found) == undisturbed
+    travels: Counter[str] = Counter()
+    for worker, log in cluster.run(incoming).items():
+        here = Counter(
+            key for key in log[earlier.get(worker, 0) :] if key.startswith("parameters-")
+        )
+        assert set(here.values()) <= {1}, "no worker was sent the same parameters twice"
+        travels += here
+    assert len(travels) == 1 + SWEEPS
+    assert max(travels.values()) <= WORKERS - 1, "one worker has them from the scheduler"
