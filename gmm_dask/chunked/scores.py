@@ -5,7 +5,7 @@ Knows blocks and the policy for rows that are not finite; knows neither Dask nor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -21,7 +21,10 @@ from gmm_dask.mixture.parameters import Mixture
 Place: TypeAlias = Callable[[int], str]
 """What to call row i of a block in an error message."""
 
-STRIP_VALUES = 2**18
+STRIP_VALUES = 8_000
+"""Worked on at a time: temporaries stay below 64 kB. On Dask's workers MALLOC_TRIM_THRESHOLD_ is
+65536, so larger ones come fresh from the kernel each time, and scoring took three times as long."""
+
 COUNTS = ("rows", "skipped", "log_density", "outliers")
 """What is counted of every block: rows scored and not, Σ log p(x), rows below the threshold."""
 
@@ -32,14 +35,23 @@ SKIPPED = -1
 def log_joint_of(table: Table, mixture: Mixture, nonfinite: Policy, place: Place) -> Array:
     """log w_k N(x_n | μ_k, Σ_k), (N, K); rows that are not finite are errors, or NaN if skipped."""
     usable = usable_rows(table)
-    with one_blas_thread():
-        if usable.all():
-            return mixture.log_joint(table)
+    if not usable.all():
         if nonfinite == "error":
             raise _unusable(table, usable, place)
         logs = np.full((len(table), mixture.components), np.nan)
-        logs[usable] = mixture.log_joint(table[usable])
+        logs[usable] = log_joint_of(table[usable], mixture, nonfinite, place)
+        return logs
+    logs = np.empty((len(table), mixture.components))
+    with one_blas_thread():
+        for strip in strips(table, mixture):
+            logs[strip] = mixture.log_joint(table[strip])
     return logs
+
+
+def strips(table: Table, mixture: Mixture) -> Iterator[slice]:
+    """Parts of a block."""
+    step = max(64, STRIP_VALUES // max(mixture.components, mixture.features))
+    return (slice(start, start + step) for start in range(0, len(table), step))
 
 
 def usable_rows(table: Table) -> NDArray[np.bool_]:
@@ -95,13 +107,11 @@ def fill_scores(
     """Fill arrays that are named for what they hold with the scores of a block; and count.
 
     Names: labels, log_density, probabilities, top_components, top_probabilities, and outlier where
-    log p(x) < threshold. Returns COUNTS and how many rows have each label. Needs a few MB besides.
+    log p(x) < threshold. Returns COUNTS and how many rows have each label.
     """
     counts = np.zeros(len(COUNTS) + mixture.components)
-    step = max(64, STRIP_VALUES // max(mixture.components, table.shape[1]))
-    for start in range(0, len(table), step):
-        strip = slice(start, start + step)
-        logs = log_joint_of(table[strip], mixture, nonfinite, partial(_shifted, place, start))
+    for strip in strips(table, mixture):
+        logs = log_joint_of(table[strip], mixture, nonfinite, partial(_shifted, place, strip.start))
         part = {name: values[strip] for name, values in columns.items()}
         counts += _fill(part, logs, -np.inf if threshold is None else threshold)
     return counts
