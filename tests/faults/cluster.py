@@ -168,6 +168,7 @@ class Striker(SchedulerPlugin):
     workers: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
     struck: list[Strike] = field(default_factory=list)
     hung: list[psutil.Process] = field(default_factory=list)
+    gone: set[str] = field(default_factory=set)
     problems: list[Exception] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -185,6 +186,9 @@ class Striker(SchedulerPlugin):
                 FAULTS[strike.fault](self)
             except Exception as problem:  # else it would be a line in the scheduler's log
                 self.problems.append(problem)
+
+    def remove_worker(self, scheduler: Any, worker: str, **_: Any) -> None:  # noqa: ARG002
+        self.gone.add(worker)
 
     def due(self, sweep: int) -> list[Strike]:
         return [
@@ -245,6 +249,8 @@ def striking(client: Client, schedule: Schedule) -> Iterator[Striker]:
     try:
         with watching(client, striker):
             yield striker
+            fatal = sum(strike.fault != "one comes" for strike in striker.struck)
+            until(lambda: len(striker.gone) >= fatal)  # a nanny takes its time to kill
     finally:
         striker.clear()
     assert not striker.problems
