@@ -8,7 +8,7 @@ import pytest
 from distributed import Client
 
 from gmm_dask.journey import Progress
-from tests.faults.cluster import MENDED, SEED, Schedule, scaled, striking
+from tests.faults.cluster import MENDED, SEED, Schedule, cluster_of, scaled, striking
 from tests.faults.conftest import RECOVERIES, WORKERS
 from tests.faults.fits import SWEEPS, digest, fitted, recovery
 
@@ -79,3 +79,20 @@ def test_workers_come_and_go(cluster: Client, stored: str, undisturbed: str, cac
         found = fitted(stored, client=cluster, cache=cache, callbacks=[tell])
     assert digest(found) == undisturbed
     assert striker.workers[4] - first, "the one that came took part"
+
+
+def test_a_fit_grows_with_its_cluster(stored: str, undisturbed: str) -> None:
+    """Begun before any worker has come; shares are cut anew when there are more by far."""
+
+    def tell(progress: Progress) -> None:
+        if progress.state.iteration == 5:
+            scaled(client, 4)
+
+    with cluster_of(0, memory_limit="600MB") as client, striking(client, Schedule(0, ())) as seen:
+        client.cluster.scale(1)
+        found = fitted(stored, client=client, callbacks=[tell])
+    assert digest(found) == undisturbed
+    assert len(seen.workers[5]) == 1
+    assert 4 <= seen.ended[5] <= 8
+    assert len(seen.workers[7]) == 4
+    assert seen.ended[7] >= 16
