@@ -57,4 +57,6 @@ def stream(
                 del upcoming  # it would keep the last block alive beside `present`
             yield present
     finally:
-        reader.shutdown(wait=True, cancel_futures=True)
+        # Not waited for: left half-way, this may be closed by the garbage collector in any thread,
+        # also in the one of Zarr's that the read under way waits for.
+        reader.shutdown(wait=False, cancel_futures=True)

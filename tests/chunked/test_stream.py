@@ -68,7 +68,10 @@ def test_reading_hides_behind_computing() -> None:
 def test_no_thread_is_left_behind() -> None:
     for _ in stream(watched()):
         break
-    assert not [t for t in threading.enumerate() if t.name.startswith("read-ahead")]
+    readers = [t for t in threading.enumerate() if t.name.startswith("read-ahead")]
+    for reader in readers:  # each ends with the read that it has begun
+        reader.join(timeout=10)
+    assert not any(reader.is_alive() for reader in readers)
 
 
 def test_errors_of_reading_arrive_in_their_place(tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ class Processes:
 @contextmanager
 def processes_of(workers: int, **environment: str) -> Iterator[Processes]:
     """`dask scheduler` and `dask worker` on loopback; ended by their ids."""
-    variables = {**os.environ, **environment}
+    # the scheduler tells its address in its log, whatever this process has made of logging
+    variables = {**os.environ, "DASK_LOGGING__DISTRIBUTED": "info", **environment}
     quiet = ["--no-dashboard", "--host", "127.0.0.1"]
     scheduler = _begun(["scheduler", "--port", "0", *quiet], variables)
     made = Processes(_address(scheduler), scheduler, [])
