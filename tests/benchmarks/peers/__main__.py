@@ -57,8 +57,9 @@ class Peer:
             answer = self.process.stdout.readline()
         except BrokenPipeError:
             answer = ""
-        if answer and keep:
-            self.seconds.append(json.loads(answer))
+        seconds = json.loads(answer) if answer else 0.0
+        if keep and seconds > 0:
+            self.seconds.append(seconds)
 
     def close(self) -> None:
         """Let it end by itself; end it where it does not."""
