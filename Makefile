@@ -23,7 +23,8 @@ fit: setup runs/faithful.zarr runs/blobs.zarr
 	$(RUN) -m gmm_dask fit runs/faithful.zarr -k 2 --out runs/faithful
 	@echo; echo "== a generated store: 1,000,000 x 8, eight components, in a Prefect flow on a local Dask cluster"
 	$(RUN) -m flows.fit_mixture runs/blobs.zarr --array rows --components 8 --run runs/blobs
-	@echo; echo "next: open runs/faithful/report.html and runs/blobs/report.html; README.md goes on from here"
+	@echo; echo "next: open runs/faithful/report.html and runs/blobs/report.html; while a fit runs on a local cluster,"
+	@echo "its Dask dashboard is at http://127.0.0.1:8787/status; README.md goes on from here"
 
 runs/faithful.zarr: | setup
 	$(RUN) -m gmm_dask data import data/faithful.csv --out $@
