@@ -1,6 +1,7 @@
 """The whole way: rows, passes, EM, checkpoints, a model; interrupted, resumed, refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,18 @@ import pytest
 import zarr
 
 from gmm_dask import Configuration, ConfigurationError, DataError, Mixture, fit
-from gmm_dask.journal import Rhythm, iteration_line
+from gmm_dask.journal import Journal, Rhythm, iteration_line
 from gmm_dask.journey import Progress
+from gmm_dask.mixture.initial import Sample
+from gmm_dask.mixture.iteration import Settings, start
+from gmm_dask.mixture.iteration import run as run_em
+from gmm_dask.mixture.restarts import statistics_of_sample
+from gmm_dask.mixture.stopping import Stopping
 from gmm_dask.store.errors import RunDiffersError
 from gmm_dask.store.model import load_model
+from gmm_dask.store.run_folder import open_run
+
+ONE_PASS = Settings(Stopping(max_iter=0))
 
 
 def rows_of(seed: int = 0, size: int = 3000) -> np.ndarray:
@@ -186,3 +195,20 @@ def test_the_history_is_lines_of_json_and_reads_well(store, tmp_path):
     told = iteration_line(found.history[1])
     assert told.startswith("iteration 1: mean log-likelihood -")
     assert "rows/s" in told
+
+
+def test_the_likeliest_checkpoint_is_kept_beside_the_newest(tmp_path):
+    rows = rows_of()
+    states = [
+        run_em(statistics_of_sample(Sample.of(rows)), start([fit(rows, k).mixture]), ONE_PASS)
+        for k in (1, 3, 1, 1, 1, 1)  # the second of them is by far the likeliest
+    ]
+    with (
+        open_run(tmp_path / "run", configuration={}, fingerprint={}, seed=0) as folder,
+        Journal(folder, Rhythm()) as journal,
+    ):
+        for iteration, state in enumerate(states):
+            moved = replace(state.candidates[0], iteration=iteration)
+            journal.keep(replace(state, candidates=(moved,)), {"iteration": iteration})
+    kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    assert kept == [f"it-{iteration:08d}" for iteration in (1, 3, 4, 5)]
