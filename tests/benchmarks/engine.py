@@ -4,7 +4,8 @@
 
 The same 2,000,000 x 8 rows in 20, 200, 2,000 and 10,000 Zarr chunks, two workers of one thread.
 Cached: an iteration against 1.15 x (the kernel's own time / 2) + 60 ms. Streaming, zstd and
-uncompressed: against the slower of the bare read and the kernel. Kernel and iterations take turns
+uncompressed: against the slower of the bare read and the kernel. Last, the engine in this process
+on one thread and on two. Kernel and iterations take turns
 in every round, and the medians of the rounds are compared.
 """
 
@@ -139,6 +140,15 @@ def main() -> int:
                 f"{found['kernel'] * 500:>9.0f} {found['iteration'] * 1e3:>10.0f} "
                 f"{slower * 1e3:>15.0f} {slower / found['iteration']:>6.2f}"
             )
+    print("\nin this process, ms: one thread and two, the same bits")
+    random = np.random.default_rng(2)
+    held = open_rows(mixture().sample(options.rows, random)[0])
+    one, two = (SerialEngine(held, cache="memory", threads=threads) for threads in (1, 2))
+    with one_blas_thread():
+        one_pass(one), one_pass(two)
+        times = [(timed(lambda: one_pass(one)), timed(lambda: one_pass(two))) for _ in range(5)]
+    alone, both = (median(column) for column in zip(*times, strict=True))
+    print(f"{alone * 1e3:.0f} and {both * 1e3:.0f}: {alone / both:.2f} times as fast")
     print("all targets hold" if not missed else f"{missed} targets are missed")
     return int(missed > 0)
 
