@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
+from inspect import signature
+from typing import Any
 
 import dask
 from dask.system import CPU_COUNT
-from dask.utils import parse_bytes
+from dask.utils import parse_bytes, parse_timedelta
 from distributed import Client, LocalCluster
+from distributed.deploy.cluster import Cluster
+from distributed.security import Security
 
 from gmm_dask.chunked.faults import ClusterError, cluster_settings
 from gmm_dask.configuration import ConfigurationError
@@ -24,6 +29,7 @@ logger = logging.getLogger("gmm_dask")
 LARGE_BYTES = 256 * 2**20
 """Rows of fewer bytes are fitted in this process: a cluster of one's own takes seconds to start."""
 LOOPBACK = "127.0.0.1"
+LOOPBACKS = (LOOPBACK, "localhost", "::1", "lo")
 DASHBOARD_PORT = 8787
 CONNECT_SECONDS = 15
 
@@ -34,6 +40,9 @@ def cluster_for(options: ClusterOptions, nbytes: int | None = None) -> Iterator[
     the rows are large, else None: this process."""
     if options.scheduler is not None:
         with reached(options.scheduler) as client:
+            yield client
+    elif options.kind is not None:
+        with made(options, options.kind) as client:
             yield client
     elif options.any_given or is_large(nbytes):
         with started(options) as client:
@@ -74,6 +83,76 @@ def reached(address: str) -> Iterator[Client]:
         threads = sum(client.nthreads().values())
         logger.info("on the cluster at %s: %d threads", address, threads)
         yield client
+
+
+@contextmanager
+def made(options: ClusterOptions, kind: str) -> Iterator[Client]:
+    """A cluster of any class of Dask's, whose workers may have to be waited for in a queue."""
+    cluster_class = cluster_class_at(kind)
+    arguments = {**encryption(cluster_class), **options.arguments}
+    refuse_open_door(options, cluster_class, arguments)
+    with dask.config.set(cluster_settings()):
+        try:
+            cluster = cluster_class(**arguments)
+        except Exception as problem:
+            raise ClusterError(
+                f"{kind} could not be started: {type(problem).__name__}: {problem}"
+            ) from problem
+        with cluster, Client(cluster) as client:
+            if options.workers is not None:
+                cluster.scale(options.workers)
+            logger.info("started %s; dashboard: %s", kind, client.dashboard_link)
+            wait_for_a_worker(client, kind, options.wait)
+            yield client
+
+
+def cluster_class_at(kind: str) -> type[Cluster]:
+    """The class of a name like `dask_jobqueue.SLURMCluster`."""
+    module, _, name = kind.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as problem:
+        raise ConfigurationError(
+            f"cluster kind {kind!r} is not to be found: {problem}; name a class with its module, "
+            "such as dask_jobqueue.SLURMCluster (pip install 'gmm-dask[slurm]')"
+        ) from None
+    if not (isinstance(found, type) and issubclass(found, Cluster)):
+        raise ConfigurationError(f"cluster kind {kind!r} is no class of Dask clusters")
+    return found
+
+
+def encryption(cluster_class: type[Cluster]) -> dict[str, Any]:
+    """TLS for a cluster, where Dask is configured with certificates: classes do not ask for it."""
+    if not dask.config.get("distributed.comm.tls.ca-file", None):
+        return {}
+    means = {"security": Security(require_encryption=True), "protocol": "tls://"}
+    taken = signature(cluster_class).parameters
+    return {name: value for name, value in means.items() if name in taken}
+
+
+def refuse_open_door(
+    options: ClusterOptions, cluster_class: type[Cluster], arguments: Mapping[str, Any]
+) -> None:
+    """A scheduler runs anyone's code who reaches it: on a network it takes TLS, or a loud word."""
+    place = arguments.get("host", arguments.get("interface"))
+    local = place in LOOPBACKS or (place is None and issubclass(cluster_class, LocalCluster))
+    if not (local or arguments.get("security") or options.trust_network):
+        raise ConfigurationError(
+            f"{options.kind} would listen on the network, where whoever reaches it can run code: "
+            'configure Dask with certificates (deploy/tls), or give it host = "127.0.0.1", or, if '
+            "nobody else is on that network, trust_network = true"
+        )
+
+
+def wait_for_a_worker(client: Client, kind: str, wait: str) -> None:
+    """Queues may take long; passes themselves are not patient with a cluster without workers."""
+    try:
+        client.wait_for_workers(1, timeout=parse_timedelta(wait))
+    except TimeoutError:
+        raise ClusterError(
+            f"no worker of {kind} has come within {wait}; look at its queue, or wait longer "
+            '(wait = "6h")'
+        ) from None
 
 
 @contextmanager

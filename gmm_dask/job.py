@@ -8,6 +8,7 @@ given.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import zarr
+from dask.utils import parse_timedelta
 from distributed import Client
 
 from gmm_dask.chunked.rows import Rows, open_rows
@@ -34,6 +36,7 @@ from gmm_dask.store.model import load_model
 INIT_NAMES = {"kmeans++": "k-means++", "random-rows": "random_from_data"}
 """Names on the command line that scikit-learn spells otherwise."""
 LABELS = "labels:"
+SECRET = re.compile("passw|secret|token|credential", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -59,29 +62,63 @@ class Opening:
 
 @dataclass(frozen=True)
 class ClusterOptions:
-    """Where passes run: a scheduler that is there, or a cluster of this machine's own."""
+    """Where passes run: a scheduler that is there, a cluster of this machine's own, or one of any
+    Dask `kind` (`dask_jobqueue.SLURMCluster`), made with `arguments` and scaled to `workers`."""
 
     scheduler: str | None = None
     workers: int | None = None
     threads: int | None = None
     memory_limit: str | None = None
+    kind: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    wait: str = "1h"
+    trust_network: bool = False
 
     def __post_init__(self) -> None:
-        local = {name: getattr(self, name) for name in ("workers", "threads", "memory_limit")}
-        given = [name for name, value in local.items() if value is not None]
-        if self.scheduler is not None and given:
-            raise ConfigurationError(
-                f"give a scheduler's address or the {given[0]} of a local cluster, not both"
-            )
+        self._one_place()
         for name in ("workers", "threads"):
-            value = local[name]
+            value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigurationError(f"{name} must be a whole number from 1 up, not {value!r}")
+        try:
+            parse_timedelta(self.wait)
+        except (ValueError, KeyError):
+            raise ConfigurationError(
+                f"wait {self.wait!r} is no time; write 90s, 10m or 1h"
+            ) from None
+
+    def _one_place(self) -> None:
+        """One of the three; each with what belongs to it."""
+        of_local, of_kind = ("threads", "memory_limit"), ("kind", "arguments")
+        given = [n for n in ("workers", *of_local, *of_kind) if getattr(self, n) not in (None, {})]
+        if self.scheduler is not None and given:
+            raise ConfigurationError(
+                f"give a scheduler's address or the {given[0]} of a cluster to start, not both"
+            )
+        if self.kind is None and self.arguments:
+            raise ConfigurationError(
+                "arguments of a cluster need its kind, such as dask_jobqueue.SLURMCluster"
+            )
+        astray = [name for name in given if name in of_local]
+        if self.kind is not None and astray:
+            raise ConfigurationError(
+                f"{astray[0]} is of a local cluster; give what {self.kind} calls it in arguments"
+            )
+        secret = next(filter(SECRET.search, self.arguments), None)
+        if secret is not None:
+            raise ConfigurationError(
+                f"cluster argument {secret!r} looks like a secret, and this configuration is kept "
+                "and shown: leave secrets to the environment or to Dask's configuration"
+            )
+
+    def given(self) -> dict[str, Any]:
+        """What is not as it is without a word."""
+        return {k: v for k, v in vars(self).items() if v != getattr(ClusterOptions(), k)}
 
     @property
     def any_given(self) -> bool:
         """Whether a cluster is asked for at all."""
-        return self != ClusterOptions()
+        return any((self.scheduler, self.workers, self.threads, self.memory_limit, self.kind))
 
 
 @dataclass(frozen=True)
@@ -158,7 +195,7 @@ class Job:
             *toml_lines(top),
             *toml_lines(mixture, Configuration, "mixture"),
             *toml_lines(vars(self.rows), Opening, "rows"),
-            *toml_lines(vars(self.cluster), ClusterOptions, "cluster"),
+            *toml_lines(self.cluster.given(), ClusterOptions, "cluster"),
         ]
         return "\n".join(lines) + "\n"
 

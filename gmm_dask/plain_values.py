@@ -6,6 +6,7 @@ Knows annotations; knows nothing of what the fields mean.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
@@ -57,6 +58,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return value in get_args(hint)
     if origin is tuple:
         return isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+    if origin is Mapping:
+        return isinstance(value, Mapping)
     return isinstance(value, hint) and not (isinstance(value, bool) and hint is not bool)
 
 
@@ -68,6 +71,8 @@ def _told(hint: Any) -> str:
         return " or ".join(get_args(hint))
     if origin is tuple:
         return "a list of names"
+    if origin is Mapping:
+        return "a table of names and values"
     names = {int: "a whole number", float: "a number", str: "text", NoneType: '"none"'}
     return names.get(hint, str(hint))
 
@@ -80,7 +85,7 @@ def toml_lines(
     lines = [
         f"{name} = {_written(value)}"
         for name, value in values.items()
-        if value is not None or defaults.get(name) is not None
+        if value != {} and (value is not None or defaults.get(name) is not None)
     ]
     if section is None:
         return lines
@@ -100,6 +105,12 @@ def _written(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, tuple | list):
         return "[" + ", ".join(_written(one) for one in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(name)} = {_written(one)}" for name, one in value.items()) + "}"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     return repr(value)
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)

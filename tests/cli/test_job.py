@@ -8,6 +8,11 @@ from gmm_dask import Configuration, ConfigurationError
 from gmm_dask.job import ClusterOptions, Job, Opening, job_from, read_toml
 
 text = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)
+values = st.recursive(
+    st.booleans() | st.integers(-(2**40), 2**40) | st.floats(-9, 9) | text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=5,
+)
 jobs = st.builds(
     Job,
     source=text,
@@ -28,7 +33,14 @@ jobs = st.builds(
         weights=st.none() | text,
         first_row=st.none() | st.integers(0, 9),
     ),
-    cluster=st.builds(ClusterOptions, workers=st.none() | st.integers(1, 9)),
+    cluster=st.builds(ClusterOptions, workers=st.none() | st.integers(1, 9))
+    | st.builds(
+        ClusterOptions,
+        kind=st.just("dask_jobqueue.SLURMCluster"),
+        workers=st.none() | st.integers(1, 9),
+        arguments=st.dictionaries(st.from_regex("[a-z_ ]{1,3}", fullmatch=True), values),
+        wait=st.sampled_from(["1h", "5m"]),
+    ),
     run=st.none() | text,
     cache=st.sampled_from(["auto", "memory", "none"]),
     checkpoint_every=st.integers(1, 9),
@@ -67,6 +79,21 @@ def test_what_is_wrong_in_a_file_is_named(content, told):
 def test_a_scheduler_and_a_local_cluster_exclude_each_other():
     with pytest.raises(ConfigurationError, match="not both"):
         ClusterOptions(scheduler="tcp://a:1", workers=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"scheduler": "tcp://a:1", "kind": "distributed.LocalCluster"}, "not both"),
+        ({"arguments": {"queue": "long"}}, "need its kind"),
+        ({"kind": "dask_jobqueue.SLURMCluster", "threads": 2}, "threads is of a local cluster"),
+        ({"kind": "a.B", "arguments": {"db_password": "x"}}, "looks like a secret"),
+        ({"kind": "a.B", "wait": "a while"}, "is no time; write 90s, 10m or 1h"),
+    ],
+)
+def test_what_cannot_be_meant_of_a_cluster_is_named(options, told):
+    with pytest.raises(ConfigurationError, match=told):
+        ClusterOptions(**options)
 
 
 def test_whole_numbers_are_numbers():

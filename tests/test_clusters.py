@@ -1,0 +1,81 @@
+"""Clusters of any kind that Dask has, and doors that stay shut."""
+
+import dask
+import pytest
+from distributed.security import Security
+
+from gmm_dask import Configuration, ConfigurationError, fit
+from gmm_dask.chunked.faults import ClusterError
+from gmm_dask.clusters import cluster_for
+from gmm_dask.job import ClusterOptions
+from tests.mixture.problems import drawn_mixture, drawn_rows
+
+KIND = "distributed.LocalCluster"
+QUIET = {"dashboard_address": None, "n_workers": 0}
+
+
+def refusal(**options):
+    with (
+        pytest.raises((ConfigurationError, ClusterError)) as caught,
+        cluster_for(ClusterOptions(**options)),
+    ):
+        pass
+    return str(caught.value)
+
+
+def test_a_class_of_clusters_is_made_with_its_arguments_and_scaled():
+    rows = drawn_rows(2000, drawn_mixture(2, 3))
+    asked = ClusterOptions(kind=KIND, arguments={**QUIET, "threads_per_worker": 1}, workers=1)
+    with cluster_for(asked) as client:
+        found = fit(rows, Configuration(2, max_iter=3), client=client)
+        assert list(client.nthreads().values()) == [1]
+    assert (
+        found.mixture.weights.tobytes()
+        == fit(rows, Configuration(2, max_iter=3)).mixture.weights.tobytes()
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("nowhere.Cluster", "is not to be found"),
+        ("distributed.NoSuchCluster", "is not to be found"),
+        ("LocalCluster", "is not to be found"),
+        ("subprocess.Popen", "is no class of Dask clusters"),
+    ],
+)
+def test_what_is_no_cluster_is_not_made(kind, told):
+    assert told in refusal(kind=kind)
+
+
+def test_arguments_that_a_cluster_does_not_take_are_told():
+    assert "LocalCluster could not be started" in refusal(kind=KIND, arguments={"colour": 1})
+
+
+def test_a_cluster_on_the_network_needs_tls_or_trust():
+    open_door = {"kind": KIND, "arguments": {**QUIET, "host": "0.0.0.0"}}
+    assert "whoever reaches it can run code" in refusal(**open_door)
+    assert "whoever reaches it can run code" in refusal(kind="dask_jobqueue.SLURMCluster")
+    with cluster_for(ClusterOptions(**open_door, workers=1, trust_network=True)) as client:
+        assert client.submit(int, "3").result() == 3
+
+
+def test_certificates_in_the_configuration_of_dask_are_used():
+    made = Security.temporary()
+    told = {"distributed.comm.tls.ca-file": made.tls_ca_file}
+    for role in ("scheduler", "worker", "client"):
+        told[f"distributed.comm.tls.{role}.key"] = made.tls_client_key
+        told[f"distributed.comm.tls.{role}.cert"] = made.tls_client_cert
+    asked = ClusterOptions(kind=KIND, arguments={**QUIET, "host": "0.0.0.0"}, workers=1)
+    with (
+        dask.config.set(told),
+        cluster_for(asked) as client,
+    ):
+        assert client.scheduler.address.startswith("tls://")
+        assert client.submit(int, "3").result() == 3
+
+
+def test_a_queue_is_waited_for_only_so_long():
+    assert "no worker of distributed.LocalCluster has come within 1s" in refusal(
+        kind=KIND, arguments=QUIET, wait="1s"
+    )
