@@ -5,131 +5,146 @@ python -m flows.fit_mixture runs/blobs.zarr --components 8 --run runs/blobs
 
 from __future__ import annotations
 
-import argparse
-import os
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-os.environ.setdefault("PREFECT_HOME", str(Path("runs", "prefect").resolve()))
-
-from distributed import Client
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from pydantic import BaseModel, Field
+from prefect.client.schemas.objects import State
 
-from gmm_dask import Configuration, Fit, fit, open_rows
+from flows import commands, forms
+from flows.credentials import credentials_of
+from flows.jobs import field, job_asked, last_part, parameters, with_run
+from flows.lasting import LASTING, left_to_the_other, stop_if_it_keeps_crashing
+from flows.telling import (
+    Bar,
+    iterations_told,
+    library_heard,
+    picture,
+    tag_run,
+    tell_event,
+    workers_heard,
+)
+from gmm_dask import Fit, plots
+from gmm_dask.cli.running import keep_config
 from gmm_dask.clusters import cluster_for
-from gmm_dask.job import ClusterOptions
-from gmm_dask.journal import iteration_line
-from gmm_dask.journey import Progress
+from gmm_dask.job import Job
 from gmm_dask.report import write_report
+from gmm_dask.store.errors import RunIsBusy
 
-HISTORY_COLUMNS = ("iteration", "mean_log_likelihood", "change", "step", "components", "seconds")
+COLUMNS = ("iteration", "mean_log_likelihood", "change", "step", "components", "rows", "seconds")
 
 
-class FitRequest(BaseModel):
-    """Which mixture to fit to which rows, and where."""
+def run_name() -> str:
+    """`8 full components of rows.zarr`."""
+    asked = parameters()
+    mixture = asked["mixture"]
+    family = field(mixture, "covariance") or "full"
+    return f"{field(mixture, 'components')} {family} components of {last_part(asked['source'])}"
 
-    source: str = Field(title="Source", description="Path or URL of a Zarr array or group")
-    components: int = Field(title="Components", description="K, the number of Gaussians", ge=1)
-    run: str = Field(title="Run", description="Folder that keeps checkpoints and the model")
-    array: str | None = Field(None, title="Array", description="Name of the array in a group")
-    covariance: Literal["full", "tied", "diag", "spherical"] = Field(
-        "full", title="Covariance", description="The family of covariances"
+
+@flow(name="fit-mixture", flow_run_name=run_name)
+def fit_mixture(
+    source: forms.Source,
+    mixture: forms.Mixture,
+    run: forms.Run = None,
+    rows: forms.Rows = forms.Rows(),
+    cluster: forms.Cluster = forms.Cluster(),
+    cache: forms.Cache = "auto",
+    checkpoint_every: forms.CheckpointEvery = 1,
+    credentials: forms.Credentials = None,
+) -> dict[str, Any] | State:
+    """Fit a Gaussian mixture: check, fit or go on from the newest checkpoint, publish.
+
+    A finished run is left alone; a run that another driver has in hand is left to it.
+    """
+    stop_if_it_keeps_crashing()
+    asked = job_asked(
+        source, run, cache, checkpoint_every, mixture=mixture, rows=rows, cluster=cluster
     )
-    tol: float = Field(1e-4, title="Tolerance", description="Change of mean log-likelihood", ge=0)
-    max_iter: int = Field(200, title="Most iterations", ge=0)
-    n_init: int = Field(1, title="Starts", description="Raced on a sample of rows", ge=1)
-    seed: int = Field(0, title="Seed")
-    scheduler: str | None = Field(
-        None, title="Scheduler", description="Address of a Dask scheduler; a local cluster if empty"
-    )
-    workers: int = Field(2, title="Workers", description="Of the local cluster", ge=1)
-
-    def configuration(self) -> Configuration:
-        """The library's configuration of this request."""
-        return Configuration(
-            self.components,
-            self.covariance,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            n_init=self.n_init,
-            seed=self.seed,
-        )
-
-    def cluster(self) -> ClusterOptions:
-        """The cluster at the scheduler's address, or a local one of so many workers."""
-        if self.scheduler is not None:
-            return ClusterOptions(scheduler=self.scheduler)
-        return ClusterOptions(workers=self.workers, threads=1)
+    with credentials_of(credentials), library_heard():
+        job = check(asked)
+        try:
+            found = fit_or_go_on(job)
+        except RunIsBusy as busy:
+            return left_to_the_other(busy)
+        report = publish(job, found)
+    return {"run": job.run, "model": f"{job.run}/model.zarr", "report": report, **found.summary()}
 
 
-@flow(name="fit-mixture", flow_run_name="{request.components} components of {request.source}")
-def fit_mixture(request: FitRequest) -> dict[str, Any]:
-    """Check the request, reach a cluster, fit or resume, and say what was found."""
-    check(request)
-    with cluster_for(request.cluster()) as client:
-        if client is not None:
-            get_run_logger().info("Dask dashboard: %s", client.dashboard_link)
-        found = fit_rows(request, client)
-    publish(request, found, write_report(request.run))
-    return found.summary()
-
-
-@task
-def check(request: FitRequest) -> None:
-    """Refuse what cannot be fitted before any cluster is started."""
-    request.configuration()
-    rows = open_rows(request.source, array=request.array)
-    get_run_logger().info("fitting %d components to %s", request.components, rows.describe())
-
-
-@task(cache_policy=None)
-def fit_rows(request: FitRequest, client: Client | None) -> Fit:
-    """Go on from the newest checkpoint of the run, or begin it; a finished one is left alone."""
+@task(**LASTING)
+def check(job: Job) -> Job:
+    """Refuse what cannot be fitted before any cluster is started; give the run its folder."""
+    rows = job.open()
+    placed = with_run(job, rows)
     logger = get_run_logger()
+    logger.info("fitting %d components to %s", job.mixture.components, rows.describe())
+    logger.info("run folder: %s", placed.run)
+    tag_run("gmm-dask", job.mixture.covariance, f"K={job.mixture.components}")
+    return placed
 
-    def tell(progress: Progress) -> None:
-        logger.info(iteration_line(progress.entry))
 
-    return fit(
-        request.source,
-        request.configuration(),
-        array=request.array,
-        run=request.run,
-        client=client,
-        callbacks=[tell],
+@task(**LASTING)
+def fit_or_go_on(job: Job) -> Fit:
+    """Go on from the newest checkpoint of the run, or begin it, on a cluster of this attempt."""
+    bar = Bar("progress", f"{job.mixture.components} components, {job.run}")
+    tell = iterations_told(bar, job.mixture.tol, job.mixture.max_iter)
+    with cluster_for(job.cluster, job.open().nbytes) as client, workers_heard(client):
+        found = job.fit(client, callbacks=[tell])
+    bar.finish()
+    return found
+
+
+@task(**LASTING)
+def publish(job: Job, found: Fit) -> str:
+    """The configuration and the report in the run folder; history, pictures and an event here."""
+    keep_config(job)
+    report = write_report(str(job.run))
+    create_table_artifact(
+        key="history",
+        table=[{name: entry.get(name) for name in COLUMNS} for entry in found.history],
     )
+    create_markdown_artifact(key="fit", markdown=told(job, found, report))
+    tell_event(
+        "gmm_dask.fit.finished",
+        f"run.{job.run}",
+        source=job.source,
+        model=f"{job.run}/model.zarr",
+        converged=found.converged,
+        **found.summary(),
+    )
+    return report
 
 
-@task
-def publish(request: FitRequest, found: Fit, report: str) -> None:
-    """The history as a table, and where everything lies."""
-    table = [{name: entry[name] for name in HISTORY_COLUMNS} for entry in found.history]
-    create_table_artifact(table=table, key="history")
-    create_markdown_artifact(
-        key="fit",
-        markdown=f"# {request.components} components of {request.source}\n\n"
-        f"{found.reason}, after {found.passes} passes over {found.statistics.rows:,} rows.\n\n"
-        f"Model: `{request.run}/model.zarr`, report: `{report}`\n\n```\n{found.mixture}\n```\n",
+def told(job: Job, found: Fit, report: str) -> str:
+    """What was found, for a person."""
+    curve = picture(
+        lambda figure: [
+            plots.convergence(found.history, figure.add_subplot(1, 2, 1)),
+            plots.changes(found.history, job.mixture.tol, figure.add_subplot(1, 2, 2)),
+        ],
+        9,
+        3,
+        "Mean log-likelihood after each pass, and its changes",
+    )
+    return (
+        f"# {job.mixture.components} {job.mixture.covariance} components of "
+        f"`{last_part(job.source)}`\n\n"
+        f"**{found.reason}** after {found.iterations} iterations, {found.passes} passes over "
+        f"{found.statistics.rows:,} rows. Mean log-likelihood {found.mean_log_likelihood:.6g}, "
+        f"BIC {found.bic:.6g}.\n\n{curve}\n\n"
+        f"| | |\n|---|---|\n| source | `{job.source}` |\n| run | `{job.run}` |\n"
+        f"| model | `{job.run}/model.zarr` |\n| report | `{report}` |\n\n"
+        f"```\n{found.mixture}\n```\n"
     )
 
 
 def main() -> None:
-    """The command line: the fields of a request."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source")
-    parser.add_argument("--components", "-k", type=int, required=True)
-    parser.add_argument("--run", required=True)
-    parser.add_argument("--array")
-    parser.add_argument("--scheduler")
-    parser.add_argument("--workers", type=int, default=2)
-    request = FitRequest(**vars(parser.parse_args()))
-    found = fit_mixture(request)
-    print(  # noqa: T201  the result, for standard output
-        f"{found['reason']}; {found['passes']} passes over {found['rows']:,} rows\n"
-        f"model:  {request.run}/model.zarr\nreport: {request.run}/report.html"
-    )
+    """The command line: a TOML file, or the few fields that a first fit needs."""
+    parser = commands.parser(__doc__)
+    parser.add_argument("--components", "-k", type=int)
+    given = commands.given(parser, mixture=("components",))
+    found = fit_mixture(**given)
+    commands.tell(found)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,10 @@ class KeyMissingError(StorageError):
     """No such key."""
 
 
+class StoreUnavailableError(StorageError):
+    """The store does not answer, or says that it cannot now: it may later."""
+
+
 class DamagedError(StorageError):
     """The bytes are not those that were written: flipped, cut short, or gone."""
 

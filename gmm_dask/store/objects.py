@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from gmm_dask.store.errors import KeyExistsError, KeyMissingError, StorageError
+from gmm_dask.store.errors import KeyExistsError, KeyMissingError, StorageError, StoreUnavailableError
 from gmm_dask.store.folder import check_key
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -100,10 +100,24 @@ class ObjectFolder:
             raise KeyMissingError(f"{key} is missing in {self}") from error
         except (BaseError, OSError) as error:
             reason = str(error).partition("\n")[0]
-            raise StorageError(
+            kind = StorageError if isinstance(error, _refusals()) else StoreUnavailableError
+            raise kind(
                 f"{key} could not be {done} in {self}: {reason}. Look at the store's address, "
                 "its credentials in the environment and the network, then resume."
             ) from error
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What another attempt would be told again."""
+    from obstore import exceptions
+
+    return (
+        exceptions.PermissionDeniedError,
+        exceptions.UnauthenticatedError,
+        exceptions.InvalidPathError,
+        exceptions.NotSupportedError,
+        exceptions.UnknownConfigurationKeyError,
+    )
 
 
 def open_object_folder(url: str) -> ObjectFolder:

@@ -1,0 +1,69 @@
+"""Flows from a command line, without a server: a TOML file, or the few fields of a first try.
+
+Knows arguments; the fields and their meaning are the forms'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect.client.schemas.objects import State
+
+from gmm_dask.cli.running import without_none
+from gmm_dask.job import load_values
+
+BUSY = 3
+
+SECTIONS: Mapping[str, Sequence[str]] = {
+    "rows": ("array",),
+    "cluster": ("scheduler", "workers"),
+}
+
+
+def parser(about: str | None) -> argparse.ArgumentParser:
+    """What all flows over rows take."""
+    made = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("source", nargs="?", help="path or URL of a Zarr array or group")
+    made.add_argument("--config", help="TOML file of a fit; what else is given goes over it")
+    made.add_argument("--run", help="run folder; without one, named after source and settings")
+    made.add_argument("--array", help="array of a group")
+    made.add_argument("--scheduler", help="address of a Dask scheduler")
+    made.add_argument("--workers", type=int, help="of a local cluster")
+    return made
+
+
+def given(
+    made: argparse.ArgumentParser,
+    arguments: Sequence[str] | None = None,
+    **sections: Sequence[str],
+) -> dict[str, Any]:
+    """The parameters of a flow; each section takes the arguments of the names that it lists."""
+    told = without_none(vars(made.parse_args(arguments)))
+    config = told.pop("config", None)
+    values = {} if config is None else load_values(config)
+    for section, names in {**SECTIONS, **sections}.items():
+        chosen = {name: told.pop(name) for name in names if name in told}
+        if chosen:
+            values[section] = {**values.get(section, {}), **chosen}
+    values |= told
+    if "source" not in values:
+        made.error("give a source, or a --config that has one")
+    # Prefect makes its home, but no folder above it, and then finds no place for its database.
+    Path(os.environ.get("PREFECT_HOME", ".")).expanduser().mkdir(parents=True, exist_ok=True)
+    return values
+
+
+def tell(found: Mapping[str, Any] | State) -> None:
+    """The result, for standard output; what was left to another driver ends as it does there."""
+    if isinstance(found, State):
+        print(found.message, file=sys.stderr)  # noqa: T201
+        sys.exit(BUSY)
+    for name, value in found.items():
+        print(f"{name.replace('_', ' ') + ':':<22}{value}")  # noqa: T201

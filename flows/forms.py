@@ -1,0 +1,173 @@
+"""What a flow is asked for, as forms in Prefect's UI: the sections and fields of the TOML file.
+
+Knows titles, help and which values there are; what they mean is `gmm_dask.job`'s to say. Secrets
+are no fields: Prefect stores and shows what is filled in here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+PASSWORD = r"^[A-Za-z0-9+.-]+://[^/@]*:[^/@]*@"
+"""A URL with a password in it."""
+
+
+def without_password(address: str) -> str:
+    """Refuse an address that would show a password to everyone who sees the run."""
+    import re
+
+    if re.match(PASSWORD, address):
+        raise ValueError(
+            "a password in a URL would be stored and shown with the run; give the credentials in "
+            "the environment of the worker or in a Secret block (credentials)"
+        )
+    return address
+
+
+Address = Annotated[
+    str,
+    AfterValidator(without_password),
+    Field(json_schema_extra={"not": {"pattern": PASSWORD}}),
+]
+
+Source = Annotated[
+    Address, Field(title="Source", description="Path or URL of a Zarr array or group, or .npy")
+]
+Run = Annotated[
+    Address | None,
+    Field(
+        title="Run",
+        description="Folder of checkpoints, history and model: a path, a URL, or a name under "
+        "GMM_DASK_RUNS (runs/). Empty: named after source, rows and settings. Started again with "
+        "the same run, a flow goes on where it was",
+    ),
+]
+Cache = Annotated[
+    Literal["auto", "memory", "none"],
+    Field(title="Cache", description="Keep rows in the workers' memory between passes"),
+]
+CheckpointEvery = Annotated[
+    int, Field(title="Checkpoint every", description="Iterations per checkpoint", ge=1)
+]
+Credentials = Annotated[
+    str | None,
+    Field(
+        title="Credentials",
+        description="Name of a Prefect Secret block with a JSON object of environment variables, "
+        "such as AWS_ACCESS_KEY_ID; empty: the environment of the worker",
+    ),
+]
+
+
+class Form(BaseModel):
+    """A section; a misspelt field is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def given(self) -> dict[str, Any]:
+        """What was filled in."""
+        return self.model_dump(exclude_unset=True)
+
+
+class Settings(Form):
+    """How to get to a mixture, whatever its size and family."""
+
+    init: str = Field(
+        "kmeans",
+        title="Start",
+        description="kmeans, kmeans++, random, random-rows, labels:NAME, or the path of a model",
+    )
+    n_init: int = Field(1, title="Starts", description="Raced on a sample of rows", ge=1)
+    finalists: int = Field(2, title="Finalists", description="Starts that see all rows", ge=1)
+    seed: int = Field(0, title="Seed", description="Of everything random")
+    sample_rows: int = Field(20_000, title="Sample", description="Rows to draw starts from", ge=1)
+    tol: float | None = Field(
+        1e-3, title="Tolerance", description="Least change of the mean log-likelihood", ge=0
+    )
+    relative_tol: float | None = Field(None, title="Relative tolerance", ge=0)
+    parameter_tol: float | None = Field(
+        None, title="Tolerance of parameters", description="In standard deviations", ge=0
+    )
+    max_iter: int = Field(100, title="Most iterations", ge=0)
+    reg_covar: float = Field(
+        1e-6, title="Regularisation", description="Added to the variances", ge=0
+    )
+    relative_floor: float = Field(
+        1e-20, title="Relative floor", description="Of variances, to those of the data", ge=0
+    )
+    degenerate: Literal["floor", "drop", "reseed", "error"] = Field(
+        "floor", title="Degenerate components", description="What becomes of them"
+    )
+    accelerate: Literal["auto", "squarem", "anderson", "none"] | None = Field(
+        "auto", title="Acceleration", description="Fewer passes to the same optimum"
+    )
+    arithmetic: Literal["float64", "float32"] = Field("float64", title="Arithmetic")
+
+
+Family = Literal["full", "tied", "diag", "spherical"]
+
+
+class Mixture(Settings):
+    """The mixture, and how to get there."""
+
+    components: int = Field(title="Components", description="K, the number of Gaussians", ge=1)
+    covariance: Family = Field(
+        "full", title="Covariance", description="The family of the covariances"
+    )
+
+
+class Rows(Form):
+    """Which rows and columns of the source."""
+
+    array: str | None = Field(
+        None, title="Array", description="Name in a group; not needed if it has only one table"
+    )
+    columns: tuple[str, ...] | None = Field(
+        None, title="Columns", description="1-D arrays of a group as features"
+    )
+    features: tuple[str, ...] | None = Field(
+        None, title="Features", description="Only these, by name"
+    )
+    weights: str | None = Field(None, title="Weights", description="Array of row weights")
+    first_row: int | None = Field(None, title="First row", ge=0)
+    last_row: int | None = Field(None, title="Last row", description="Not itself", ge=0)
+    nonfinite: Literal["error", "skip"] = Field(
+        "error", title="Rows with NaN or infinity", description="An error, or left out"
+    )
+    missing_chunks: Literal["error", "fill"] = Field(
+        "error", title="Absent chunks", description="An error, or read as the fill value"
+    )
+
+
+class Cluster(Form):
+    """Where passes run; with nothing filled in, a cluster on this machine if the rows are large."""
+
+    scheduler: Address | None = Field(
+        None, title="Scheduler", description="Address of one that is there: tls://host:8786"
+    )
+    workers: int | None = Field(
+        None, title="Workers", description="Of a cluster started for this run", ge=1
+    )
+    threads: int | None = Field(
+        None, title="Threads", description="Of each worker of a cluster on this machine", ge=1
+    )
+    memory_limit: str | None = Field(
+        None, title="Memory limit", description="Of each of its workers: 2GB"
+    )
+    kind: str | None = Field(
+        None,
+        title="Kind",
+        description="Any class of Dask clusters: dask_jobqueue.SLURMCluster, "
+        "dask_kubernetes.operator.KubeCluster",
+    )
+    arguments: dict[str, Any] = Field(
+        default_factory=dict, title="Arguments", description="What that class is called with"
+    )
+    wait: str = Field("1h", title="Wait", description="For its first worker, in a queue")
+    trust_network: bool = Field(
+        False,
+        title="Trust the network",
+        description="Let its scheduler listen there without TLS: whoever reaches it runs code",
+    )

@@ -1,0 +1,86 @@
+"""From a filled-in form to a job, and to the run folder that it belongs to.
+
+Knows names of runs; what a job does is the library's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from prefect.runtime import flow_run
+
+from flows.forms import Form
+from gmm_dask.chunked.rows import Rows
+from gmm_dask.cli.running import absolute, job_of
+from gmm_dask.configuration import ConfigurationError
+from gmm_dask.job import Job
+
+RUNS = "GMM_DASK_RUNS"
+"""The environment variable that names the folder, or the bucket, of runs without a place."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def job_asked(
+    source: str, run: str | None, cache: str, checkpoint_every: int, **sections: Form
+) -> Job:
+    """The job of a form; its run is None until the rows are known."""
+    values: dict[str, Any] = {name: form.given() for name, form in sections.items()}
+    return job_of(
+        {
+            "source": source,
+            "run": None if run is None else run_at(run),
+            "cache": cache,
+            "checkpoint_every": checkpoint_every,
+            **values,
+        },
+        None,
+    )
+
+
+def run_at(run: str) -> str:
+    """A path or URL as it is; a bare name is a folder under GMM_DASK_RUNS."""
+    if "/" in run:
+        return absolute(run)
+    if not NAME.fullmatch(run):
+        raise ConfigurationError(
+            f"run {run!r} is no name: begin with a letter or digit, go on with letters, digits, "
+            "dots, - and _, 64 at most; or give a path"
+        )
+    return f"{absolute(os.environ.get(RUNS, 'runs'))}/{run}"
+
+
+def with_run(job: Job, rows: Rows, *about: object) -> Job:
+    """The job in the run folder that was given, or in the one of these very rows and settings."""
+    if job.run is not None:
+        return job
+    identity = [job.mixture.as_dict(), job.start, vars(job.rows), rows.fingerprint(), *about]
+    told = json.dumps(identity, sort_keys=True, default=str)
+    digest = hashlib.sha256(told.encode()).hexdigest()[:12]
+    return replace(job, run=run_at(f"{stem(job.source)}-{digest}"))
+
+
+def stem(source: str) -> str:
+    """The last part of an address, fit for names."""
+    last = source.rstrip("/").rpartition("/")[2].partition(".")[0]
+    return re.sub(r"[^A-Za-z0-9_-]", "-", last).lstrip("-_")[:40] or "rows"
+
+
+def last_part(source: str) -> str:
+    """The last part of an address, for a person."""
+    return source.rstrip("/").rpartition("/")[2]
+
+
+def parameters() -> Mapping[str, Any]:
+    """Of this flow run: for its name, before it begins."""
+    return flow_run.parameters or {}
+
+
+def field(form: Any, name: str) -> Any:
+    """Of a form, which Prefect shows here as it was sent: checked, or still plain."""
+    return form.get(name) if isinstance(form, Mapping) else getattr(form, name, None)

@@ -1,0 +1,90 @@
+"""What a flow outlives, and what ends it: retries, crashes that repeat, and another driver.
+
+Knows kinds of faults; knows nothing of what is being done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from prefect import get_run_logger
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.runtime import flow_run
+from prefect.states import Cancelled
+from prefect.tasks import exponential_backoff
+
+from gmm_dask.chunked.faults import BlocksKilledWorkers, ClusterError, passes_over
+from gmm_dask.store.errors import RunIsBusy, StoreUnavailableError
+
+try:
+    from obstore.exceptions import GenericError
+
+    NO_ANSWER: tuple[type[Exception], ...] = (GenericError,)
+    """What reading from an object store raises when its own retries are used up."""
+except ImportError:
+    NO_ANSWER = ()
+
+MOST_STARTS = 5
+"""Of one flow run: what has crashed so often will crash again, and somebody has to look."""
+
+
+class KeepsCrashing(RuntimeError):  # noqa: N818 - named for what happened
+    """A flow run that automations have started again and again."""
+
+
+def may_pass(error: BaseException) -> bool:
+    """True for a lost cluster and a store that does not answer; wrong data stays wrong."""
+    chain = tuple(causes(error))
+    if any(isinstance(one, BlocksKilledWorkers) for one in chain):
+        return False
+    unavailable = (ClusterError, StoreUnavailableError, *NO_ANSWER)
+    return any(isinstance(one, unavailable) or passes_over(one) for one in chain)
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and what it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def worth_retrying(task: Any, run: TaskRun, state: State) -> bool:
+    """Prefect's question after a failed attempt."""
+    del task, run
+    try:
+        state.result()
+    except Exception as error:
+        again = may_pass(error)
+        get_run_logger().warning(
+            "%s: %s", "this may pass, trying again" if again else "no retry mends this", error
+        )
+        return again
+    return False
+
+
+LASTING: dict[str, Any] = {
+    "retries": 4,
+    "retry_delay_seconds": exponential_backoff(5),
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": worth_retrying,
+    "cache_policy": NO_CACHE,
+}
+"""Of a task that goes on from its checkpoints: retried with backoff where that can help."""
+
+
+def stop_if_it_keeps_crashing() -> None:
+    """Automations start a crashed run again; one that ends its process every time is stopped."""
+    starts = int(flow_run.run_count or 1)
+    if starts > MOST_STARTS:
+        raise KeepsCrashing(
+            f"this run was started {starts - 1} times and its process ended every time, most "
+            "often for want of memory on the driver's machine: look at the logs of the worker, "
+            "then retry it by hand"
+        )
+
+
+def left_to_the_other(busy: RunIsBusy) -> State:
+    """The end of a run whose work another driver is doing already: neither success nor alarm."""
+    return Cancelled(message=f"nothing done: {busy}")

@@ -1,0 +1,163 @@
+"""What a person sees of a flow: its logs, a bar that moves, tables, pictures, links and events.
+
+Knows Prefect's artifacts and events; knows nothing of how fits are carried out.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
+from math import log
+from typing import Any
+from uuid import UUID
+
+from distributed import Client
+from prefect import get_run_logger
+from prefect.artifacts import (
+    create_link_artifact,
+    create_progress_artifact,
+    update_progress_artifact,
+)
+from prefect.client.orchestration import get_client
+from prefect.events import emit_event
+from prefect.runtime import flow_run
+
+from gmm_dask.journal import iteration_line
+from gmm_dask.journey import Progress
+
+LIBRARY = logging.getLogger("gmm_dask")
+UPDATE_SECONDS = 1.0
+
+
+# -- logs ---------------------------------------------------------------------------------------
+
+
+class Relay(logging.Handler):
+    """Hands records of the library on to the flow's log."""
+
+    def __init__(self, target: Any) -> None:
+        super().__init__()
+        self.target = target
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One record, in the flow's own name."""
+        self.target.log(record.levelno, "%s", record.getMessage())
+
+
+@contextmanager
+def library_heard() -> Iterator[None]:
+    """What the library logs in this process is in the flow's log, and nowhere twice."""
+    relay, propagated, level = Relay(get_run_logger()), LIBRARY.propagate, LIBRARY.level
+    LIBRARY.addHandler(relay)
+    LIBRARY.propagate = False
+    LIBRARY.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        LIBRARY.removeHandler(relay)
+        LIBRARY.propagate, LIBRARY.level = propagated, level
+
+
+@contextmanager
+def workers_heard(client: Client | None) -> Iterator[None]:
+    """The same for what it logs on workers; says where the Dask dashboard is."""
+    if client is None:
+        yield
+        return
+    create_link_artifact(
+        link=client.dashboard_link, link_text="Dask dashboard", key="dask-dashboard"
+    )
+    client.forward_logging("gmm_dask", level=logging.WARNING)
+    try:
+        yield
+    finally:
+        if client.status == "running":
+            client.unforward_logging("gmm_dask")
+
+
+# -- progress -----------------------------------------------------------------------------------
+
+
+class Bar:
+    """A progress artifact, moved once a second at most."""
+
+    def __init__(self, key: str, description: str) -> None:
+        made = create_progress_artifact(progress=0.0, key=key, description=description)
+        self._id: UUID = made if isinstance(made, UUID) else made.id
+        self._moved = float("-inf")
+
+    def move(self, percent: float) -> None:
+        """To so much of a hundred; never called done before it is."""
+        if time.monotonic() - self._moved >= UPDATE_SECONDS:
+            update_progress_artifact(self._id, progress=min(round(percent, 1), 99.0))
+            self._moved = time.monotonic()
+
+    def finish(self) -> None:
+        """All of it."""
+        update_progress_artifact(self._id, progress=100.0)
+
+
+def iterations_told(bar: Bar, tol: float | None, max_iter: int) -> Callable[[Progress], None]:
+    """A callback of fits: one line in the log and a move of the bar per iteration."""
+    logger = get_run_logger()
+    first: list[float] = []
+
+    def tell(progress: Progress) -> None:
+        logger.info(iteration_line(progress.entry))
+        change = progress.entry.get("change")
+        if change and change > 0 and not first:
+            first.append(change)
+        bar.move(100 * share_done(progress.entry, first[0] if first else None, tol, max_iter))
+
+    return tell
+
+
+def share_done(
+    entry: Mapping[str, Any], first: float | None, tol: float | None, max_iter: int
+) -> float:
+    """How far it is: of all iterations there may be, or of the way from the first change down to
+    the tolerance, on a log scale, whichever is more."""
+    of_iterations = entry["iteration"] / max(max_iter, 1)
+    change = entry.get("change")
+    if not (first and tol and change and change > 0 and first > tol):
+        return min(of_iterations, 1.0)
+    of_change = log(first / change) / log(first / tol)
+    return min(max(of_iterations, of_change, 0.0), 1.0)
+
+
+# -- results ------------------------------------------------------------------------------------
+
+
+def picture(draw: Callable[[Any], Any], width: float, height: float, about: str) -> str:
+    """A drawing as markdown that needs no other file; a sentence where it cannot be drawn."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return "*No picture: it needs matplotlib (`pip install 'gmm-dask[report]'`).*"
+    figure = Figure(figsize=(width, height), layout="constrained")
+    draw(figure)
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", dpi=90)
+    return f"![{about}](data:image/png;base64,{base64.b64encode(drawn.getvalue()).decode()})"
+
+
+def tell_event(name: str, about: str, **facts: Any) -> None:
+    """An event that automations can act on, such as `gmm_dask.fit.finished`."""
+    emit_event(
+        event=name,
+        resource={"prefect.resource.id": f"gmm_dask.{about}", "prefect.resource.name": about},
+        payload=facts,
+    )
+
+
+def tag_run(*tags: str) -> None:
+    """Add tags to this flow run, by which it is found again."""
+    run = flow_run.id
+    if run is None:
+        return
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(run, tags={*flow_run.tags, *tags})
