@@ -25,14 +25,15 @@ SECTIONS: Mapping[str, Sequence[str]] = {
 }
 
 
-def parser(about: str | None) -> argparse.ArgumentParser:
-    """What all flows over rows take."""
+def parser(about: str | None, *, runs: bool = True) -> argparse.ArgumentParser:
+    """What all flows over rows take; those with a run folder take a configuration of a fit."""
     made = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.add_argument("source", nargs="?", help="path or URL of a Zarr array or group")
-    made.add_argument("--config", help="TOML file of a fit; what else is given goes over it")
-    made.add_argument("--run", help="run folder; without one, named after source and settings")
+    if runs:
+        made.add_argument("--config", help="TOML file of a fit; what else is given goes over it")
+        made.add_argument("--run", help="run folder; without one, named after source and settings")
     made.add_argument("--array", help="array of a group")
     made.add_argument("--scheduler", help="address of a Dask scheduler")
     made.add_argument("--workers", type=int, help="of a local cluster")
@@ -45,7 +46,8 @@ def given(
     **sections: Sequence[str],
 ) -> dict[str, Any]:
     """The parameters of a flow; each section takes the arguments of the names that it lists."""
-    told = without_none(vars(made.parse_args(arguments)))
+    parsed = vars(made.parse_args(arguments))
+    told = without_none(parsed)
     config = told.pop("config", None)
     values = {} if config is None else load_values(config)
     for section, names in {**SECTIONS, **sections}.items():
@@ -53,7 +55,7 @@ def given(
         if chosen:
             values[section] = {**values.get(section, {}), **chosen}
     values |= told
-    if "source" not in values:
+    if "source" in parsed and "source" not in values:
         made.error("give a source, or a --config that has one")
     # Prefect makes its home, but no folder above it, and then finds no place for its database.
     Path(os.environ.get("PREFECT_HOME", ".")).expanduser().mkdir(parents=True, exist_ok=True)

@@ -171,3 +171,42 @@ class Cluster(Form):
         title="Trust the network",
         description="Let its scheduler listen there without TLS: whoever reaches it runs code",
     )
+
+
+class Table(Form):
+    """How files become one Zarr array."""
+
+    columns: tuple[str, ...] | None = Field(
+        None, title="Columns", description="Only these, by name"
+    )
+    nan: Literal["error", "skip", "keep"] = Field(
+        "error", title="Rows with missing values", description="An error, left out, or kept"
+    )
+    dtype: Literal["float64", "float32"] | None = Field(
+        None, title="Stored as", description="Empty: as in the file; text as float64"
+    )
+    chunk_rows: int | None = Field(
+        None, title="Rows per chunk", description="Empty: about 8 MB of them", ge=1
+    )
+    overwrite: bool = Field(False, title="Overwrite", description="Replace what is there")
+
+
+class Scoring(Form):
+    """What to write of every row."""
+
+    write: tuple[Literal["labels", "probabilities", "log_density"], ...] = Field(
+        ("labels", "log_density"), title="Write", description="The arrays of the group"
+    )
+    top: int | None = Field(
+        None, title="Top", description="Only the m most probable components of each row", ge=1
+    )
+    quantile: float | None = Field(
+        None, title="Quantile", description="Share of rows that are outliers", gt=0, lt=1
+    )
+    threshold: float | None = Field(
+        None, title="Threshold", description="Rows of a log density below it are outliers"
+    )
+    dtype: Literal["float64", "float32"] = Field("float64", title="Stored as")
+    overwrite: bool = Field(
+        False, title="Overwrite", description="Replace scores by another model, or of other rows"
+    )

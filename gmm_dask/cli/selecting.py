@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from io import BytesIO
-from typing import Any
+
+from distributed import Client
 
 from gmm_dask.cli.progress import Display
 from gmm_dask.cli.running import InterruptedRun, default_runs, kept_iteration
@@ -14,6 +16,7 @@ from gmm_dask.clusters import cluster_for
 from gmm_dask.configuration import ConfigurationError
 from gmm_dask.job import Job
 from gmm_dask.journal import Rhythm
+from gmm_dask.journey import Callback
 from gmm_dask.mixture.criteria import Criterion
 from gmm_dask.selection import Selection, select
 from gmm_dask.store.errors import RunDiffersError
@@ -34,6 +37,39 @@ class Grid:
     criterion: Criterion
     drop: bool
 
+    def __len__(self) -> int:
+        """How many candidates there are."""
+        return len(self.numbers) * len(self.families)
+
+    def fit(
+        self,
+        job: Job,
+        client: Client | None,
+        *,
+        restart: bool = False,
+        callbacks: Sequence[Callback] = (),
+    ) -> Selection:
+        """Fit all candidates as the job says, or go on in its run folder."""
+        if job.start is not None:
+            raise ConfigurationError("select draws its starts: init must name a way to draw them")
+        settings = job.mixture.as_dict()
+        del settings["components"], settings["covariance"]
+        return select(
+            job.source,
+            self.numbers,
+            self.families,
+            criterion=self.criterion,
+            drop=self.drop,
+            client=client,
+            cache=job.cache,
+            run=job.run,
+            restart=restart,
+            checkpoint=Rhythm(job.checkpoint_every),
+            callbacks=callbacks,
+            opening=job.rows.arguments(),
+            **settings,
+        )
+
 
 def numbers_of(told: str) -> list[int]:
     """`1:12` is 1 to 12, `2,4,8` these three, `1:3,8` both."""
@@ -53,46 +89,23 @@ def numbers_of(told: str) -> list[int]:
 
 def run(job: Job, grid: Grid, *, restart: bool) -> tuple[str, Selection]:
     """Fit all, or go on; the run folder and what was found."""
-    if job.start is not None:
-        raise ConfigurationError("select draws its starts: --init must name a way to draw them")
     rows = job.open()
-    count = len(grid.numbers) * len(grid.families)
-    logger.info("comparing %d mixtures of %s", count, rows.describe())
+    logger.info("comparing %d mixtures of %s", len(grid), rows.describe())
     with cluster_for(job.cluster, rows.nbytes) as client:
         for place in [job.run] if job.run is not None else default_runs(job.source, "-select"):
             logger.info("run folder: %s", place)
             dashboard = None if client is None else client.dashboard_link
             with Display(most=job.mixture.max_iter, dashboard=dashboard) as display:
+                placed = replace(job, run=place)
                 try:
-                    return place, _select(job, grid, client, place, restart, display)
+                    found = grid.fit(placed, client, restart=restart, callbacks=[display.tell])
+                    return place, found
                 except RunDiffersError:
                     if job.run is not None:
                         raise
                 except Interrupted:
                     raise InterruptedRun(_advice(place)) from None
     raise AssertionError("there is always another name")
-
-
-def _select(
-    job: Job, grid: Grid, client: Any, run: str, restart: bool, display: Display
-) -> Selection:
-    settings = job.mixture.as_dict()
-    del settings["components"], settings["covariance"]
-    return select(
-        job.source,
-        grid.numbers,
-        grid.families,
-        criterion=grid.criterion,
-        drop=grid.drop,
-        client=client,
-        cache=job.cache,
-        run=run,
-        restart=restart,
-        checkpoint=Rhythm(job.checkpoint_every),
-        callbacks=[display.tell],
-        opening=job.rows.arguments(),
-        **settings,
-    )
 
 
 def _advice(run: str) -> str:

@@ -1,0 +1,113 @@
+"""Write what a model says of every row: labels, probabilities, log densities, outliers.
+
+python -m flows.score_dataset runs/blobs.zarr --model runs/blobs --out runs/blobs-scores.zarr
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from pydantic import Field
+
+from flows import commands, forms
+from flows.credentials import credentials_of
+from flows.jobs import last_part, parameters
+from flows.lasting import LASTING, stop_if_it_keeps_crashing
+from flows.telling import library_heard, tag_run, tell_event, workers_heard
+from gmm_dask import Rows, score
+from gmm_dask.cli.applying import model_at, rows_at
+from gmm_dask.cli.running import absolute
+from gmm_dask.clusters import cluster_for
+from gmm_dask.job import ClusterOptions
+from gmm_dask.scoring import Scores
+from gmm_dask.store.model import Model
+
+ModelPlace = Annotated[
+    forms.Address, Field(title="Model", description="A model, or the run folder that holds one")
+]
+Out = Annotated[forms.Address, Field(title="Out", description="Zarr group to write: a path or URL")]
+
+
+def run_name() -> str:
+    """`scores of rows.zarr by runs/blobs`."""
+    asked = parameters()
+    return f"scores of {last_part(asked['source'])} by {last_part(asked['model'])}"
+
+
+@flow(name="score-dataset", flow_run_name=run_name)
+def score_dataset(
+    source: forms.Source,
+    model: ModelPlace,
+    out: Out,
+    scoring: forms.Scoring = forms.Scoring(),
+    rows: forms.Rows = forms.Rows(),
+    cluster: forms.Cluster = forms.Cluster(),
+    credentials: forms.Credentials = None,
+) -> dict[str, Any]:
+    """Score all rows; started again, only blocks that are missing are written."""
+    stop_if_it_keeps_crashing()
+    source, model, out = absolute(source), absolute(model), absolute(out)
+    options = ClusterOptions(**cluster.given())
+    with credentials_of(credentials), library_heard():
+        found, opened = check(source, model, rows)
+        scores = score_missing(found, opened, out, scoring, options)
+        publish(model, source, scores)
+    return {"out": scores.where, "blocks_written": scores.blocks_written, **scores.summary()}
+
+
+@task(**LASTING)
+def check(source: str, model: str, rows: forms.Rows) -> tuple[Model, Rows]:
+    """The model and the rows, before any cluster is started."""
+    found, opened = model_at(model), rows_at(source, rows.given())
+    get_run_logger().info("scoring %s", opened.describe())
+    tag_run("gmm-dask", "score")
+    return found, opened
+
+
+@task(**LASTING)
+def score_missing(
+    model: Model, rows: Rows, out: str, scoring: forms.Scoring, options: ClusterOptions
+) -> Scores:
+    """Write what is not written yet, on a cluster of this attempt."""
+    with cluster_for(options, rows.nbytes) as client, workers_heard(client):
+        return score(model, rows, out, client=client, **scoring.model_dump())
+
+
+@task(**LASTING)
+def publish(model: str, source: str, scores: Scores) -> None:
+    """Shares of the components as a table, the rest as markdown, and an event."""
+    shares = [{"component": k, "share": share} for k, share in enumerate(scores.shares)]
+    create_table_artifact(key="shares", table=shares)
+    create_markdown_artifact(key="scores", markdown=told(model, source, scores))
+    tell_event("gmm_dask.scores.finished", f"scores.{scores.where}", **scores.summary())
+
+
+def told(model: str, source: str, scores: Scores) -> str:
+    """What was written, for a person."""
+    outliers = (
+        f"{scores.outliers:,} outliers: log density below {scores.outlier_threshold:.6g}. "
+        if scores.outliers is not None
+        else ""
+    )
+    skipped = f"{scores.skipped:,} rows are not finite. " if scores.skipped else ""
+    return (
+        f"# Scores of `{last_part(source)}`\n\n{', '.join(scores.arrays)} of {scores.rows:,} rows, "
+        f"mean log density {scores.mean_log_density:.6g}. {outliers}{skipped}\n\n"
+        f"| | |\n|---|---|\n| source | `{source}` |\n| model | `{model}` |\n"
+        f"| scores | `{scores.where}` |\n"
+    )
+
+
+def main() -> None:
+    """The command line: the fields that a first scoring needs."""
+    parser = commands.parser(__doc__, runs=False)
+    parser.add_argument("--model", required=True, help="a model, or a run folder")
+    parser.add_argument("--out", required=True, help="Zarr group to write")
+    parser.add_argument("--quantile", type=float, help="share of rows that are outliers")
+    commands.tell(score_dataset(**commands.given(parser, scoring=("quantile",))))
+
+
+if __name__ == "__main__":
+    main()
