@@ -44,13 +44,18 @@ class Journal:
         checkpoint = self.folder.resume()
         return None if checkpoint is None else decode_state(checkpoint.state, checkpoint.arrays)
 
-    def keep(self, state: EMState, entry: dict[str, Any]) -> None:
-        """Note an iteration, and write its checkpoint if it is time."""
+    def keep(self, state: EMState, entry: dict[str, Any]) -> float | None:
+        """Note an iteration, and write its checkpoint if it is time.
+
+        Returns seconds since the newest checkpoint was made; None before the first.
+        """
         self.folder.history.append(state.iteration, entry)
         self._unsaved = state
         waited = time.monotonic() - self._saved_at >= self.rhythm.seconds
         if state.finished or (waited and state.iteration % self.rhythm.every == 0):
             self._save()
+        age = time.monotonic() - self._saved_at
+        return age if isfinite(age) else None
 
     def _save(self) -> None:
         if self._unsaved is None:

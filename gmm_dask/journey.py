@@ -6,6 +6,7 @@ Knows how a fit is carried out; what is fitted, and from where it begins, is the
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -31,14 +32,12 @@ from gmm_dask.store.location import Location
 from gmm_dask.store.model import save_model
 from gmm_dask.store.run_folder import RunFolder, open_run
 from gmm_dask.store.sealed import seal
+from gmm_dask.telling import Upkeep, tell_iteration, telling
 
 logger = logging.getLogger("gmm_dask")
 
 SAMPLE = "sample.npz"
 KEPT_ROWS, KEPT_VALUES = 2_000, 2**20
-
-TOLD = ("iteration", "mean_log_likelihood", "change", "seconds", "rows")
-"""What an event says of an iteration; all the rest is in the history."""
 
 Cache: TypeAlias = Literal["auto", "memory", "none"]
 History: TypeAlias = list[dict[str, Any]]
@@ -81,6 +80,8 @@ class Progress:
 
 
 Callback: TypeAlias = Callable[[Progress], None]
+Keep: TypeAlias = Callable[[Progress], float | None]
+"""Keeps an iteration before anyone is told; returns the age of the newest checkpoint, if any."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,10 +103,13 @@ def carry_out(plan: Plan, rows: Rows, conduct: Conduct) -> tuple[EMState, Fit]:
     """
     if conduct.run is None:
         history: History = []
-        with engine_over(rows, conduct.client, conduct.cache) as (engine, costs):
-            tellers = (lambda told: history.append(told.entry), *conduct.callbacks)
+        with (
+            engine_over(rows, conduct.client, conduct.cache) as (engine, costs),
+            telling(engine, None, plan.settings()),
+        ):
             state = plan.begin(engine, look(plan, engine))
-            state = travel(plan, engine, costs, state, tellers)
+            keep: Keep = lambda told: history.append(told.entry)  # noqa: E731  as long as a name
+            state = travel(plan, engine, costs, state, keep, conduct.callbacks)
         return state, plan.conclude(state, rows, history)
     with open_run(
         conduct.run,
@@ -155,18 +159,25 @@ def travel(
     engine: Engine,
     costs: list[PassReport],
     state: EMState,
-    tellers: Sequence[Callback],
+    keep: Keep,
+    callbacks: Sequence[Callback],
 ) -> EMState:
     """Iterate until every candidate has a reason to stop."""
     costs.clear()
     statistics_of = statistics_over(engine, state.passes)
-    last = state
+    last, began = state, time.perf_counter()
     for last in iterate(statistics_of, state, plan.settings(), plan.revise):
+        reached = time.perf_counter()
+        m_step = reached - began - sum(cost.seconds for cost in costs)
         entry = history_entry(last, costs)
         costs.clear()
-        for tell in tellers:
-            tell(Progress(last, entry, engine))
-        engine.tell("iteration", **{name: entry.get(name) for name in TOLD})
+        progress = Progress(last, entry, engine)
+        age = keep(progress)
+        upkeep = Upkeep(m_step, time.perf_counter() - reached, age)
+        for tell in callbacks:
+            tell(progress)
+        tell_iteration(engine, last, entry, upkeep)
+        began = time.perf_counter()
     return last
 
 
@@ -177,15 +188,23 @@ def travel_in(folder: RunFolder, plan: Plan, rows: Rows, conduct: Conduct) -> No
         engine_over(rows, conduct.client, conduct.cache) as (engine, costs),
     ):
         state = journal.resume()
-        known = look(plan, engine)
-        confirm_profile(folder, known)
-        keep_sample(folder.folder, known)
-        if state is None:
-            state = plan.begin(engine, known)
-        else:
-            logger.info("resuming %s after iteration %d", folder, state.iteration)
-        tellers = (lambda told: journal.keep(told.state, told.entry), *conduct.callbacks)
-        travel(plan, engine, costs, state, tellers)
+        past = [] if state is None else folder.history.read()
+        with telling(engine, str(conduct.run), plan.settings(), past):
+            known = look(plan, engine)
+            confirm_profile(folder, known)
+            keep_sample(folder.folder, known)
+            if state is None:
+                state = plan.begin(engine, known)
+            else:
+                logger.info("resuming %s after iteration %d", folder, state.iteration)
+            travel(
+                plan,
+                engine,
+                costs,
+                state,
+                lambda told: journal.keep(told.state, told.entry),
+                conduct.callbacks,
+            )
 
 
 def confirm_profile(folder: RunFolder, known: Profile) -> None:

@@ -108,7 +108,7 @@ class DaskEngine:
 
     def tell(self, event: str, **facts: object) -> None:
         """A structured event for whoever subscribes to the topic `gmm-dask`."""
-        told = {"event": event, "run": self.run, **facts}
+        told = {"event": event, "run": self.run, "client": self.client.id, **facts}
         with suppress(OSError):  # an event is no reason to lose a pass
             self._ask("log_event", topic=TOPIC, msg=told)
 
@@ -167,7 +167,7 @@ class DaskEngine:
             return
         self._shares = shares
         if self.cached:
-            self._loads = self._load(self._label("load", None))
+            self._loads = self._load(self._label("load-rows", None))
 
     def _load(self, label: str) -> list[Future]:
         if self.rows.lazy:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dask
 from distributed import KilledWorker
 from distributed.client import FutureCancelledError
 from distributed.comm import CommClosedError
 from distributed.scheduler import NoValidWorkerError, NoWorkerError
 
 NO_WORKERS_TIMEOUT = "120s"
+PRELOADED = "gmm_dask.dashboard"
 
 
 class ClusterError(RuntimeError):
@@ -68,4 +70,11 @@ def cluster_settings() -> dict[str, object]:
             "MKL_NUM_THREADS": 1,
             "OPENBLAS_NUM_THREADS": 1,
         },
+        # Our page on the dashboard, and metrics; whatever else is preloaded stays.
+        "distributed.scheduler.preload": [*_preloads(), PRELOADED],
     }
+
+
+def _preloads() -> list[str]:
+    told = dask.config.get("distributed.scheduler.preload", None) or []
+    return [name for name in ([told] if isinstance(told, str) else told) if name != PRELOADED]

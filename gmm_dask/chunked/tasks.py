@@ -5,11 +5,14 @@ Also how blocks of a Dask array become inputs of such tasks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any, TypeVar
 
 import dask
+from distributed import get_worker
 
 from gmm_dask.chunked.passes import Work
 from gmm_dask.chunked.rows import Rows, Table, as_weights
@@ -37,7 +40,20 @@ def hold(blocks: list[Placed]) -> list[Placed]:
 
 
 def sweep(work: Work[V, T], share: Rows, value: V, verify: bool) -> T:
-    return work.fold(stream(share, verify=verify), value)
+    return work.fold(timed(stream(share, verify=verify)), value)
+
+
+def timed(blocks: Iterator[Placed]) -> Iterator[Placed]:
+    """The same blocks; how long they were waited for is told to the scheduler with the result."""
+    waited, began = 0.0, time.perf_counter()
+    for block in blocks:
+        waited += time.perf_counter() - began
+        yield block
+        del block
+        began = time.perf_counter()
+    with suppress(ValueError, KeyError, AttributeError):  # not in a task: nobody is told
+        worker = get_worker()
+        worker.state.tasks[worker.get_current_task()].metadata["waited"] = waited
 
 
 def sweep_held(work: Work[V, T], blocks: list[Placed], value: V) -> T:

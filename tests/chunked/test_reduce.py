@@ -153,7 +153,7 @@ def test_keys_say_what_a_task_does(client: Client, rows: Rows) -> None:
     groups = {str(task["key"]).split("'")[1] for task in stream.data if task["key"][0] == "("}
     keys = {task["key"] if isinstance(task["key"], str) else task["key"][0] for task in stream.data}
     names = groups | {key for key in keys if not key.startswith("(")}
-    assert {"sweep-r1-it3", "merge-r1-it3", "load-r1", "parameters-r1-it3"} <= names
+    assert {"sweep-r1-it3", "merge-r1-it3", "load-rows-r1", "parameters-r1-it3"} <= names
 
 
 def test_tasks_follow_threads_not_blocks(client: Client, rows: Rows) -> None:

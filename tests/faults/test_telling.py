@@ -87,7 +87,7 @@ def test_names_and_numbers_of_tasks(cluster: Client, stored: str, cache: str, bl
     assert 4 * WORKERS <= shares <= 8 * WORKERS
     wanted = {"profile": shares, "sweep": shares * SWEEPS, "parameters": 1 + SWEEPS}
     if cache == "memory":
-        wanted["load"] = shares
+        wanted["load-rows"] = shares
     assert {name: len(seen.prefixes[name]) for name in wanted} == wanted
     assert set(seen.prefixes) == {*wanted, "merge"}
     sweeps = [group for group in seen.groups if group.startswith("sweep")]

@@ -1,0 +1,178 @@
+"""What is known of each fit from what it told: bounded, however long it runs.
+
+Knows the events of `gmm_dask.telling`; knows neither Dask nor how anything is drawn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_LINES, MOST_HAPPENINGS, MOST_FITS = 1_000, 100, 8
+RUNNING = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One iteration."""
+
+    iteration: int
+    mean_log_likelihood: float
+    change: float | None
+    step: str
+    components: int
+    seconds: float
+    rows: int
+    bytes: int
+    weights: NDArray[np.float32]
+    phases: Mapping[str, float]
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any], phases: Mapping[str, float]) -> Line:
+        """From an event."""
+        return cls(
+            int(told["iteration"]),
+            float(told["mean_log_likelihood"]),
+            None if told["change"] is None else float(told["change"]),
+            str(told["step"]),
+            int(told["components"]),
+            float(told["seconds"]),
+            int(told["rows"]),
+            int(told["bytes"]),
+            np.asarray(told.get("weights", ()), np.float32),
+            phases,
+        )
+
+    @property
+    def rows_per_second(self) -> float:
+        """Of its passes."""
+        return self.rows / self.seconds if self.seconds else 0.0
+
+    @property
+    def bytes_per_second(self) -> float:
+        """Of its passes; bytes as they lie in memory."""
+        return self.bytes / self.seconds if self.seconds else 0.0
+
+
+@dataclass(eq=False)
+class FollowedFit:
+    """One fit: what it is, its iterations, and what has happened to it."""
+
+    run: str
+    client: str
+    name: str
+    source: str
+    rows: int
+    features: int
+    tol: float | None
+    begun: float = field(default_factory=time.time)
+    outcome: str = RUNNING
+    problem: str = ""
+    family: str = ""
+    candidates: int = 1
+    degenerate: int = 0
+    retries: int = 0
+    lines: list[Line] = field(default_factory=list)
+    happened: deque[tuple[float, str]] = field(
+        default_factory=lambda: deque(maxlen=MOST_HAPPENINGS)
+    )
+    workers: Mapping[str, float] = field(default_factory=dict)
+    heard: float = field(default_factory=time.time)
+    checkpointed: float | None = None
+    version: int = 0
+
+    @classmethod
+    def begin(cls, told: Mapping[str, Any]) -> FollowedFit:
+        """From its first event; one that goes on tells what came before."""
+        run, source = str(told["run"]), str(told["source"])
+        name = told["name"] or f"{source} ({run})"
+        tol = None if told["tol"] is None else float(told["tol"])
+        fit = cls(
+            run, str(told["client"]), name, source, int(told["rows"]), int(told["features"]), tol
+        )
+        for entry in told["past"]:
+            fit._add(entry, {})
+        if fit.lines:
+            fit.note(f"goes on after iteration {fit.lines[-1].iteration}")
+        return fit
+
+    def iterate(self, told: Mapping[str, Any], phases: Mapping[str, float]) -> None:
+        """One more iteration."""
+        self._add(told, phases)
+        self.family, self.candidates = str(told["family"]), int(told["candidates"])
+        age = told["checkpoint_age"]
+        self.checkpointed = None if age is None else self.heard - float(age)
+        if told["reason"]:
+            self.note(str(told["reason"]))
+
+    def end(self, outcome: str, problem: str | None) -> None:
+        """No more is to come."""
+        self.outcome, self.problem = outcome, problem or ""
+        self.note(f"{outcome}: {problem}" if problem else outcome)
+
+    def note(self, what: str, when: float | None = None) -> None:
+        """Something that a person would want to know, whoever told it."""
+        self.happened.append((when or time.time(), what))
+        self.version += 1
+
+    @property
+    def running(self) -> bool:
+        """Whether more is to come, for all that is known."""
+        return self.outcome == RUNNING
+
+    @property
+    def checkpoint_age(self) -> float | None:
+        """Seconds; None without checkpoints."""
+        return None if self.checkpointed is None else time.time() - self.checkpointed
+
+    @property
+    def news_age(self) -> float:
+        """Seconds since it last told anything."""
+        return time.time() - self.heard
+
+    def _add(self, told: Mapping[str, Any], phases: Mapping[str, float]) -> None:
+        self.lines.append(Line.of(told, phases))
+        if len(self.lines) > MOST_LINES:
+            # The older half is thinned: the whole way stays to be seen.
+            self.lines[: MOST_LINES // 2] = self.lines[: MOST_LINES // 2 : 2]
+        self.degenerate += int(told["degenerate"])
+        for event in told["events"]:
+            self.note(f"iteration {told['iteration']}: {event}", told["time"])
+        self.version += 1
+
+
+class Fits:
+    """The newest few; those that have ended are forgotten first."""
+
+    def __init__(self) -> None:
+        self._by_run: dict[str, FollowedFit] = {}
+
+    def begin(self, told: Mapping[str, Any]) -> FollowedFit:
+        """A new fit; one of the same name goes on in its place."""
+        fit = FollowedFit.begin(told)
+        for run, other in list(self._by_run.items()):
+            if other.name == fit.name:
+                del self._by_run[run]
+        self._by_run[fit.run] = fit
+        while len(self._by_run) > MOST_FITS:
+            oldest = min(self._by_run.values(), key=lambda fit: (fit.running, fit.begun))
+            del self._by_run[oldest.run]
+        return fit
+
+    def get(self, run: str) -> FollowedFit | None:
+        """The fit of this run, if it is known."""
+        return self._by_run.get(run)
+
+    def newest_first(self) -> list[FollowedFit]:
+        """All that are known."""
+        return sorted(self._by_run.values(), key=lambda fit: fit.begun, reverse=True)
+
+    def running(self) -> Iterable[FollowedFit]:
+        """Those that have not ended."""
+        return [fit for fit in self._by_run.values() if fit.running]

@@ -1,0 +1,126 @@
+"""Listens on the scheduler: to fits, to tasks that end, to workers and drivers that leave.
+
+Knows Dask's plugins; keeps all in `Fits`. Whatever goes wrong here is logged once and harms no fit.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from distributed import SchedulerPlugin
+
+from gmm_dask.chunked.cluster import TOPIC
+from gmm_dask.dashboard.fits import Fits
+from gmm_dask.dashboard.work import Passes, Work
+
+logger = logging.getLogger(__name__)
+
+
+def harmless(listen: Callable[..., None]) -> Callable[..., None]:
+    """A method that never raises: the first problem is logged, the others are not."""
+
+    @functools.wraps(listen)
+    def listened(self: Listener, *arguments: Any, **options: Any) -> None:
+        try:
+            listen(self, *arguments, **options)
+        except Exception:
+            if not self.failed:
+                logger.exception(
+                    "the dashboard of fits missed something; further cases are not told"
+                )
+            self.failed = True
+
+    return listened
+
+
+class Listener(SchedulerPlugin):  # type: ignore[misc]
+    """What one scheduler hears of fits."""
+
+    name = "gmm-dask"
+    idempotent = True
+
+    def __init__(self, scheduler: Any) -> None:
+        self.scheduler = scheduler
+        self.fits = Fits()
+        self.failed = False
+        self._passes = Passes()
+        self._phases: dict[str, dict[str, float]] = {}
+
+    @harmless
+    def transition(self, key: Any, start: str, finish: str, *_: Any, **told: Any) -> None:
+        """A task that has ended on a worker is counted."""
+        if start == "processing" and finish == "memory" and told.get("startstops"):
+            self._passes.add(key, told["worker"], told["startstops"], told.get("metadata"))
+
+    @harmless
+    def log_event(self, topic: str, msg: Mapping[str, Any]) -> None:
+        """Something that a fit tells."""
+        if topic == TOPIC:
+            fit = self.fits.get(msg["run"])
+            if fit is not None:
+                fit.heard = time.time()
+            heard = {"begin": self._begin, "pass": self._pass, "iteration": self._iterate}
+            heard.get(msg["event"], self._end)(msg)
+
+    @harmless
+    def remove_worker(self, scheduler: Any, worker: str, **_: Any) -> None:
+        """A worker that leaves."""
+        del scheduler
+        for fit in self.fits.running():
+            fit.note(f"worker {worker} has left")
+
+    @harmless
+    def remove_client(self, scheduler: Any, client: str) -> None:
+        """A driver that leaves without a word."""
+        del scheduler
+        for fit in self.fits.running():
+            if fit.client == client:
+                fit.end("driver gone", "it left without a word; start it again to go on")
+
+    def _begin(self, told: Mapping[str, Any]) -> None:
+        self._forget(told["run"])
+        self.fits.begin(told)
+
+    def _pass(self, told: Mapping[str, Any]) -> None:
+        """What its tasks took becomes a part of the iteration that is told of next."""
+        run, work = told["run"], self._passes.take(told["run"])
+        fit = self.fits.get(run)
+        if fit is None:
+            return
+        if told["attempts"] > 1:
+            fit.retries += told["attempts"] - 1
+            fit.note(f"a pass ({told['name']}) took {told['attempts']} attempts")
+        if told["name"] != "sweep":
+            return
+        found = work.phases(told["seconds"], self.scheduler.total_nthreads)
+        before = self._phases.get(run, {})
+        self._phases[run] = {name: before.get(name, 0.0) + found[name] for name in found}
+        fit.workers = self._named(work)
+
+    def _named(self, work: Work) -> dict[str, float]:
+        """Every worker's seconds, also of those that had nothing to do."""
+        return {
+            str(state.name): work.workers.get(address, 0.0)
+            for address, state in self.scheduler.workers.items()
+        }
+
+    def _iterate(self, told: Mapping[str, Any]) -> None:
+        phases = self._phases.pop(told["run"], {})
+        fit = self.fits.get(told["run"])
+        if fit is not None:
+            own = {"M-step": told["m_step_seconds"], "checkpoint": told["checkpoint_seconds"]}
+            fit.iterate(told, {**phases, **own})
+
+    def _end(self, told: Mapping[str, Any]) -> None:
+        fit = self.fits.get(told["run"])
+        if told["event"] == "end" and fit is not None:
+            fit.end(told["outcome"], told["problem"])
+        self._forget(told["run"])
+
+    def _forget(self, run: str) -> None:
+        self._passes.take(run)
+        self._phases.pop(run, None)
