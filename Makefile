@@ -3,12 +3,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RUN := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help setup fit check test lint bench clean
+.PHONY: help setup fit check test lint bench faults clean
 help:
 	@echo "make fit     set up, then fit a mixture to a Zarr store on a local Dask cluster"
 	@echo "make test    set up, then run every check and every test"
 	@echo "make check   lint, types, import contracts and tests, in the environment as it is"
 	@echo "make bench   measure one EM iteration of ours and of every peer (sets peers up in .bench/)"
+	@echo "make faults  hold a fit to the matrix of faults, in full (40 minutes); tests/faults/RESULTS.md"
 	@echo "make clean   remove what setting up and running made"
 
 setup: .venv/.ready
@@ -46,6 +47,9 @@ check: lint
 
 bench: setup
 	$(RUN) -m tests.benchmarks.peers
+
+faults: setup
+	$(RUN) -m tests.faults
 
 clean:
 	rm -rf .venv runs .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

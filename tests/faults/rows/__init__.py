@@ -1,0 +1,1 @@
+"""Rows of the matrix, each a function of scale and seed."""
