@@ -213,8 +213,10 @@ class DaskEngine:
                 for i, parts in enumerate(self._parts())
             )
         return [
-            self._submit(tasks.sweep, work, self.rows.share(*share), value, verify, key=(label, i))
-            for i, share in enumerate(self._shares)
+            self._submit(
+                tasks.sweep, work, self.rows.share(*share), value, verify, key=(label, i), **place
+            )
+            for i, (share, place) in enumerate(zip(self._shares, self._places(), strict=True))
         ]
 
     def _merge(self, level: list[Future], work: Work[V, T], label: str) -> list[Future]:
@@ -280,14 +282,14 @@ class DaskEngine:
         """True, and held rows forgotten, when no worker is left of those seen last.
 
         A task that prefers a worker, made runnable while there is none at all, waits for that
-        very one for ever: loading anew, on the workers that have come, does not.
+        very one for ever: the same asked anew, of the workers that have come, does not.
         """
         present = set(workers)
         replaced = bool(present and self._known) and not present & self._known
         self._known = present or self._known
         if replaced:
             self._loads = []
-        return replaced and self.cached
+        return replaced
 
     def _give_up(self, problem: Exception, attempt: int, killed: int) -> None:
         """Raise what another attempt would not mend; else wait a little."""

@@ -74,7 +74,7 @@ def test_any_cluster_gives_the_bits_of_the_serial_engine(
     }[kind]
     rows = open_rows(source, weights=table[:, 0] ** 2, block_bytes=1200)
     expected = SerialEngine(rows, cache="none").map_reduce(total, VALUE)
-    engine = DaskEngine(any_client, rows, cache=cache, run="bits")
+    engine = DaskEngine(any_client, rows, cache=cache)
     for step in range(2):
         result = engine.map_reduce(total, VALUE, step=step)
         assert bits(result) == bits(expected)
