@@ -103,12 +103,15 @@ def carry_out(plan: Plan, rows: Rows, conduct: Conduct) -> tuple[EMState, Fit]:
     """
     if conduct.run is None:
         history: History = []
+
+        def keep(told: Progress) -> None:
+            history.append(told.entry)
+
         with (
             engine_over(rows, conduct.client, conduct.cache) as (engine, costs),
             telling(engine, None, plan.settings()),
         ):
             state = plan.begin(engine, look(plan, engine))
-            keep: Keep = lambda told: history.append(told.entry)  # noqa: E731  as long as a name
             state = travel(plan, engine, costs, state, keep, conduct.callbacks)
         return state, plan.conclude(state, rows, history)
     with open_run(

@@ -73,7 +73,7 @@ def phases(fit: FollowedFit) -> Columns:
     """Where the seconds of the newest iterations went."""
     lines = [line for line in fit.lines[-MOST_BARS:] if line.phases]
     columns: Columns = {name: [line.phases.get(name, 0.0) for line in lines] for name in PHASES}
-    return {"iteration": [str(line.iteration) for line in lines], **columns}
+    return {"iteration": [line.iteration for line in lines], **columns}
 
 
 def workers(fit: FollowedFit) -> Columns:

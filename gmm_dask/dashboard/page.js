@@ -6,7 +6,6 @@ function paint() {
   const [ink, faint, edge] = ["--ink", "--faint", "--edge"].map(
     (name) => style.getPropertyValue(name).trim());
   for (const figure of figures) {
-    figure.background_fill_color = figure.border_fill_color = null;
     figure.outline_line_color = edge;
     figure.title.text_color = ink;
     for (const side of [figure.above, figure.below, figure.left, figure.right, figure.center]) {

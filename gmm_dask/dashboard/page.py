@@ -26,7 +26,9 @@ HERE = Path(__file__).parent
 CHOOSER = """
 :host { width: min(100%, 720px); }
 label { color: var(--faint); font-size: 12px; }
-select.bk-input { background-color: var(--select); color: var(--ink); border-color: var(--edge); }
+select.bk-input {
+  appearance: auto; background: var(--select); color: var(--ink); border-color: var(--edge);
+}
 """
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bokeh.models import (
+    BasicTicker,
     ColumnDataSource,
+    CustomJSTickFormatter,
     DataRange1d,
     FactorRange,
-    BasicTicker,
-    CustomJSTickFormatter,
     HoverTool,
     LinearAxis,
     NumeralTickFormatter,
@@ -72,13 +72,15 @@ def plain(name: str, title: str, x: str, y: str, **options: Any) -> Any:
         tools="pan,box_zoom,wheel_zoom,reset",
         toolbar_location="right",
         sizing_mode="stretch_both",
+        background_fill_color=None,
+        border_fill_color=None,
         **options,
     )
     made.toolbar.autohide = True
     made.toolbar.active_drag = None
     made.axis.axis_label_text_font_style = "normal"
     made.xgrid.visible = False
-    if x == "iteration" and "x_range" not in options:
+    if x == "iteration":
         made.xaxis.ticker = BasicTicker(min_interval=1)
     return made
 
@@ -121,6 +123,7 @@ def change() -> Panel:
     made.add_tools(HoverTool(tooltips=tips, renderers=[marks]))
 
     def adjust(fit: FollowedFit) -> None:
+        made.legend[0].visible = any(line.change and line.change < 0 for line in fit.lines)
         tolerance.visible = bool(fit.tol)
         tolerance.location = fit.tol or None
         told = f" (dashed: tolerance {fit.tol:g})" if fit.tol else ""
@@ -217,7 +220,6 @@ def phases() -> Panel:
         "Where an iteration's time goes",
         "iteration",
         "seconds",
-        x_range=FactorRange(),
         y_range=DataRange1d(start=0),
     )
     made.vbar_stack(
@@ -232,11 +234,7 @@ def phases() -> Panel:
     made.legend[0].items = made.legend[0].items[::-1]  # as the bars are stacked
     tips = [ITERATION, *((name, f"@{{{name}}}{{0.0000}} s") for name in PHASES)]
     made.add_tools(HoverTool(tooltips=tips, mode="vline", renderers=[made.renderers[0]]))
-
-    def adjust(fit: FollowedFit) -> None:
-        made.x_range.factors = columns.phases(fit)["iteration"]
-
-    return Panel(made, source, columns.phases, adjust)
+    return Panel(made, source, columns.phases)
 
 
 def workers() -> Panel:

@@ -9,6 +9,8 @@ from html import escape
 from gmm_dask.dashboard.fits import FollowedFit
 
 MOST_SHOWN = 30
+SILENCE_SECONDS = 60.0
+"""As `gmm-dask watch` has it: without news for so long, and four times the last pass."""
 STYLE = """<style>
   .fit { display: flex; flex-wrap: wrap; gap: 6px 28px; align-items: baseline; color: var(--ink); }
   .fit .what { flex: 1 1 100%; color: var(--faint); font-size: 14px; overflow-wrap: anywhere; }
@@ -58,7 +60,9 @@ def _what(fit: FollowedFit) -> str:
 
 
 def _state(fit: FollowedFit) -> str:
-    silent = f", silent for {fit.news_age:.0f} s" if fit.running and fit.news_age > 10 else ""
+    silence = max(SILENCE_SECONDS, 4 * fit.lines[-1].seconds if fit.lines else 0.0)
+    late = fit.running and fit.news_age > silence
+    silent = f", silent for {fit.news_age:.0f} s" if late else ""
     outcome = fit.outcome if fit.lines or not fit.running else "first pass: every row is checked"
     kind = {"finished": "good", "failed": "alarm", "driver gone": "alarm"}.get(fit.outcome, "")
     return f'<span class="state {kind}">{escape(outcome)}{silent}</span>'
