@@ -1,0 +1,32 @@
+"""A driver on SLURM: fits, waits until its jobs have lived their time and come again, fits again.
+
+python on_slurm.py JOB.toml FIRST_RUN SECOND_RUN
+"""
+
+import sys
+from dataclasses import replace
+
+from distributed import Client
+
+from gmm_dask.clusters import cluster_for
+from gmm_dask.job import job_from, load_values
+from tests.deploy.processes import until
+
+
+def main(configuration: str, first: str, second: str) -> None:
+    job = job_from(load_values(configuration))
+    with cluster_for(job.cluster) as client:
+        assert client is not None
+        before = workers(client)
+        replace(job, run=first).fit(client)
+        until(lambda: not before & workers(client))
+        client.wait_for_workers(1, timeout=100)
+        replace(job, run=second).fit(client)
+
+
+def workers(client: Client) -> set[str]:
+    return set(client.scheduler_info(n_workers=-1)["workers"])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
