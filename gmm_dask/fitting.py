@@ -33,6 +33,7 @@ def fit(
     restart: bool = False,
     checkpoint: Rhythm = EVERY_ITERATION,
     callbacks: Sequence[Callback] = (),
+    performance_report: bool = False,
     **opening: Any,
 ) -> Fit:
     """Fit a Gaussian mixture to rows from anywhere that `open_rows` can open.
@@ -41,7 +42,8 @@ def fit(
     `initial` (one mixture, or several that compete, or some of the parameters), or follows from
     `labels` of all rows. Passes run on `client`, else on the active Dask client, else in this
     process, with the same bits. With `run`, a folder keeps history, checkpoints and the model:
-    called again, it resumes, or returns at once what is finished.
+    called again, it resumes, or returns at once what is finished. With `performance_report`, Dask's
+    own report of the cluster meanwhile is kept there too.
     """
     if isinstance(configuration, int):
         configuration = Configuration(configuration)
@@ -50,7 +52,7 @@ def fit(
         configuration, initial, None if labels is None else open_column(labels, source)
     )
     plan.check(rows.shape[1])
-    conduct = Conduct(client, cache, run, restart, checkpoint, callbacks)
+    conduct = Conduct(client, cache, run, restart, checkpoint, callbacks, performance_report)
     return carry_out(plan, rows, conduct)[1]
 
 

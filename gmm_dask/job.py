@@ -134,6 +134,7 @@ class Job:
     run: str | None = None
     cache: Cache = "auto"
     checkpoint_every: int = 1
+    performance_report: bool = False
 
     def __post_init__(self) -> None:
         if self.cache not in ("auto", "memory", "none"):
@@ -164,6 +165,7 @@ class Job:
             restart=restart,
             checkpoint=Rhythm(self.checkpoint_every),
             callbacks=callbacks,
+            performance_report=self.performance_report,
             **self.rows.arguments(),
         )
 
@@ -188,6 +190,7 @@ class Job:
             "run": self.run,
             "cache": self.cache,
             "checkpoint_every": self.checkpoint_every,
+            "performance_report": self.performance_report,
         }
         lines = [
             "# A fit with gmm-dask. To resume it, or to do it again elsewhere:",
@@ -222,6 +225,7 @@ TOP: Mapping[str, Any] = {
     "run": str | None,
     "cache": Cache,
     "checkpoint_every": int,
+    "performance_report": bool,
 }
 
 

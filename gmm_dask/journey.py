@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Literal, Protocol, TypeAlias
 
 from dask.system import CPU_COUNT
@@ -20,8 +21,10 @@ from gmm_dask.chunked.passes import Engine, PassReport, one_blas_thread
 from gmm_dask.chunked.profile import Profile, profile
 from gmm_dask.chunked.reduce import DaskEngine, SerialEngine
 from gmm_dask.chunked.rows import Rows
+from gmm_dask.configuration import ConfigurationError
 from gmm_dask.journal import EVERY_ITERATION, Journal, Rhythm, history_entry
 from gmm_dask.mixture.iteration import EMState, Settings, iterate
+from gmm_dask.performance import performance_kept
 from gmm_dask.result import Fit
 from gmm_dask.store.arrays import pack_arrays
 from gmm_dask.store.checkpoint import load_newest
@@ -94,6 +97,7 @@ class Conduct:
     restart: bool = False
     checkpoint: Rhythm = EVERY_ITERATION
     callbacks: Sequence[Callback] = ()
+    performance_report: bool = False
 
 
 def carry_out(plan: Plan, rows: Rows, conduct: Conduct) -> tuple[EMState, Fit]:
@@ -101,6 +105,7 @@ def carry_out(plan: Plan, rows: Rows, conduct: Conduct) -> tuple[EMState, Fit]:
 
     In a run folder it goes on from the newest checkpoint, and a finished run is left alone.
     """
+    reporting = reporter(conduct) if conduct.performance_report else None
     if conduct.run is None:
         history: History = []
 
@@ -122,10 +127,30 @@ def carry_out(plan: Plan, rows: Rows, conduct: Conduct) -> tuple[EMState, Fit]:
         restart=conduct.restart,
     ) as folder:
         if folder.finished is None:
-            travel_in(folder, plan, rows, conduct)
+            with nullcontext() if reporting is None else performance_kept(folder.folder, reporting):
+                travel_in(folder, plan, rows, conduct)
         else:
             logger.info("%s is finished: nothing to do", folder)
         return kept(folder, plan, rows, conduct.run)
+
+
+def reporter(conduct: Conduct) -> Client:
+    """The client whose cluster a performance report is of; refused where there can be none."""
+    client = conduct.client or active_client()
+    if client is None:
+        raise ConfigurationError(
+            "a performance report is of a Dask cluster, and this fit has none: give client=, or "
+            "--workers or --scheduler"
+        )
+    if conduct.run is None:
+        raise ConfigurationError(
+            "a performance report is kept in the run folder, and this fit has none: give run="
+        )
+    if find_spec("bokeh") is None:
+        raise ConfigurationError(
+            "a performance report needs bokeh: pip install 'gmm-dask[dashboard]'"
+        )
+    return client
 
 
 @contextmanager

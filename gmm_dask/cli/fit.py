@@ -44,6 +44,7 @@ def fit(
     workers: options.Workers = None,
     threads: options.Threads = None,
     memory_limit: options.MemoryLimit = None,
+    performance_report: options.PerformanceReport = False,
     json: options.Json = False,
 ) -> None:
     """Fit a mixture; with the same run folder, go on where it was left.

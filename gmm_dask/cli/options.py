@@ -126,6 +126,14 @@ CheckpointEvery = Annotated[
     int | None,
     typer.Option(min=1, help="Iterations per checkpoint (default 1).", rich_help_panel=HOW),
 ]
+PerformanceReport = Annotated[
+    bool,
+    typer.Option(
+        "--performance-report",
+        help="Keep Dask's own report of the cluster in the run folder.",
+        rich_help_panel=CLUSTER,
+    ),
+]
 Restart = Annotated[
     bool,
     typer.Option("--restart", help="Begin anew; an old run is kept aside.", rich_help_panel=HOW),
@@ -161,6 +169,7 @@ def nested(given: Mapping[str, Any]) -> dict[str, Any]:
         "run": given["out"],
         "cache": given["cache"],
         "checkpoint_every": given["checkpoint_every"],
+        "performance_report": given.get("performance_report") or None,
         "mixture": {name: given[name] for name in mixture},
         "rows": rows_given(given),
         "cluster": {name: given[name] for name in cluster},
