@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from gmm_dask.fitting import evaluate, fit
     from gmm_dask.mixture.identities import verify
     from gmm_dask.mixture.parameters import Mixture
+    from gmm_dask.refitting.found import Refit
+    from gmm_dask.refitting.options import RefitOptions
+    from gmm_dask.refitting.refit import refit
     from gmm_dask.result import Fit
     from gmm_dask.scoring import score
     from gmm_dask.selection import select
@@ -25,11 +28,14 @@ _HOMES = {
     "Fit": "gmm_dask.result",
     "GaussianMixture": "gmm_dask.estimator",
     "Mixture": "gmm_dask.mixture.parameters",
+    "Refit": "gmm_dask.refitting.found",
+    "RefitOptions": "gmm_dask.refitting.options",
     "Rows": "gmm_dask.chunked.rows",
     "evaluate": "gmm_dask.fitting",
     "fit": "gmm_dask.fitting",
     "load_model": "gmm_dask.store.model",
     "open_rows": "gmm_dask.chunked.rows",
+    "refit": "gmm_dask.refitting.refit",
     "save_model": "gmm_dask.store.model",
     "score": "gmm_dask.scoring",
     "select": "gmm_dask.selection",
@@ -43,11 +49,14 @@ __all__ = [
     "Fit",
     "GaussianMixture",
     "Mixture",
+    "Refit",
+    "RefitOptions",
     "Rows",
     "evaluate",
     "fit",
     "load_model",
     "open_rows",
+    "refit",
     "save_model",
     "score",
     "select",

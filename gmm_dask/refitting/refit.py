@@ -1,0 +1,91 @@
+"""Keep a model up with its rows: look, score the new ones, fit on, compare, promote or not.
+
+Started again after any end it goes on where it was: its fit has a run folder that is named after
+what was asked, and what is asked changes only with a decision.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeAlias
+
+from distributed import Client
+
+from gmm_dask.chunked.rows import Rows
+from gmm_dask.chunked.sources import open_column
+from gmm_dask.configuration import Configuration, ConfigurationError
+from gmm_dask.fitting import opened
+from gmm_dask.journal import EVERY_ITERATION, Rhythm
+from gmm_dask.journey import Cache, Callback, Conduct
+from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.refitting.found import Refit
+from gmm_dask.refitting.options import RefitOptions
+from gmm_dask.refitting.survey import check_features, run_name, survey, warm_start
+from gmm_dask.refitting.work import Work
+from gmm_dask.starting import Starts
+from gmm_dask.store.location import Location
+from gmm_dask.store.versions import Standing, load_version, look_at_versions, open_versions
+
+logger = logging.getLogger("gmm_dask")
+
+Reached: TypeAlias = Callable[[], AbstractContextManager[Client | None]]
+
+
+def refit(
+    source: object,
+    models: Location,
+    configuration: Configuration | int,
+    *,
+    options: RefitOptions | None = None,
+    initial: Mixture | None = None,
+    labels: object = None,
+    client: Client | None = None,
+    cluster: Reached | None = None,
+    cache: Cache = "auto",
+    checkpoint: Rhythm = EVERY_ITERATION,
+    callbacks: Sequence[Callback] = (),
+    **opening: Any,
+) -> Refit:
+    """Look at the rows, and bring the current model in the folder `models` up to them.
+
+    Nothing new since the last look: no row is read and nothing started. Rows appended: they are
+    checked and scored under the current model, which is then fitted on, from where it is, to all
+    rows but the share that is held back; on those the two are compared, and the new one becomes
+    the current version only if it is better by `options.margin`. Without any version, an ordinary
+    fit (from `initial` or `labels`, if given) becomes the first. RunIsBusy while another refit of
+    this folder is at work; killed, the next one goes on from its checkpoints. Passes run on
+    `client`, or on what `cluster` reaches, which is called only if there is something to do.
+    """
+    if isinstance(configuration, int):
+        configuration = Configuration(configuration)
+    options = options or RefitOptions()
+    rows = opened(source, opening)
+    if rows.lazy:
+        raise ConfigurationError(f"{rows.source.address} is not stored: refit takes a path or URL")
+    standing = look_at_versions(models) or Standing()
+    if survey(rows, configuration, options, standing).news == "nothing":
+        return nothing_new(models, standing, rows)
+    with open_versions(models) as versions:
+        seen = survey(rows, configuration, options, versions.standing)
+        if seen.news == "nothing":  # another one has done it meanwhile
+            return nothing_new(models, versions.standing, rows)
+        current = load_version(models) if versions.standing.current else None
+        check_features(rows, current)
+        start = warm_start(current, configuration) or initial
+        beside = None if labels is None or start is not None else open_column(labels, source)
+        plan = Starts.of(configuration, start, beside)
+        run = versions.run_place(run_name(seen.asked, versions.standing.current))
+        with nullcontext(client) if cluster is None else cluster() as reached:
+            conduct = Conduct(reached, cache, run, checkpoint=checkpoint, callbacks=callbacks)
+            return Work(rows, options, versions, current, seen, plan, conduct).carry_out()
+
+
+def nothing_new(models: Location, standing: Standing, rows: Rows) -> Refit:
+    """Told from the pointer alone."""
+    found = Refit(
+        str(models), "nothing new", "nothing", str(standing.current), rows.shape[0], new_rows=0
+    )
+    logger.info("%s: %s", rows.source.address, found.line())
+    return found
