@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from math import isfinite
 from types import TracebackType
@@ -11,7 +12,9 @@ from typing import Any
 
 from gmm_dask.chunked.passes import PassReport
 from gmm_dask.mixture.iteration import EMState
+from gmm_dask.store.checkpoint import complete_iterations
 from gmm_dask.store.em_state import decode_state, encode_state
+from gmm_dask.store.errors import StorageError
 from gmm_dask.store.run_folder import RunFolder
 
 
@@ -49,11 +52,12 @@ class Journal:
 
         Returns seconds since the newest checkpoint was made; None before the first.
         """
-        self.folder.history.append(state.iteration, entry)
-        self._unsaved = state
-        waited = time.monotonic() - self._saved_at >= self.rhythm.seconds
-        if state.finished or (waited and state.iteration % self.rhythm.every == 0):
-            self._save()
+        with self._naming_the_last_good():
+            self.folder.history.append(state.iteration, entry)
+            self._unsaved = state
+            waited = time.monotonic() - self._saved_at >= self.rhythm.seconds
+            if state.finished or (waited and state.iteration % self.rhythm.every == 0):
+                self._save()
         age = time.monotonic() - self._saved_at
         return age if isfinite(age) else None
 
@@ -76,8 +80,22 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with self._writer:
+        with self._naming_the_last_good(), self._writer:
             self._save()
+
+    @contextmanager
+    def _naming_the_last_good(self) -> Iterator[None]:
+        """Where a disk is full or broken, the error says from which iteration a run will go on."""
+        try:
+            yield
+        except StorageError as problem:
+            if type(problem) is not StorageError:
+                raise
+            good: list[int] = []
+            with suppress(StorageError, OSError):
+                good = complete_iterations(self.folder.folder)
+            told = f"the last good iteration is {good[-1]}" if good else "no iteration is kept yet"
+            raise StorageError(f"{problem} In {self.folder}, {told}.") from problem.__cause__
 
 
 def history_entry(state: EMState, costs: Sequence[PassReport]) -> dict[str, Any]:

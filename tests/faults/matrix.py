@@ -45,6 +45,31 @@ _LISTED = (
         small=False,  # test_drivers.py
     ),
     Row(
+        2,
+        "SIGKILL before every file system call of save, clean-up and first save",
+        "100% loadable, never older than the last acknowledged",
+        f"{_HERE}.saves:killed",
+        small=False,  # tests/store/test_kills.py
+    ),
+    Row(
+        3,
+        "ENOSPC and EIO at each such call; a really full disk",
+        "the save raises, the previous checkpoint loads, the run names the last good iteration",
+        f"{_HERE}.saves:refused",
+    ),
+    Row(
+        5,
+        "1,000 bit flips and truncations per checkpoint file and model file",
+        "100% detected, falls back one with a warning",
+        f"{_HERE}.damage:damaged",
+    ),
+    Row(
+        12,
+        "resume from each of 20 iterations, for plain, accelerated, restarts, select",
+        "bit-identical",
+        f"{_HERE}.resuming:resumed",
+    ),
+    Row(
         13,
         "two drivers on one run folder",
         "the second leaves within 1 s with its own exit code, nothing written",

@@ -13,14 +13,15 @@ import shutil
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.store.checkpoint import keep, save_checkpoint
-from gmm_dask.store.errors import StorageError
+from gmm_dask.store.checkpoint import keep, load_newest, save_checkpoint
+from gmm_dask.store.errors import DamagedCheckpointWarning, StorageError
 from gmm_dask.store.folder import Folder
 from gmm_dask.store.local import LocalFolder
 from gmm_dask.store.model import save_model
@@ -102,6 +103,14 @@ def play(scenario: str, root: Path, tell: Callable[[str], None]) -> None:
     tell("1")
 
 
+def newest_kept(root: Path) -> int:
+    """The iteration that a run would go on from, right after a save was refused."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DamagedCheckpointWarning)
+        newest = load_newest(LocalFolder(root))
+    return 0 if newest is None else newest.iteration
+
+
 def child(call: str, scenario: str, template: Path, root: Path, strike: int) -> None:
     def tell(what: str) -> None:
         line = f"{strike} {what}\n".encode()
@@ -122,6 +131,8 @@ def child(call: str, scenario: str, template: Path, root: Path, strike: int) -> 
         play(scenario, root, tell)
     except StorageError:
         tell("refused")
+        if scenario == "later":
+            tell(f"kept-{newest_kept(root)}")
         play(scenario, root, tell)  # the next attempt finds the disk mended
     except BaseException:
         traceback.print_exc()

@@ -59,12 +59,14 @@ def _commanded(run: Path, source: str) -> tuple[int, float]:
     """Exit code and seconds of `gmm-dask fit` on a run that another one has."""
     command = [sys.executable, "-m", "gmm_dask", "fit", source, "-k", "3", "--out", str(run)]
     endless = ["--tol", "0", "--max-iter", "100000"]
-    with subprocess.Popen(
-        [*command, *endless], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as first:
+    told = run.with_suffix(".log")
+    with (
+        told.open("w") as log,
+        subprocess.Popen([*command, *endless], stdout=log, stderr=log) as first,
+    ):
         try:
             while not (run / "history.jsonl").exists():
-                assert first.poll() is None, "the first one ended"
+                assert first.poll() is None, f"the first one ended: {told.read_text()[-300:]}"
                 time.sleep(0.05)
             started = time.monotonic()
             second = subprocess.run([*command, *endless], capture_output=True, timeout=60)
