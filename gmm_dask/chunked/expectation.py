@@ -17,7 +17,7 @@ from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.sweep import Statistics, StatisticsOf, sweep, sweep_labels
 
 Question: TypeAlias = tuple[tuple[Mixture, ...], tuple[Kernel, ...]]
-Labelling: TypeAlias = tuple[Source, int, Layout, bool]
+Labelling: TypeAlias = tuple[Source, int, Layout, bool, bool]
 
 
 def statistics_over(engine: Engine, first_step: int = 0) -> StatisticsOf:
@@ -47,10 +47,11 @@ def label_statistics(
     engine: Engine, labels: Source, components: int, layout: Layout
 ) -> SufficientStatistics:
     """The statistics of all rows when their components are known: one pass."""
+    strict = engine.rows.missing_chunks == "error"
     skipping = engine.rows.nonfinite == "skip"
     return engine.map_reduce(
         sweep_labelled_block,
-        (labels, components, layout, skipping),
+        (labels, components, layout, skipping, strict),
         name="labels",
         every_row=True,
     )
@@ -60,7 +61,9 @@ def sweep_labelled_block(
     table: Table, weights: Weights, first_row: int, labelling: Labelling
 ) -> SufficientStatistics:
     """One block with its labels, which are read here by global row index."""
-    source, components, layout, skipping = labelling
+    source, components, layout, skipping, strict = labelling
+    if strict:
+        source.verify(first_row, first_row + len(table))
     labels = np.asarray(source.read(first_row, first_row + len(table))).reshape(-1)
     if skipping:
         # labels ride along as weights do; both are dropped with their row

@@ -167,15 +167,16 @@ def _refuse(part: _Part, rows: Rows) -> None:
         first = part.bad_weight[0]
         raise DataError(
             f"weights {rows.weights.address}: row {first.row} has {first.value:g}"
-            f"{_chunk(rows.weights.chunk_of(first.row))}; {part.bad_weights} of {part.rows} "
+            f"{_chunk(rows.weights.chunk_of(first.row, 0))}; {part.bad_weights} of {part.rows} "
             "weights are negative or not finite; every weight must be 0 or more"
         )
     if part.bad_rows and rows.nonfinite == "error":
         first = part.bad[0]
         others = ", ".join(str(fault.row) for fault in part.bad[1:])
+        chunk = rows.source.chunk_of(first.row, first.feature)
         raise DataError(
             f"{rows.source.address}: row {first.row} has {rows.feature_names[first.feature]} = "
-            f"{first.value:g}{_chunk(rows.source.chunk_of(first.row))}; {part.bad_rows} of "
+            f"{first.value:g}{_chunk(chunk)}; {part.bad_rows} of "
             f"{part.rows} rows are not finite or beyond ±{LARGEST_VALUE:g}"
             + (f" (next: {others})" if others else "")
             + '; clean them, or pass nonfinite="skip" to leave those rows out'

@@ -86,8 +86,11 @@ class ChosenSource:
         start = self._stored(first)
         self.source.verify(start, start + last - first)
 
-    def chunk_of(self, row: int) -> str:
-        return self.source.chunk_of(self._stored(row))
+    def chunk_of(self, row: int, feature: int) -> str:
+        return self.source.chunk_of(self._stored(row), feature)
+
+    def may_be_fill(self, first: int, table: Table) -> bool:
+        return self.source.may_be_fill(self._stored(first), table)
 
     def select(self, columns: Sequence[int]) -> Source:
         return replace(self, source=self.source.select(columns))

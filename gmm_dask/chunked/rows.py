@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -86,11 +86,17 @@ class Rows:
     def read_all(self, index: int) -> Block:
         """Block `index` with every row that is stored."""
         first, last = self.blocks[index]
-        table = patiently(lambda: self.source.read(first, last))
+        table = self._read(self.source, first, last)
         if self.weights is None:
             return table, None
-        weights = self.weights
-        return table, as_weights(patiently(lambda: weights.read(first, last)))
+        return table, as_weights(self._read(self.weights, first, last))
+
+    def _read(self, source: Source, first: int, last: int) -> Table:
+        table = patiently(lambda: source.read(first, last))
+        # A chunk that went after the first pass would be numbers like any others.
+        if self.missing_chunks == "error" and source.may_be_fill(first, table):
+            patiently(lambda: source.verify(first, last))
+        return table
 
     def verify(self, index: int) -> None:
         """Raise DataError when a chunk behind this block is absent."""
@@ -98,8 +104,8 @@ class Rows:
             return
         first, last = self.blocks[index]
         patiently(lambda: self.source.verify(first, last))
-        if self.weights is not None:
-            self.weights.verify(first, last)
+        if (weights := self.weights) is not None:
+            patiently(lambda: weights.verify(first, last))
 
     def share(self, first: int, last: int) -> Rows:
         """Blocks [first, last) alone: what a task that covers them has to be sent."""
@@ -172,6 +178,8 @@ def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
 
 
 def _positions(features: Sequence[int | str], table: Source) -> list[int]:
+    if isinstance(features, str) or not isinstance(features, Iterable):
+        raise DataError(f"features={features!r} must be a list of names or positions")
     found = [_position(feature, table) for feature in features]
     if not found or len(set(found)) < len(found):
         raise DataError(f"features={list(features)} must name at least one feature, each once")
@@ -185,6 +193,11 @@ def _position(feature: int | str, table: Source) -> int:
             listed = ", ".join(table.names[:20])
             raise DataError(f"{table.address} has no feature {feature!r}; it has {listed}")
         return table.names.index(feature)
+    if isinstance(feature, bool | np.bool_) or not isinstance(feature, int | np.integer):
+        raise DataError(
+            f"features={feature!r} is no feature of {table.address}: name it, or give its position "
+            "as a whole number"
+        )
     if not -count <= feature < count:
         raise DataError(f"{table.address} has no feature {feature}; it has 0 to {count - 1}")
     return int(feature) % count
@@ -194,10 +207,12 @@ def _range(rows: slice | range | None, table: Source) -> tuple[int, int]:
     count = table.shape[0]
     if rows is None:
         return 0, count
-    if isinstance(rows, range):
-        first, last, step = rows.start, rows.stop, rows.step
-    else:
-        first, last, step = rows.indices(count)
+    try:
+        first, last, step = (
+            (rows.start, rows.stop, rows.step) if isinstance(rows, range) else rows.indices(count)
+        )
+    except (AttributeError, TypeError):
+        raise DataError(f"rows={rows!r} is no range of rows; pass slice(first, last)") from None
     if step != 1:
         raise DataError(f"rows={rows} has step {step}; pass a contiguous range")
     if not 0 <= first < last <= count:

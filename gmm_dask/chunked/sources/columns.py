@@ -45,8 +45,11 @@ class ColumnsSource:
         for part in self.parts:
             part.verify(first, last)
 
-    def chunk_of(self, row: int) -> str:
-        return self.parts[0].chunk_of(row)
+    def chunk_of(self, row: int, feature: int) -> str:
+        return self.parts[feature].chunk_of(row, 0)
+
+    def may_be_fill(self, first: int, table: Table) -> bool:
+        return any(p.may_be_fill(first, table[:, j : j + 1]) for j, p in enumerate(self.parts))
 
     def select(self, columns: Sequence[int]) -> Source:
         return ColumnsSource(tuple(self.parts[j] for j in columns), self.address)

@@ -58,7 +58,12 @@ class DaskSource:
     def verify(self, first: int, last: int) -> None:
         del first, last  # what lies behind a graph is not known here
 
-    def chunk_of(self, row: int) -> str:
+    def may_be_fill(self, first: int, table: Table) -> bool:
+        del first, table
+        return False
+
+    def chunk_of(self, row: int, feature: int) -> str:
+        del feature
         layout = self.layouts()[0]
         return f"Dask chunk {int(np.searchsorted(layout, row, side='right')) - 1}"
 
@@ -92,8 +97,25 @@ def open_dask(array: Any, names: tuple[str, ...] | None, address: str | None) ->
     if array.ndim in (1, 2) and np.isnan(array.shape).any():
         array = _measured(array, address)
     features = table_shape(array.shape, address)[1]
+    array = array.map_blocks(_as_declared, address=address, meta=array._meta)
     table = array.reshape(-1, 1) if array.ndim == 1 else array.rechunk({1: -1})
     return DaskSource(table, names or default_names(features), address)
+
+
+def _as_declared(block: Any, address: str, block_info: Any = None) -> Any:
+    """A block itself, if it is what its array says: a graph may well compute something else."""
+    declared = block_info[0]
+    where = f"{address}, chunk {'/'.join(map(str, declared['chunk-location']))}"
+    if not isinstance(block, np.ndarray) or isinstance(block, np.ma.MaskedArray):
+        raise DataError(f"{where} came as {type(block).__name__}; map it to a NumPy array first")
+    real_dtype(block.dtype, where)
+    shape = tuple(last - first for first, last in declared["array-location"])
+    if block.shape != shape:
+        raise DataError(
+            f"{where} came with shape {block.shape} and is declared {shape}: its graph computes "
+            "something else; give map_blocks the chunks that come out"
+        )
+    return block
 
 
 def _measured(array: Any, address: str) -> Any:

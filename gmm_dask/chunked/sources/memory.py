@@ -51,9 +51,13 @@ class MemorySource:
     def verify(self, first: int, last: int) -> None:
         del first, last  # what is in memory cannot be missing
 
-    def chunk_of(self, row: int) -> str:
-        del row
+    def chunk_of(self, row: int, feature: int) -> str:
+        del row, feature
         return ""
+
+    def may_be_fill(self, first: int, table: Table) -> bool:
+        del first, table
+        return False
 
     def select(self, columns: Sequence[int]) -> Source:
         table = self.values.reshape(self.shape)
@@ -127,8 +131,13 @@ class FileSource:
         del first, last
         self._map()
 
-    def chunk_of(self, row: int) -> str:
-        return f"{self.path} at byte {self.offset + row * self.strides[0]}"
+    def chunk_of(self, row: int, feature: int) -> str:
+        across = self.strides[1] * self.columns[feature] if len(self.strides) == 2 else 0
+        return f"{self.path} at byte {self.offset + row * self.strides[0] + across}"
+
+    def may_be_fill(self, first: int, table: Table) -> bool:
+        del first, table
+        return False
 
     def select(self, columns: Sequence[int]) -> Source:
         return replace(

@@ -14,8 +14,9 @@ from gmm_dask.chunked.sources.columns import join_columns
 from gmm_dask.chunked.sources.dask_source import open_dask
 from gmm_dask.chunked.sources.labelled import is_labelled, open_labelled
 from gmm_dask.chunked.sources.memory import open_memory
-from gmm_dask.chunked.sources.protocol import DataError, Source, default_names
+from gmm_dask.chunked.sources.protocol import DataError, Source, default_names, told_briefly
 from gmm_dask.chunked.sources.stores import (
+    check_url,
     choose_member,
     group_member,
     is_url,
@@ -74,10 +75,16 @@ def _resolve(source: object) -> tuple[Any, str]:
 
 
 def _mapped_array(path: str) -> np.ndarray[Any, Any]:
+    if is_url(path):
+        check_url(path)
+        raise DataError(f"{path} is a URL, and .npy files are mapped: pass a path, or a Zarr store")
     try:
-        mapped: np.ndarray[Any, Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as problem:
-        raise DataError(f"{path} cannot be opened: {problem}") from problem
+        with np.errstate(over="ignore"):  # of the product of a declared shape: refused as too big
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as problem:  # whatever NumPy makes of a header that is none
+        raise DataError(f"{path} cannot be opened: {told_briefly(problem)}") from problem
+    if not isinstance(mapped, np.ndarray):
+        raise DataError(f"{path} is an archive of arrays, no .npy file; store its table by itself")
     return mapped
 
 

@@ -12,6 +12,13 @@ Table = NDArray[Any]
 Boundaries = NDArray[np.int64]
 
 
+MOST_ROWS, MOST_FEATURES = 2**48, 2**20
+MOST_CHUNKS = 2**24
+"""Of an array down its rows: their boundaries are held here, eight bytes each and more."""
+LARGEST_CHUNK = 2**34
+"""Bytes of one chunk or shard, as it is decoded."""
+
+
 class DataError(ValueError):
     """The data cannot be used as they are: says what, where, and what to do."""
 
@@ -45,8 +52,11 @@ class Source(Protocol):
     def verify(self, first: int, last: int) -> None:
         """Raise DataError when a chunk behind these rows is not there."""
 
-    def chunk_of(self, row: int) -> str:
-        """Where this row is stored, for error messages; empty when there are no chunks."""
+    def chunk_of(self, row: int, feature: int) -> str:
+        """Where this value is stored, for error messages; empty when there are no chunks."""
+
+    def may_be_fill(self, first: int, table: Table) -> bool:
+        """Whether rows read from `first` on might be those of a chunk that has gone."""
 
     def select(self, columns: Sequence[int]) -> Source:
         """The same rows with these features only."""
@@ -67,6 +77,11 @@ def table_shape(shape: Sequence[int], address: str) -> tuple[int, int]:
     rows, features = int(shape[0]), int(shape[1]) if len(shape) == 2 else 1
     if rows == 0 or features == 0:
         raise DataError(f"{address} holds {rows} rows × {features} features: nothing to fit")
+    if rows > MOST_ROWS or features > MOST_FEATURES:
+        raise DataError(
+            f"{address} declares {rows} rows × {features} features, and at most {MOST_ROWS} × "
+            f"{MOST_FEATURES} can be planned for: is its shape what was meant?"
+        )
     return rows, features
 
 
@@ -96,6 +111,13 @@ _REFUSED = {
     "m": "convert durations to numbers (seconds) first",
     "V": "pass its numeric fields as separate columns",
 }
+
+
+def told_briefly(problem: BaseException) -> str:
+    """The first line of an error of others, not too long; its class where that says more."""
+    line = (str(problem).strip().splitlines() or [""])[0]
+    line = line if len(line) <= 160 else f"{line[:160]}…"
+    return line or type(problem).__name__
 
 
 def default_names(count: int) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import zarr
 
 from gmm_dask.chunked.sources.presence import absent_chunk, chunk_key
 from gmm_dask.chunked.sources.protocol import (
+    LARGEST_CHUNK,
+    MOST_CHUNKS,
     Boundaries,
     DataError,
     Source,
@@ -54,10 +57,12 @@ class ZarrSource:
     def read(self, first: int, last: int) -> Table:
         try:
             return self._read(first, last)
-        except (OSError, MemoryError) as problem:
+        except OSError as problem:
             if isinstance(problem, FileNotFoundError):
                 raise self._unreadable(first, last, problem) from problem
             raise  # the network or the machine, not the data
+        except MemoryError as problem:
+            raise self._too_large(first, last) from problem
         except Exception as problem:
             if type(problem).__module__.startswith("obstore"):
                 raise ConnectionError(f"{self.address}: {problem}") from problem
@@ -72,6 +77,14 @@ class ZarrSource:
         if self._grid[1] < self.array.shape[1]:
             return native(self.array.oindex[slice(first, last), list(self.columns)])
         return native(self.array[first:last][:, list(self.columns)])
+
+    def _too_large(self, first: int, last: int) -> DataError:
+        keys = " or ".join(self._keys(first))
+        return DataError(
+            f"{self.address}: rows {first}–{last}, chunk {keys} of {_by(self._grid)} "
+            f"{self.array.dtype}, take more memory than there is here: store it in smaller chunks, "
+            "or give workers more"
+        )
 
     def _unreadable(self, first: int, last: int, problem: Exception) -> DataError:
         """Name the first stored object behind these rows that fails when read alone."""
@@ -108,8 +121,19 @@ class ZarrSource:
                 'missing_chunks="fill" if it was left out because it holds nothing else'
             )
 
-    def chunk_of(self, row: int) -> str:
-        return " or ".join(self._keys(row))
+    def chunk_of(self, row: int, feature: int) -> str:
+        return replace(self, columns=(self.columns[feature],))._keys(row)[0]
+
+    def may_be_fill(self, first: int, table: Table) -> bool:
+        """An absent chunk reads as its fill value, in its first row as in all others."""
+        step, end = self._grid[0], first + len(table)
+        starts = [max(first, start) - first for start in range(first - first % step, end, step)]
+        fill = self.array.fill_value or 0  # v2 has arrays without one, which read as zeros
+        found = np.isnan(table[starts]) if np.isnan(fill) else table[starts] == fill
+        if self.array.ndim == 1 or not found.any():
+            return bool(found.any())
+        across = np.asarray(self.columns) // self._grid[1]
+        return any(found[:, across == one].all(axis=1).any() for one in np.unique(across))
 
     def select(self, columns: Sequence[int]) -> Source:
         return replace(
@@ -139,7 +163,29 @@ def open_array(array: zarr.Array[Any], address: str, name: str | None = None) ->
     """A source over an opened array; `name` is what a 1-D array is called as a feature."""
     real_dtype(array.dtype, address)
     features = table_shape(array.shape, address)[1]
+    _check_chunks(array, address)
     return ZarrSource(array, address, _names(array, features, name), tuple(range(features)))
+
+
+def _check_chunks(array: zarr.Array[Any], address: str) -> None:
+    """Refuse a grid that is out of all bounds before anything of its size is made."""
+    grid = tuple(array.shards or array.chunks)
+    if min(grid) < 1:
+        raise DataError(f"{address} declares chunks of {_by(grid)}, which hold nothing")
+    if prod(grid) * array.dtype.itemsize > LARGEST_CHUNK:
+        raise DataError(
+            f"{address} declares chunks of {_by(grid)} {array.dtype}, beyond "
+            f"{LARGEST_CHUNK // 2**30} GiB each: store it in smaller chunks"
+        )
+    if (count := -(-array.shape[0] // grid[0])) > MOST_CHUNKS:
+        raise DataError(
+            f"{address} declares {count} chunks of {grid[0]} rows, beyond {MOST_CHUNKS}: store it "
+            "in larger chunks"
+        )
+
+
+def _by(sides: Sequence[int]) -> str:
+    return " × ".join(map(str, sides))
 
 
 def _names(array: zarr.Array[Any], features: int, name: str | None) -> tuple[str, ...]:
