@@ -33,6 +33,7 @@ from gmm_dask.store.sealed import from_json, seal, to_json, unseal
 FORMAT_VERSION = 1
 ROOM = "checkpoints"
 _MANIFEST = re.compile(rf"{ROOM}/it-(\d{{8,}})/MANIFEST\.json")
+_FILE = re.compile(r"(arrays-[0-9a-f]+\.npz|state-[0-9a-f]+\.json)")
 _ANY = re.compile(rf"({ROOM}/it-\d{{8,}})/.*")
 
 
@@ -98,12 +99,15 @@ def load_checkpoint(folder: Folder, iteration: int) -> Checkpoint:
     try:
         files = _read_manifest(folder, iteration)
         state, arrays = (_read_checked(folder, place, files[role]) for role in ("state", "arrays"))
+        content = from_json(state)
+        if not isinstance(content, dict):
+            raise ValueError("its state is no object")
     except KeyMissingError as error:
         raise DamagedError(f"{error} though its checkpoint is marked complete") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedError(f"{place} is damaged: its files are not as it says ({error})") from error
     return Checkpoint(
-        iteration,
-        from_json(state),
-        unpack_arrays(arrays, f"{place}/{files['arrays']['name']}"),
+        iteration, content, unpack_arrays(arrays, f"{place}/{files['arrays']['name']}")
     )
 
 
@@ -172,14 +176,16 @@ def _read_manifest(folder: Folder, iteration: int) -> dict[str, Any]:
             f"{key} has format version {manifest.get('format_version')}; this program reads "
             f"{FORMAT_VERSION}: use the version of gmm-dask that wrote it"
         )
-    if manifest["iteration"] != iteration:
-        raise DamagedError(f"{key} is that of iteration {manifest['iteration']}")
+    if manifest.get("iteration") != iteration:
+        raise DamagedError(f"{key} is that of iteration {manifest.get('iteration')}")
     files: dict[str, Any] = manifest["files"]
     return files
 
 
 def _read_checked(folder: Folder, place: str, file: Mapping[str, Any]) -> bytes:
     key = f"{place}/{file['name']}"
+    if not _FILE.fullmatch(str(file["name"])):
+        raise DamagedError(f"{place} is damaged: {file['name']!r} is no file of a checkpoint")
     data = folder.read(key)
     if len(data) != file["bytes"]:
         raise DamagedError(f"{key} is damaged: {len(data)} bytes instead of {file['bytes']}")

@@ -19,6 +19,7 @@ from gmm_dask.mixture.iteration import Candidate, EMState, Record
 from gmm_dask.mixture.maximisation import Event
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics
+from gmm_dask.store.errors import DamagedError
 
 TYPES: Mapping[str, type] = MappingProxyType(
     {
@@ -59,10 +60,13 @@ def encode_state(state: EMState) -> tuple[dict[str, Any], dict[str, NDArray[Any]
 
 
 def decode_state(content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> EMState:
-    """The state that was encoded; ValueError names what does not belong there."""
-    state = _decode(content, arrays)
+    """The state that was encoded; DamagedError names what does not belong there."""
+    try:
+        state = _decode(content, arrays)
+    except (TypeError, AttributeError, RecursionError) as error:
+        raise DamagedError(f"a checkpoint holds no state of EM: {error}") from error
     if not isinstance(state, EMState):
-        raise ValueError(f"a checkpoint must hold an EMState, not a {type(state).__name__}")
+        raise DamagedError(f"a checkpoint must hold an EMState, not a {type(state).__name__}")
     return state
 
 
@@ -73,15 +77,15 @@ def _decode(content: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
         return content
     if "array" in content:
         if content["array"] not in arrays:
-            raise ValueError(f"the checkpoint lacks the array {content['array']!r}")
+            raise DamagedError(f"the checkpoint lacks the array {content['array']!r}")
         return _read_only(arrays[content["array"]])
     kind = TYPES.get(str(content.get("type")))
     if kind is None:
-        raise ValueError(f"unknown type in a checkpoint: {content.get('type')!r}")
+        raise DamagedError(f"unknown type in a checkpoint: {content.get('type')!r}")
     values = {name: _decode(item, arrays) for name, item in content.items() if name != "type"}
     expected = {f.name for f in fields(kind)}
     if set(values) != expected:
-        raise ValueError(f"a checkpointed {kind.__name__} must have {sorted(expected)}")
+        raise DamagedError(f"a checkpointed {kind.__name__} must have {sorted(expected)}")
     return kind(**values)
 
 

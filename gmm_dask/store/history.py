@@ -137,7 +137,7 @@ def _entries(key: str, data: bytes) -> list[dict[str, Any]]:
         try:
             entry = from_json(line)
             int(entry["iteration"])
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             message = f"{key} line {number} is damaged and left out"
             warnings.warn(message, DamagedHistoryWarning, stacklevel=3)
         else:

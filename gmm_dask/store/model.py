@@ -81,20 +81,24 @@ def load_model(where: Location) -> Model:
     """Read a model, every byte checked; StorageError says what is wrong and where."""
     folder = open_folder(where)
     attributes = _read_root(folder)
-    files = _read_files(folder, attributes["files"])
     try:
+        files = _read_files(folder, attributes["files"])
         arrays = _decode(files)
-        names = attributes["feature_names"]
+        names, provenance = attributes["feature_names"], attributes["provenance"]
         mixture = Mixture(
             arrays["weights"], arrays["means"], arrays["covariances"], attributes["family"]
         )
         if arrays["precisions"].shape != arrays["covariances"].shape:
             raise ValueError("precisions and covariances differ in shape")
+        if not (names is None or isinstance(names, list)) or not isinstance(provenance, dict):
+            raise TypeError("feature_names must be a list and provenance an object")
         if names is not None and len(names) != mixture.features:
             raise ValueError(f"{mixture.features} features, but {len(names)} names")
-    except (ValueError, KeyError, TypeError) as error:
+    except StorageError:
+        raise
+    except Exception as error:  # whatever Zarr makes of metadata that are none
         raise StorageError(f"{folder} holds no valid mixture: {error}") from error
-    return Model(mixture, None if names is None else tuple(names), attributes["provenance"])
+    return Model(mixture, None if names is None else tuple(map(str, names)), provenance)
 
 
 def _array_files(mixture: Mixture) -> dict[str, bytes]:
@@ -167,9 +171,10 @@ def _read_root(folder: Folder) -> dict[str, Any]:
     try:
         attributes = dict(from_json(data)["attributes"])
         attributes.pop("checksum")
-    except (ValueError, KeyError, TypeError) as error:
+        whole = _sealed_group(attributes) == data
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedError(f"{_ROOT} in {folder} is damaged, or no model of gmm-dask") from error
-    if _sealed_group(attributes) != data:
+    if not whole:
         raise DamagedError(f"{_ROOT} in {folder} is damaged: its checksum does not fit its content")
     if attributes.get("format_version") != FORMAT_VERSION:
         raise UnknownFormatError(

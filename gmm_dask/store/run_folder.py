@@ -20,6 +20,7 @@ from typing import Any
 from gmm_dask.store.checkpoint import Checkpoint, load_newest
 from gmm_dask.store.claim import claim_run, find_run
 from gmm_dask.store.errors import (
+    DamagedError,
     KeyExistsError,
     KeyMissingError,
     OtherVersionsWarning,
@@ -139,6 +140,9 @@ def read_record(folder: Folder) -> RunRecord:
             f"program reads {FORMAT_VERSION}: use the version of gmm-dask that wrote it"
         )
     fields = ("configuration", "fingerprint", "seed", "versions")
+    missing = [name for name in fields if name not in content]
+    if missing:
+        raise DamagedError(f"{_RECORD} in {folder} is damaged: it has no {missing[0]}")
     return RunRecord(*(content[name] for name in fields))
 
 

@@ -187,7 +187,8 @@ def _attributes(folder: Folder) -> dict[str, Any] | None:
         attributes: dict[str, Any] = from_json(folder.read(_ROOT))["attributes"]
     except (KeyMissingError, ValueError, KeyError, TypeError):
         return None
-    return attributes if attributes.get("format") == FORMAT else None
+    ours = isinstance(attributes, dict) and attributes.get("format") == FORMAT
+    return attributes if ours else None
 
 
 def _record(sealed: bytes) -> dict[str, Any]:

@@ -35,6 +35,8 @@ def from_json(data: bytes) -> Any:
         return _decode(json.loads(data, parse_constant=_refuse_constant))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    except (TypeError, AttributeError) as error:
+        raise ValueError("a float or a wrapped dict in it is none") from error
 
 
 def seal(content: Mapping[str, object]) -> bytes:
@@ -55,7 +57,11 @@ def unseal(data: bytes, key: str) -> dict[str, Any]:
         raise DamagedError(f"{key} is damaged: it carries no checksum")
     content.pop(CHECKSUM)
     # Sealing again and comparing bytes leaves no bit uncovered, not even white space.
-    if seal(content) != data:
+    try:
+        whole = seal(content) == data
+    except RecursionError as error:
+        raise DamagedError(f"{key} is damaged: nested too deeply") from error
+    if not whole:
         raise DamagedError(f"{key} is damaged: its checksum does not fit its content")
     return content
 
