@@ -6,6 +6,8 @@ from gmm_dask.cli import (
     data,
     doctor,
     fit,
+    models,
+    refit,
     report,
     sample,
     score,
@@ -53,6 +55,8 @@ def command(name: str, function: object, example: str) -> None:
 
 command("fit", fit.fit, fit.EXAMPLE)
 command("select", select.select, select.EXAMPLE)
+command("refit", refit.refit, refit.EXAMPLE)
+command("models", models.models, models.EXAMPLE)
 command("score", score.score, score.EXAMPLE)
 command("show", show.show, show.EXAMPLE)
 command("report", report.report, report.EXAMPLE)

@@ -12,13 +12,16 @@ from gmm_dask.scoring import WRITABLE, Written
 from gmm_dask.store.errors import KeyMissingError
 from gmm_dask.store.model import Model, load_model
 from gmm_dask.store.run_folder import look_at_run
+from gmm_dask.store.versions import load_version, look_at_versions
 
 OUTLIER_SHARE = 0.01
 """Of rows that are outliers where none is given."""
 
 
 def model_at(where: str) -> Model:
-    """The model at a path or URL, or the one in a run folder."""
+    """The model at a path or URL, the one in a run folder, or the current one of its versions."""
+    if look_at_versions(where) is not None:
+        return load_version(where).model
     run = look_at_run(where)
     if run is None:
         return load_model(where)

@@ -17,7 +17,9 @@ ROWS, MIXTURE, HOW, CLUSTER = "Rows", "Mixture", "Iterations", "Cluster"
 Source = Annotated[
     str, typer.Argument(help="Path or URL of a Zarr array or group, or a .npy file.")
 ]
-Model = Annotated[str, typer.Argument(help="A model, or the run folder that holds one.")]
+Model = Annotated[
+    str, typer.Argument(help="A model, a run folder that holds one, or a folder of versions.")
+]
 Run = Annotated[str, typer.Argument(help="A run folder: a path or URL.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]

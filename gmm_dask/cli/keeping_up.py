@@ -1,0 +1,37 @@
+"""From options to a refit: its job, its folder of models, its cluster if one is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from gmm_dask.cli import running
+from gmm_dask.cli.progress import Display
+from gmm_dask.cli.signals import Interrupted
+from gmm_dask.clusters import cluster_for
+from gmm_dask.configuration import ConfigurationError
+from gmm_dask.job import Job
+from gmm_dask.refitting.found import Refit
+
+
+def job_of(given: Mapping[str, Any], config: str | None) -> Job:
+    """The job of a configuration file with the given options over it, and its folder of models."""
+    job = running.job_of(given, config)
+    if job.models is None:
+        raise ConfigurationError("give --models, the folder of the model's versions: models/<name>")
+    return replace(job, models=running.absolute(job.models))
+
+
+def run(job: Job) -> Refit:
+    """Refit, or go on; a cluster is reached only if there is something to do."""
+    with Display(most=job.mixture.max_iter, tol=job.mixture.tol) as display:
+        try:
+            return job.bring_up_to_date(
+                lambda: cluster_for(job.cluster, job.open().nbytes), callbacks=[display.tell]
+            )
+        except Interrupted:
+            raise running.InterruptedRun(
+                f"interrupted; {job.models} is as it was, and the same command goes on from the "
+                "newest checkpoint"
+            ) from None
