@@ -47,8 +47,12 @@ class Configuration:
     def __post_init__(self) -> None:
         for name in ("components", "n_init", "finalists", "sample_rows"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigurationError(f"{name} must be a whole number from 1 up, not {value!r}")
+        for name in ("seed", "max_iter"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise ConfigurationError(f"{name} must be a whole number from 0 up, not {value!r}")
         if self.init not in (*METHODS, "given", "labels"):
             raise ConfigurationError(
                 f"init must be one of {', '.join(METHODS)}, or a mixture; not {self.init!r}"
@@ -72,6 +76,15 @@ class Configuration:
             self.accelerate,
             self.arithmetic,
         )
+
+    def check_rows(self, count: int) -> None:
+        """Refuse, before any pass, more components than there are rows to begin from."""
+        drawn = min(count, self.sample_rows)
+        if self.components > drawn:
+            raise ConfigurationError(
+                f"{self.components} components need as many rows to begin from, and there are "
+                f"{drawn}{'' if drawn == count else ' in the sample (sample_rows)'}; ask for fewer"
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """Every field by name, JSON-able."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from distributed import Client
 
 from gmm_dask.chunked.expectation import statistics_over
@@ -45,13 +46,13 @@ def fit(
     called again, it resumes, or returns at once what is finished. With `performance_report`, Dask's
     own report of the cluster meanwhile is kept there too.
     """
-    if isinstance(configuration, int):
-        configuration = Configuration(configuration)
+    if not isinstance(configuration, Configuration):
+        configuration = Configuration(whole(configuration))
     rows = opened(source, opening)
     plan = Starts.of(
         configuration, initial, None if labels is None else open_column(labels, source)
     )
-    plan.check(rows.shape[1])
+    plan.check(rows)
     conduct = Conduct(client, cache, run, restart, checkpoint, callbacks, performance_report)
     return carry_out(plan, rows, conduct)[1]
 
@@ -67,6 +68,11 @@ def evaluate(
     with engine_over(opened(source, opening), client, "none") as (engine, _):
         (statistics,) = statistics_over(engine)((mixture,), choose_kernels([mixture]))
     return statistics
+
+
+def whole(number: Any) -> Any:
+    """NumPy's whole numbers as Python's; all else as it is, to be refused where it is asked for."""
+    return int(number) if isinstance(number, np.integer) else number
 
 
 def opened(source: object, opening: dict[str, Any]) -> Rows:

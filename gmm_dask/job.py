@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -21,7 +21,7 @@ from dask.utils import parse_timedelta
 from distributed import Client
 
 from gmm_dask.chunked.rows import Rows, open_rows
-from gmm_dask.chunked.sources.stores import open_node
+from gmm_dask.chunked.sources.stores import check_url, is_url, open_node
 from gmm_dask.configuration import Configuration, ConfigurationError
 from gmm_dask.fitting import fit
 from gmm_dask.journal import Rhythm
@@ -40,6 +40,7 @@ from gmm_dask.store.model import load_model
 INIT_NAMES = {"kmeans++": "k-means++", "random-rows": "random_from_data"}
 """Names on the command line that scikit-learn spells otherwise."""
 LABELS = "labels:"
+ASSIGNED = re.compile(r"([A-Za-z_]\w*)=")
 SECRET = re.compile("passw|secret|token|credential", re.IGNORECASE)
 
 
@@ -86,7 +87,7 @@ class ClusterOptions:
                 raise ConfigurationError(f"{name} must be a whole number from 1 up, not {value!r}")
         try:
             parse_timedelta(self.wait)
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, IndexError, OverflowError):
             raise ConfigurationError(
                 f"wait {self.wait!r} is no time; write 90s, 10m or 1h"
             ) from None
@@ -108,7 +109,7 @@ class ClusterOptions:
             raise ConfigurationError(
                 f"{astray[0]} is of a local cluster; give what {self.kind} calls it in arguments"
             )
-        secret = next(filter(SECRET.search, self.arguments), None)
+        secret = next(secrets_in(self.arguments), None)
         if secret is not None:
             raise ConfigurationError(
                 f"cluster argument {secret!r} looks like a secret, and this configuration is kept "
@@ -147,10 +148,25 @@ class Job:
             raise ConfigurationError(f"cache must be auto, memory or none, not {self.cache!r}")
         if self.checkpoint_every < 1:
             raise ConfigurationError("checkpoint_every must be a whole number from 1 up")
+        for name in ("source", "run", "start"):
+            value = getattr(self, name)
+            if value == "" or value == LABELS:
+                raise ConfigurationError(f"{name} is empty: give a path or URL, or leave it out")
+        for address in (
+            self.source,
+            self.run,
+            self.start,
+            self.rows.weights,
+            self.cluster.scheduler,
+        ):
+            refuse_password(address)
 
     def open(self) -> Rows:
-        """The rows, so far as to know what they are."""
-        return open_rows(self.source, **self.rows.arguments())
+        """The rows, so far as to know what they are, and that they are enough."""
+        rows = open_rows(self.source, **self.rows.arguments())
+        if self.start is None:
+            self.mixture.check_rows(rows.shape[0])
+        return rows
 
     def fit(
         self,
@@ -263,12 +279,16 @@ def read_toml(text: str, name: str) -> dict[str, Any]:
     """The nested values of a file, every key and type checked; `name` is for messages."""
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
+    except ValueError as problem:  # also whole numbers of thousands of digits
         raise ConfigurationError(f"{name} is no TOML: {problem}") from None
+    except RecursionError:
+        raise ConfigurationError(f"{name} is nested too deeply for a configuration") from None
     known = [*TOP, *SECTIONS]
     values: dict[str, Any] = {}
     for key, value in content.items():
-        if key in SECTIONS and isinstance(value, dict):
+        if key in SECTIONS:
+            if not isinstance(value, dict):
+                raise ConfigurationError(f"{name}: {key} is a section: write [{key}] and its keys")
             values[key] = checked(value, SECTIONS[key], f"{name}: [{key}]")
         elif key in TOP:
             values |= checked({key: value}, TOP, name)
@@ -283,13 +303,21 @@ def load_values(path: str | os.PathLike[str]) -> dict[str, Any]:
     if "://" in text:
         text = text if text.endswith(".toml") else f"{text.rstrip('/')}/config.toml"
         parent, _, name = text.rpartition("/")
-        return read_toml(open_folder(parent).read(name).decode(), text)
-    file = Path(text).expanduser()
-    file = file / "config.toml" if file.is_dir() else file
+        return read_toml(_decoded(open_folder(parent).read(name), text), text)
     try:
-        return read_toml(file.read_text(encoding="utf-8"), str(file))
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ConfigurationError(f"{file} cannot be read: {problem}") from None
+        file = Path(text).expanduser()
+        file = file / "config.toml" if file.is_dir() else file
+        content = file.read_bytes()
+    except (OSError, ValueError, RuntimeError) as problem:
+        raise ConfigurationError(f"{text} cannot be read: {problem}") from None
+    return read_toml(_decoded(content, str(file)), str(file))
+
+
+def _decoded(content: bytes, name: str) -> str:
+    try:
+        return content.decode("utf-8-sig")  # some editors begin a file with a mark
+    except UnicodeDecodeError as problem:
+        raise ConfigurationError(f"{name} cannot be read: {problem}") from None
 
 
 def job_from(values: Mapping[str, Any]) -> Job:
@@ -321,14 +349,41 @@ def checked_start(init: str) -> str:
     """Labels, or a model's address from wherever it is asked for; a misspelt method is neither."""
     if is_labels(init) or "://" in init:
         return init
-    path = Path(init).expanduser()
-    if not path.exists():
+    path = _existing(init)
+    if path is None:
         ways = ["kmeans", "kmeans++", "random", "random-rows"]
         raise ConfigurationError(
             f"init {init!r} is no way to draw a start ({', '.join(ways)}), nor labels:NAME, nor "
             "the path of a model"
         )
     return str(path.absolute())
+
+
+def _existing(address: str) -> Path | None:
+    try:
+        path = Path(address).expanduser()
+        return path if address and path.exists() else None
+    except (OSError, RuntimeError, ValueError):  # too long a name, no such user's home
+        return None
+
+
+def secrets_in(value: object) -> Iterator[str]:
+    """Names that look like those of secrets, at any depth, also in lines like `export NAME=…`."""
+    if isinstance(value, Mapping):
+        yield from filter(SECRET.search, map(str, value))
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for one in value:
+            yield from secrets_in(one)
+    elif isinstance(value, str) and (found := ASSIGNED.search(value)):
+        yield from filter(SECRET.search, [found[1]])
+
+
+def refuse_password(address: str | None) -> None:
+    """What is asked for is kept and shown: no address in it may carry a password."""
+    address = (address or "").removeprefix(LABELS)
+    if is_url(address):
+        check_url(address)
 
 
 def is_labels(start: str) -> bool:

@@ -6,6 +6,7 @@ Knows annotations; knows nothing of what the fields mean.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
@@ -43,8 +44,8 @@ def _converted(value: Any, hint: Any, where: str) -> Any:
         return None
     if isinstance(value, list):
         value = tuple(value)
-    if isinstance(value, int) and not isinstance(value, bool) and not _fits(value, hint):
-        value = float(value)
+    if isinstance(value, int) and not isinstance(value, bool) and _fits(0.5, hint):
+        value = float(value) if abs(value) < 2**1023 else math.inf
     if not _fits(value, hint):
         raise ConfigurationError(f"{where} must be {_told(hint)}, not {value!r}")
     return value
@@ -106,7 +107,9 @@ def _written(value: Any) -> str:
     if isinstance(value, tuple | list):
         return "[" + ", ".join(_written(one) for one in value) + "]"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(name)} = {_written(one)}" for name, one in value.items()) + "}"
+        return (
+            "{" + ", ".join(f"{_key(name)} = {_written(one)}" for name, one in value.items()) + "}"
+        )
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     return repr(value)

@@ -216,6 +216,8 @@ def select(
         drop,
     )
     rows = opened(source, opening or {})
+    for configuration in grid.configurations:
+        configuration.check_rows(rows.shape[0])
     conduct = Conduct(client, cache, run, restart, checkpoint, callbacks)
     state, best = carry_out(grid, rows, conduct)
     return Selection(criterion, grid.table(state), best, state.passes)

@@ -90,9 +90,17 @@ class Starts:
             identity["labels"] = self.labels.fingerprint()
         return identity
 
-    def check(self, features: int) -> None:
+    def check(self, rows: Rows) -> None:
         """Refuse, before any pass, a start that does not fit the configuration or the data."""
+        features = rows.shape[1]
         wanted = self.configuration.components, features, self.configuration.covariance
+        if not self.given and self.labels is None:
+            self.configuration.check_rows(rows.shape[0])
+        if self.labels is not None and self.labels.shape[0] != rows.source.shape[0]:
+            raise ConfigurationError(
+                f"{self.labels.address} has {self.labels.shape[0]} labels and "
+                f"{rows.source.address} has {rows.source.shape[0]} rows: one label per stored row"
+            )
         for mixture in self.given:
             found = mixture.components, mixture.features, mixture.family
             if found != wanted:

@@ -68,7 +68,7 @@ def test_written_and_read_a_job_is_what_it_was(job):
         ('[rows]\ncolumns = "a,b"', "columns must be a list of names or"),
         ('cache = "disk"', "cache must be auto or memory or none"),
         ("[cluster", "is no TOML"),
-        ("cluster = 3", "unknown key 'cluster'"),
+        ("cluster = 3", r"cluster is a section: write \[cluster\]"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named(content, told):
