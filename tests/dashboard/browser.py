@@ -19,12 +19,15 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     "--hide-scrollbars",
 )
-LOUD = ("SEVERE", "WARNING")
 
 TEXT = """
-// Also what Bokeh draws in shadow trees, which innerText leaves out.
+// Also what Bokeh puts in shadow trees, which innerText leaves out; but nothing that is hidden.
 const parts = [];
 (function read(node) {
+  if (node.nodeType === Node.ELEMENT_NODE) {
+    const style = getComputedStyle(node);
+    if (style.display === "none" || style.visibility === "hidden") { return; }
+  }
   if (node.shadowRoot) { read(node.shadowRoot); }
   for (const child of node.childNodes) {
     if (child.nodeType === Node.TEXT_NODE) { parts.push(child.textContent); }
@@ -33,6 +36,7 @@ const parts = [];
 })(document.body);
 return parts.map((part) => part.trim()).filter(Boolean).join(" ");
 """
+CHOICE = 'Bokeh.documents[0].roots().find((root) => root.name === "choice")'
 COLUMN = """
 const [name, column] = arguments;
 for (const root of Bokeh.documents[0].roots()) {
@@ -54,8 +58,34 @@ class Browser:
         self.driver.get(address)
 
     def text(self) -> str:
-        """All words on the page."""
+        """All words that are shown."""
         return str(self.driver.execute_script(TEXT))
+
+    def choices(self) -> list[Any]:
+        """The fits to choose among."""
+        return list(self.driver.execute_script(f"return {CHOICE}.options"))
+
+    def choose(self, number: int) -> None:
+        """One of them."""
+        chosen = f"const choice = {CHOICE}; choice.value = choice.options[arguments[0]][0]"
+        self.driver.execute_script(chosen, number)
+
+    def follow(self, words: str) -> None:
+        """Click on a link."""
+        self.driver.find_element("link text", words).click()
+
+    def boxes(self, selector: str) -> list[dict[str, float]]:
+        """Where things are on the page."""
+        script = (
+            "return [...document.querySelectorAll(arguments[0])].map("
+            "(each) => each.getBoundingClientRect().toJSON())"
+        )
+        return list(self.driver.execute_script(script, selector))
+
+    def overflow(self) -> int:
+        """How much wider than the window the page is."""
+        wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        return int(self.driver.execute_script(wide))
 
     def column(self, panel: str, name: str) -> list[Any]:
         """What a panel of the page draws."""
@@ -73,19 +103,21 @@ class Browser:
             assert time.monotonic() < deadline, self.text()
             time.sleep(0.1)
 
-    def complaints(self) -> list[str]:
-        """What the page's scripts complained about since this was last asked."""
-        return [told["message"] for told in self.driver.get_log("browser") if told["level"] in LOUD]
+    def errors(self) -> list[str]:
+        """Of the page's scripts and requests since this was last asked; empty plots only warn."""
+        told = self.driver.get_log("browser")
+        return [each["message"] for each in told if each["level"] == "SEVERE"]
 
     def picture(self, path: Any, width: int, height: int | None = None) -> None:
         """The page as PNG, as high as it is unless that is given."""
-        self._resize(width, height or 800)
+        self.resize(width, height or 800)
         if height is None:
             whole = "return document.documentElement.scrollHeight"
-            self._resize(width, self.driver.execute_script(whole))
+            self.resize(width, self.driver.execute_script(whole))
         self.driver.save_screenshot(str(path))
 
-    def _resize(self, width: int, height: int) -> None:
+    def resize(self, width: int, height: int) -> None:
+        """The window's inside."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         time.sleep(1.0)  # Bokeh lays out anew

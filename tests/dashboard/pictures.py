@@ -18,7 +18,7 @@ WIDTH, LARGEST = 1200, 200_000
 ROWS, ITERATION = 400_000, 40
 
 
-def take(folder: Path) -> list[Path]:
+def take(folder: Path, rows: int = ROWS, iteration: int = ITERATION) -> list[Path]:
     """The page of fits, light and dark, and Dask's own page with its task stream."""
     folder.mkdir(parents=True, exist_ok=True)
     with (
@@ -28,24 +28,24 @@ def take(folder: Path) -> list[Path]:
         chdir(place),
         Paused(
             client,
-            overlapping(Path("rows.zarr"), ROWS, chunk_rows=10_000),
+            overlapping(Path("rows.zarr"), rows, chunk_rows=rows // 40),
             Path("runs", "blobs"),
-            ITERATION,
+            iteration,
             components=6,
             tol=1e-7,
             accelerate=None,
         ) as fit,
     ):
         return [
-            _fits(window, page(client), folder / "fits.png", dark=False),
-            _fits(window, page(client), folder / "fits-dark.png", dark=True),
+            _fits(window, page(client), folder / "fits.png", iteration, dark=False),
+            _fits(window, page(client), folder / "fits-dark.png", iteration, dark=True),
             _status(window, page(client, "status"), folder / "task-stream.png", fit),
         ]
 
 
-def _fits(window: Browser, address: str, path: Path, *, dark: bool) -> Path:
+def _fits(window: Browser, address: str, path: Path, iteration: int, *, dark: bool) -> Path:
     window.open(address, dark=dark)
-    window.until(lambda: ITERATION in window.column("likelihood", "iteration"))
+    window.until(lambda: iteration in window.column("likelihood", "iteration"))
     window.picture(path, WIDTH)
     return path
 

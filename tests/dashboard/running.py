@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,9 @@ import zarr
 from distributed import Client, LocalCluster
 
 from gmm_dask import Configuration, Fit, fit
-from gmm_dask.chunked.reduce import cluster_settings
+from gmm_dask.chunked.reduce import DaskEngine, cluster_settings
+from gmm_dask.chunked.rows import open_rows
+from gmm_dask.dashboard import Listener
 from gmm_dask.journey import Progress
 
 PATIENCE = 120
@@ -51,10 +54,15 @@ def overlapping(path: Path, rows: int, features: int = 4, chunk_rows: int = 2_00
     return str(path)
 
 
+def engine_of(client: Client, rows: str) -> DaskEngine:
+    """What a fit tells with."""
+    return DaskEngine(client, open_rows(rows), cache="none")
+
+
 class Paused:
     """A fit in a thread that stops at an iteration until it is let go."""
 
-    def __init__(self, client: Client, rows: str, run: Path | None, at: int, **settings: Any):
+    def __init__(self, client: Client, rows: str, run: Path | str | None, at: int, **settings: Any):
         self.at, self.reached, self.go_on = at, threading.Event(), threading.Event()
         self.found: Fit | None = None
         self._what = (client, rows, run, settings)
@@ -69,6 +77,7 @@ class Paused:
             run=run,
             cache="none",
             callbacks=[self._stop],
+            block_bytes=64_000,  # a chunk each
         )
 
     def _stop(self, progress: Progress) -> None:
@@ -84,6 +93,14 @@ class Paused:
 
     def __exit__(self, *_: object) -> None:
         self.finish()
+
+    def told(self, client: Client, iteration: int) -> None:
+        """Wait until the scheduler has heard of an iteration."""
+        fits = client.cluster.scheduler.plugins[Listener.name].fits
+        deadline = time.monotonic() + PATIENCE
+        while [line.iteration for line in fits.newest_first()[0].lines][-1:] != [iteration]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
     def finish(self) -> None:
         """Let go, and wait for the end."""

@@ -1,0 +1,106 @@
+"""What a person sees of fits in a real browser."""
+
+from pathlib import Path
+
+import pytest
+from distributed import Client
+from matplotlib.image import imread
+
+from gmm_dask import Configuration, fit
+from gmm_dask.dashboard.work import PHASES
+from tests.dashboard.browser import Browser
+from tests.dashboard.pictures import LARGEST, take
+from tests.dashboard.running import Paused, cluster, page
+
+SETTINGS = {"components": 3, "tol": 1e-9, "max_iter": 20, "accelerate": None}
+
+pytestmark = pytest.mark.needs("chromium", "chromedriver")
+
+
+def test_a_fit_from_nothing_to_its_end(window: Browser, stored: str, tmp_path: Path) -> None:
+    with cluster() as client:
+        window.open(page(client))
+        window.until(lambda: "No fit has run on this scheduler yet" in window.text())
+        assert "Fit (newest first)" not in window.text()
+        with Paused(client, stored, tmp_path / "runs" / "first", 5, **SETTINGS) as paused:
+            window.until(lambda: window.column("likelihood", "iteration") == list(range(6)))
+            seen = window.text()
+            for told in ("running", "runs/first", "iteration 5", "20,000 rows × 4 features"):
+                assert told in seen
+            assert "3 full" in seen
+            assert "s ago" in seen
+            assert window.column("change", "iteration") == [1, 2, 3, 4, 5]
+            assert window.column("change", "kind") == ["gain"] * 5
+            last = [line[-1] for line in window.column("weights", "weights")]
+            assert sum(last) == pytest.approx(1, abs=1e-6)
+            assert len(window.column("workers", "worker")) == 2
+            assert sum(window.column("workers", "seconds")) > 0
+            took = [window.column("phases", name) for name in PHASES]
+            assert [len(each) for each in took] == [6] * len(PHASES)
+            assert all(sum(each) > 0 for each in took)
+            assert all(value > 0 for value in window.column("throughput", "rows"))
+            paused.finish()
+            window.until(lambda: "max_iter: 20 iterations are done" in window.text())
+            assert "finished" in window.text()
+        assert window.column("likelihood", "iteration") == list(range(21))
+        found = paused.found
+        assert found is not None
+        likelihoods = [entry["mean_log_likelihood"] for entry in found.history]
+        assert window.column("likelihood", "likelihood") == pytest.approx(likelihoods, rel=1e-12)
+        assert window.errors() == []
+
+
+def test_one_of_several_fits_is_chosen(window: Browser, client: Client, stored: str) -> None:
+    for components in (2, 5):
+        fit(stored, Configuration(components, tol=1e-2), client=client)
+    window.open(page(client))
+    window.until(lambda: "5 full" in window.text())
+    window.choose(1)
+    window.until(lambda: "2 full" in window.text())
+    window.until(lambda: len(window.column("weights", "component")) == 2)
+    fit(stored, Configuration(4, tol=1e-2), client=client)
+    window.until(lambda: len(window.choices()) >= 3)
+    assert "2 full" in window.text(), "who has chosen is left there"
+    window.choose(0)
+    window.until(lambda: "4 full" in window.text())
+    assert window.errors() == []
+
+
+def test_the_menu_leads_to_the_page(window: Browser, client: Client) -> None:
+    window.open(page(client, "status"))
+    window.follow("Mixtures")
+    window.until(lambda: window.driver.title == "Dask: mixtures being fitted")
+
+
+def test_nothing_overflows_nor_overlaps(window: Browser, client: Client, stored: str) -> None:
+    fit(stored, Configuration(3, tol=1e-3), client=client)
+    for width in (1600, 1200, 420):
+        window.resize(width, 900)
+        window.open(page(client))
+        window.until(lambda: window.column("likelihood", "iteration"))
+        assert window.overflow() == 0, width
+        boxes = window.boxes(".panel")
+        assert len(boxes) == 7
+        for i, one in enumerate(boxes):
+            assert one["width"] > 300
+            assert not any(_overlap(one, other) for other in boxes[:i])
+    window.resize(1200, 900)
+
+
+def _overlap(one: dict[str, float], other: dict[str, float]) -> bool:
+    return (
+        min(one["right"], other["right"]) - max(one["left"], other["left"]) > 1
+        and min(one["bottom"], other["bottom"]) - max(one["top"], other["top"]) > 1
+    )
+
+
+def test_pictures_for_the_readme(tmp_path: Path) -> None:
+    light, dark, stream = taken = take(tmp_path, rows=20_000, iteration=12)
+    for path in taken:
+        assert path.stat().st_size < LARGEST
+        assert imread(path).shape[1] == 1200
+    # Text on ground, both ways; and blue bars of sweeps in the task stream.
+    assert imread(light)[..., :3].mean() > 0.8
+    assert imread(dark)[..., :3].mean() < 0.3
+    pixels = (imread(stream)[..., :3] * 255).round().astype(int)
+    assert (abs(pixels - (0x2E, 0x6C, 0x8E)).max(axis=2) < 3).mean() > 0.005
