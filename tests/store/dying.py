@@ -24,8 +24,9 @@ from gmm_dask.store.checkpoint import keep, load_newest, save_checkpoint
 from gmm_dask.store.errors import DamagedCheckpointWarning, StorageError
 from gmm_dask.store.folder import Folder
 from gmm_dask.store.local import LocalFolder
-from gmm_dask.store.model import save_model
+from gmm_dask.store.model import Model, save_model
 from gmm_dask.store.run_folder import open_run
+from gmm_dask.store.versions import open_versions
 
 STRIKE = 160
 PR_SET_PTRACER, ANY = 0x59616D61, ctypes.c_ulong(-1)
@@ -72,6 +73,13 @@ def begin(root: Path, seed: int, *, restart: bool = False) -> None:
         save(run.folder, seed)
 
 
+def promote(root: Path, components: int) -> None:
+    """The next version of a model; of earlier ones none is kept."""
+    with open_versions(root / "models") as versions:
+        decision = {"components": components}
+        versions.promote(Model(mixture(components)), decision, decision, {}, keep=1)
+
+
 def prepare(scenario: str, root: Path) -> None:
     """`first`: nothing. `later`: four checkpoints, the last one damaged, and a killed writer's."""
     if scenario == "later":
@@ -84,6 +92,8 @@ def prepare(scenario: str, root: Path) -> None:
         save_mixture(root, 1)
     elif scenario == "restart":
         begin(root, 1)
+    elif scenario == "promote":
+        promote(root, 1)
 
 
 def play(scenario: str, root: Path, tell: Callable[[str], None]) -> None:
@@ -100,6 +110,8 @@ def play(scenario: str, root: Path, tell: Callable[[str], None]) -> None:
         save_mixture(root, 2)
     elif scenario == "restart":
         begin(root, 2, restart=True)
+    elif scenario == "promote":
+        promote(root, 2)
     tell("1")
 
 

@@ -17,7 +17,8 @@ from gmm_dask.store.errors import DamagedCheckpointWarning
 from gmm_dask.store.local import LocalFolder
 from gmm_dask.store.model import load_model
 from gmm_dask.store.run_folder import look_at_run, read_record
-from tests.store.dying import IDLE_CALLS, STRIKE, begin, prepare, save
+from gmm_dask.store.versions import load_version, look_at_versions
+from tests.store.dying import IDLE_CALLS, STRIKE, begin, prepare, promote, save
 
 pytestmark = pytest.mark.needs("strace")
 
@@ -143,6 +144,26 @@ def test_model_killed_while_it_is_replaced_is_the_old_or_the_new(
     for number, told in struck.items():
         components = load_model(place / str(number) / "model").mixture.components
         assert components == 2 if told else components in (1, 2)
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "rename", "unlinkat"])
+def test_promotion_killed_anywhere_leaves_the_pointer_on_a_whole_model(
+    striker: Striker, place: Path, call: str
+) -> None:
+    struck = striker.strike(place, call, "promote", "signal=KILL")
+    assert len(struck) > 1
+    for number, told in struck.items():
+        models = place / str(number) / "models"
+        found = load_version(models)
+        components = found.model.mixture.components
+        assert components == 2 if told else components in (1, 2)
+        assert found.facts == {"components": components}
+        promote(models.parent, 3)
+        standing = look_at_versions(models)
+        assert standing is not None
+        assert [one["components"] for one in standing.decisions] == [*range(1, components + 1), 3]
+        names = {path.name for path in models.iterdir() if not path.name.startswith(".")}
+        assert names == {"current.json", *standing.versions}
 
 
 @pytest.mark.parametrize("call", ["openat", "write", "fsync", "link", "rename", "mkdir"])
