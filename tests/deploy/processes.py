@@ -28,12 +28,12 @@ ENVIRONMENT = CLEAN | {
 }
 
 
-def until(holds: Callable[[], bool], what: object = "", seconds: float = PATIENCE) -> None:
-    """Wait for what sends no event."""
-    deadline = time.monotonic() + seconds
+def until(holds: Callable[[], bool], what: Callable[[], object] = str, pause: float = 0.1) -> None:
+    """Wait for what sends no event; where it does not come, `what` tells more."""
+    deadline = time.monotonic() + PATIENCE
     while not holds():
-        assert time.monotonic() < deadline, f"waited in vain: {what() if callable(what) else what}"
-        time.sleep(0.05)
+        assert time.monotonic() < deadline, f"waited in vain: {what()}"
+        time.sleep(pause)
 
 
 def run(command: Sequence[object], **variables: str) -> subprocess.CompletedProcess[str]:
