@@ -1,0 +1,159 @@
+"""Forms are the fields of the TOML file; what is retried, and how far a fit has come."""
+
+from dataclasses import MISSING, fields
+
+import pytest
+from prefect.blocks.system import Secret
+from pydantic import ValidationError
+
+from flows import commands, forms
+from flows.credentials import credentials_of
+from flows.jobs import job_asked, run_at, with_run
+from flows.lasting import may_pass
+from flows.telling import share_done
+from gmm_dask import Configuration, ConfigurationError
+from gmm_dask.chunked.faults import BlocksKilledWorkers, ClusterError
+from gmm_dask.chunked.rows import DataError
+from gmm_dask.job import ClusterOptions, Opening
+from gmm_dask.store.errors import RunDiffersError, StorageError, StoreUnavailableError
+
+
+@pytest.mark.parametrize(
+    ("form", "section"),
+    [
+        (forms.Mixture, Configuration),
+        (forms.Rows, Opening),
+        (forms.Cluster, ClusterOptions),
+    ],
+)
+def test_a_form_has_the_fields_and_defaults_of_its_section_and_says_what_they_are(form, section):
+    expected = {
+        f.name: f.default if f.default is not MISSING else f.default_factory()
+        for f in fields(section)
+        if f.default is not MISSING or f.default_factory is not MISSING
+    }
+    found = {
+        name: field.get_default(call_default_factory=True)
+        for name, field in form.model_fields.items()
+        if not field.is_required()
+    }
+    assert found == expected
+    assert set(form.model_fields) == {f.name for f in fields(section)}
+    assert all(field.title for field in form.model_fields.values())
+
+
+def test_a_misspelt_field_is_refused():
+    with pytest.raises(ValidationError, match="komponents"):
+        forms.Mixture(komponents=3)
+
+
+def test_a_password_in_an_address_is_refused():
+    with pytest.raises(ValidationError, match="a password in a URL would be stored"):
+        forms.Cluster(scheduler="tls://me:secret@host:8786")
+
+
+def test_a_command_line_gives_the_parameters_of_a_flow(tmp_path):
+    written = tmp_path / "asked.toml"
+    written.write_text('source = "a.zarr"\n[mixture]\ncomponents = 3\ntol = 0.5\n')
+    parser = commands.parser("")
+    parser.add_argument("--components", "-k", type=int)
+    told = ["b.zarr", "-k", "5", "--workers", "2", "--config", str(written)]
+    assert commands.given(parser, told, mixture=("components",)) == {
+        "source": "b.zarr",
+        "mixture": {"components": 5, "tol": 0.5},
+        "cluster": {"workers": 2},
+    }
+
+
+def test_a_run_without_a_name_is_named_after_rows_and_settings(tmp_path, monkeypatch):
+    monkeypatch.setenv("GMM_DASK_RUNS", str(tmp_path))
+    rows = Opening()
+
+    def place(components, source="data/iris.zarr"):
+        import numpy as np
+        import zarr
+
+        path = tmp_path / source
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            zarr.save_array(path, np.arange(20.0).reshape(10, 2))
+        job = job_asked(
+            str(path),
+            None,
+            "auto",
+            1,
+            mixture=forms.Mixture(components=components),
+            rows=forms.Rows(),
+        )
+        assert job.rows == rows
+        return with_run(job, job.open()).run
+
+    assert place(2) == place(2)
+    assert len({place(2), place(3), place(2, "data/other.zarr")}) == 3
+    assert place(2).startswith(f"{tmp_path}/iris-")
+
+
+def test_names_of_runs_stay_inside_their_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("GMM_DASK_RUNS", str(tmp_path))
+    assert run_at("nightly") == f"{tmp_path}/nightly"
+    assert run_at("s3://bucket/run") == "s3://bucket/run"
+    for name in ("..", "-x", "a b", "", "x" * 65):
+        with pytest.raises(ConfigurationError, match="is no name"):
+            run_at(name)
+
+
+def caused(error, cause):
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "passing"),
+    [
+        (ClusterError("the scheduler is gone"), True),
+        (StoreUnavailableError("503"), True),
+        (ConnectionResetError("reset"), True),
+        (caused(ValueError("reading failed"), TimeoutError()), True),
+        (BlocksKilledWorkers("blocks 3"), False),
+        (caused(BlocksKilledWorkers("blocks 3"), ConnectionError()), False),
+        (ConfigurationError("K"), False),
+        (DataError("NaN"), False),
+        (RunDiffersError("run", ("K",)), False),
+        (StorageError("no such bucket"), False),
+        (MemoryError(), False),
+    ],
+)
+def test_what_can_pass_is_retried_and_what_cannot_is_not(error, passing):
+    assert may_pass(error) is passing
+
+
+def test_the_bar_goes_from_the_first_change_down_to_the_tolerance():
+    def share(iteration, change):
+        return share_done({"iteration": iteration, "change": change}, 1.0, 1e-4, 100)
+
+    assert share(1, 1.0) == 0.01
+    assert share(2, 1e-2) == pytest.approx(0.5)
+    assert share(80, 1e-2) == 0.8
+    assert share(2, -1e-9) == 0.02
+    assert share_done({"iteration": 0, "change": None}, None, None, 0) == 0
+
+
+def test_credentials_of_a_block_are_in_the_environment_only_meanwhile(served, monkeypatch):
+    import os
+
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    monkeypatch.setenv("GMM_DASK_TEST_KEY", "before")
+    with temporary_settings({PREFECT_API_URL: served.address}):
+        Secret(value={"GMM_DASK_TEST_KEY": "within", "GMM_DASK_TEST_NEW": "x"}).save("store")
+        Secret(value="no object").save("wrong")
+        with credentials_of("store"):
+            assert os.environ["GMM_DASK_TEST_KEY"] == "within"
+        assert os.environ["GMM_DASK_TEST_KEY"] == "before"
+        assert "GMM_DASK_TEST_NEW" not in os.environ
+        for block, told in (
+            ("wrong", "must hold a JSON object"),
+            ("nothing", "there is no Secret"),
+        ):
+            with pytest.raises(ConfigurationError, match=told), credentials_of(block):
+                pass

@@ -1,0 +1,273 @@
+"""Flows as a platform team runs them: a server on PostgreSQL, a worker, schedules, kills."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+import psutil
+import pytest
+import zarr
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.schedules import IntervalSchedule
+
+from gmm_dask.job import job_from
+from gmm_dask.store.checkpoint import complete_iterations
+from gmm_dask.store.location import open_folder
+from gmm_dask.store.model import load_model
+from gmm_dask.synthetic import make, recipe_named
+from tests.flows.servers import ROOT, Platform, end_tree, free_port, until
+
+pytestmark = pytest.mark.needs("pg_isready")
+
+SLOW = {"components": 8, "covariance": "full", "tol": 0.0, "max_iter": 200, "accelerate": "none"}
+"""Some ten seconds of many short iterations: time enough to be struck in the middle."""
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    """Two features' worth of blobs, small; and as many as a slow fit needs."""
+    folder = tmp_path_factory.mktemp("rows")
+    for name, count, width in (("small", 20_000, 3), ("slow", 200_000, 8)):
+        make(recipe_named("blobs", width, 4, 0), str(folder / f"{name}.zarr"), count, seed=1)
+    return folder
+
+
+def bits(run):
+    """What a run has found, to the last bit."""
+    mixture = load_model(run / "model.zarr").mixture
+    return [part.tobytes() for part in (mixture.weights, mixture.means, mixture.covariances)]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(rows, tmp_path_factory):
+    run = tmp_path_factory.mktemp("undisturbed") / "run"
+    replace(slow_job(rows), run=str(run)).fit()
+    return bits(run)
+
+
+def slow_job(rows):
+    """The same as a job of the library."""
+    asked = {"source": str(rows / "slow.zarr"), "mixture": SLOW, "rows": {"array": "rows"}}
+    return job_from(asked)
+
+
+def begin_slow(asking, rows, name, **more):
+    """Start a slow fit, and wait until it is in the middle."""
+    run = asking.run(
+        "fit-mixture/fit",
+        source=str(rows / "slow.zarr"),
+        mixture=SLOW,
+        run=name,
+        rows={"array": "rows"},
+        **more,
+    )
+    until(lambda: iterations(asking, name) >= 3, 90, f"the first iterations of {name}")
+    return run
+
+
+def iterations(asking, name):
+    folder = asking.platform.runs / name
+    kept = complete_iterations(open_folder(str(folder))) if folder.exists() else []
+    return kept[-1] if kept else 0
+
+
+def flow_process(run):
+    """The process of a flow run, which the worker has started."""
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        environment = process.info["environ"] or {}
+        told = environment.get("PREFECT__FLOW_RUN_ID", "")
+        if told.replace("-", "") == str(run).replace("-", "") and "prefect.engine" in " ".join(
+            process.info["cmdline"] or []
+        ):
+            return process
+    return None
+
+
+def test_a_deployed_fit_leaves_a_model_and_all_that_a_person_wants_to_see(asking, rows):
+    run = asking.run(
+        "fit-mixture/fit",
+        source=str(rows / "small.zarr"),
+        mixture={"components": 4},
+        run="seen",
+        cluster={"workers": 1},
+    )
+    ended = asking.ended(run)
+    assert ended.state.type == StateType.COMPLETED, asking.log(run)
+    assert ended.name == "4 full components of small.zarr"
+    assert {"gmm-dask", "full", "K=4"} <= set(ended.tags)
+    assert load_model(asking.platform.runs / "seen" / "model.zarr").mixture.components == 4
+    seen = asking.artifacts(run)
+    assert seen["progress"] == 100
+    assert "data:image/png;base64," in seen["fit"]
+    assert "seen/model.zarr" in seen["fit"]
+    assert '"mean_log_likelihood"' in seen["history"]
+    assert "/status" in seen["dask-dashboard"]
+    until(lambda: "Finished in state Completed" in asking.log(run), 30, "the log")
+    log = asking.log(run)
+    assert "iteration 1: mean log-likelihood" in log
+    assert "on a local cluster of 1 x 1 threads" in log
+    until(lambda: asking.events(run, "gmm_dask.fit.finished"), 30, "the event")
+    event = asking.events(run, "gmm_dask.fit.finished")[0]
+    assert event["payload"]["converged"] is True
+
+
+def test_files_become_rows_and_rows_are_compared_and_scored(asking, tmp_path):
+    place = {name: str(tmp_path / name) for name in ("rows.zarr", "run", "scores.zarr")}
+    ingested = asking.run("ingest/ingest", files=["data/faith*.csv"], out=place["rows.zarr"])
+    assert asking.ended(ingested).state.type == StateType.COMPLETED, asking.log(ingested)
+    assert asking.read(ingested).name == "faith*.csv into rows.zarr"
+    assert "272 rows" in asking.artifacts(ingested)["table"]
+
+    selected = asking.run(
+        "select-components/select",
+        source=place["rows.zarr"],
+        run=place["run"],
+        components="1:3",
+        rows={},
+    )
+    assert asking.ended(selected).state.type == StateType.COMPLETED, asking.log(selected)
+    seen = asking.artifacts(selected)
+    assert "**2 full components** have the smallest BIC of 6 candidates" in seen["selection"]
+    assert seen["candidates"].count('"bic"') == 6
+
+    asked = {"source": place["rows.zarr"], "model": place["run"], "out": place["scores.zarr"]}
+    scored = [asking.run("score-dataset/score", **asked, rows={})]
+    assert asking.ended(scored[0]).state.type == StateType.COMPLETED, asking.log(scored[0])
+    assert zarr.open(place["scores.zarr"], mode="r")["labels"].shape == (272,)
+    assert "outliers" in asking.artifacts(scored[0])["scores"]
+
+
+def test_bad_input_fails_at_once_and_is_not_retried(asking, rows):
+    run = asking.run(
+        "fit-mixture/fit", source=str(rows / "nothing.zarr"), mixture={"components": 4}
+    )
+    ended = asking.ended(run)
+    assert ended.state.type == StateType.FAILED
+    assert "nothing is stored at" in ended.state.message
+    assert "AwaitingRetry" not in asking.states(run)
+
+
+def test_a_password_never_becomes_a_parameter(asking):
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    with pytest.raises(PrefectHTTPStatusError) as refused:
+        asking.run(
+            "fit-mixture/fit", source="s3://me:secret@bucket/rows", mixture={"components": 2}
+        )
+    assert refused.value.response.status_code in (409, 422)
+
+
+def test_a_schedule_fires_and_fits(asking, rows):
+    found = asking.client.read_deployment_by_name("fit-mixture/fit")
+    schedule = DeploymentScheduleCreate(
+        schedule=IntervalSchedule(interval=timedelta(seconds=5)),
+        parameters={
+            "source": str(rows / "small.zarr"),
+            "mixture": {"components": 3},
+            "run": "on-time",
+        },
+    )
+    (made,) = asking.client.create_deployment_schedules(found.id, [schedule])
+    try:
+        until((asking.platform.runs / "on-time" / "FINISHED.json").exists, 90, "a scheduled fit")
+    finally:
+        asking.client.delete_deployment_schedule(found.id, made.id)
+
+
+def test_a_killed_run_is_started_again_once_and_ends_with_the_same_bits(asking, rows, undisturbed):
+    run = begin_slow(asking, rows, "killed")
+    flow_process(run).send_signal(signal.SIGKILL)
+    reached = iterations(asking, "killed")
+    asking.ends_as(run, StateType.CRASHED, 60)
+    ended = asking.ends_as(run, StateType.COMPLETED, 120)
+    assert ended.run_count == 2
+    assert "resuming" in asking.log(run)
+    assert bits(asking.platform.runs / "killed") == undisturbed
+    assert reached >= 3
+
+
+def test_a_cancelled_run_ends_soon_with_a_checkpoint_and_the_next_one_goes_on(
+    asking, rows, undisturbed
+):
+    run = begin_slow(asking, rows, "cancelled")
+    assert asking.cancel(run) < 30
+    reached = iterations(asking, "cancelled")
+    assert 3 <= reached < SLOW["max_iter"]
+    until(lambda: flow_process(run) is None, 30, "the end of the process")
+    again = asking.run(
+        "fit-mixture/fit",
+        source=str(rows / "slow.zarr"),
+        mixture=SLOW,
+        run="cancelled",
+        rows={"array": "rows"},
+    )
+    assert asking.ended(again).state.type == StateType.COMPLETED
+    assert bits(asking.platform.runs / "cancelled") == undisturbed
+
+
+def test_a_lost_cluster_is_waited_for_and_the_fit_goes_on(asking, rows, undisturbed):
+    address = f"tcp://127.0.0.1:{free_port()}"
+    with dask_at(address) as scheduler:
+        run = begin_slow(asking, rows, "lost", cluster={"scheduler": address})
+        scheduler.kill()
+        scheduler.wait()
+        until(lambda: "this may pass, trying again" in asking.log(run), 60, "the loss")
+    with dask_at(address):
+        assert asking.ended(run).state.type == StateType.COMPLETED, asking.log(run)
+    assert bits(asking.platform.runs / "lost") == undisturbed
+
+
+@contextmanager
+def dask_at(address):
+    """A scheduler at an address of one's own, and a worker; as someone else runs them."""
+    begun = []
+    try:
+        for arguments in (["scheduler", "--port", address.rpartition(":")[2]], ["worker", address]):
+            command = [sys.executable, "-m", "dask", *arguments, "--host", "127.0.0.1"]
+            begun.append(subprocess.Popen([*command, "--no-dashboard"], stderr=subprocess.DEVNULL))
+        yield begun[0]
+    finally:
+        for process in begun:
+            end_tree(process, patience=0)
+
+
+def test_of_two_that_overlap_one_runs_and_the_other_leaves_it_to_it(asking, rows):
+    first = begin_slow(asking, rows, "twice")
+    second = asking.run(
+        "fit-mixture/fit",
+        source=str(rows / "slow.zarr"),
+        mixture=SLOW,
+        run="twice",
+        rows={"array": "rows"},
+    )
+    left = asking.ended(second)
+    assert left.state.type == StateType.CANCELLED
+    assert "is in use by process" in left.state.message
+    assert asking.ended(first).state.type == StateType.COMPLETED
+
+
+def test_sigterm_of_a_bare_script_writes_a_checkpoint_and_ends(served: Platform, rows):
+    written = served.folder / "slow.toml"
+    written.write_text(slow_job(rows).as_toml())
+    script = subprocess.Popen(
+        [sys.executable, "-m", "flows.fit_mixture", "--config", str(written), "--run", "asked"],
+        cwd=ROOT,
+        env=served.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    folder = served.runs / "asked"
+    until(lambda: folder.exists() and complete_iterations(open_folder(str(folder))), 60, "it")
+    began = time.monotonic()
+    os.kill(script.pid, signal.SIGTERM)
+    output, _ = script.communicate(timeout=30)
+    assert time.monotonic() - began < 30
+    assert script.returncode != 0, output
+    assert complete_iterations(open_folder(str(folder)))
+    assert not (folder / "FINISHED.json").exists()
