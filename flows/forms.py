@@ -191,6 +191,42 @@ class Table(Form):
     overwrite: bool = Field(False, title="Overwrite", description="Replace what is there")
 
 
+class Refit(Form):
+    """When a new model takes the place of the current one, and when drift is an alarm."""
+
+    margin: float = Field(
+        1e-3,
+        title="Margin",
+        description="Least gain in mean log density per held-back row for a promotion",
+        ge=0,
+    )
+    held_back: float = Field(
+        0.1,
+        title="Held back",
+        description="Share of rows that no fit sees, on which models are compared",
+        gt=0,
+        lt=1,
+    )
+    drift_alarm: float = Field(
+        0.5,
+        title="Drift alarm",
+        description="When the mean log density of new rows is lower than expected by more",
+        ge=0,
+    )
+    outlier_quantile: float = Field(
+        0.01, title="Outliers", description="Are rarer than this share of known rows", gt=0, lt=1
+    )
+    outlier_alarm: float = Field(
+        0.05, title="Outlier alarm", description="When more of the new rows are", gt=0, lt=1
+    )
+    changed: Literal["error", "refit"] = Field(
+        "error",
+        title="Earlier rows that changed",
+        description="An error, or all rows are fitted anew",
+    )
+    keep: int = Field(10, title="Keep", description="Versions", ge=1)
+
+
 class Scoring(Form):
     """What to write of every row."""
 

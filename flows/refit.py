@@ -1,0 +1,209 @@
+"""Keep a model up with rows that are appended; nothing new is done in no time.
+
+python -m flows.refit runs/blobs.zarr --components 8 --models models/blobs
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Annotated, Any
+
+from distributed import Client
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.client.schemas.objects import State
+from pydantic import Field
+
+from flows import commands, forms
+from flows.credentials import credentials_of
+from flows.jobs import NAME, job_asked, last_part, parameters
+from flows.lasting import LASTING, left_to_the_other, stop_if_it_keeps_crashing
+from flows.telling import Bar, iterations_told, library_heard, tag_run, tell_event, workers_heard
+from gmm_dask.cli.running import absolute
+from gmm_dask.clusters import cluster_for
+from gmm_dask.configuration import ConfigurationError
+from gmm_dask.job import Job
+from gmm_dask.refitting.comparison import Drift
+from gmm_dask.refitting.found import Refit
+from gmm_dask.report import write_report
+from gmm_dask.store.errors import RunIsBusy
+from gmm_dask.store.versions import Standing, look_at_versions, model_place
+
+MODELS = "GMM_DASK_MODELS"
+"""The environment variable that names the folder, or the bucket, of models without a place."""
+AS_USUAL = forms.Refit()
+
+Models = Annotated[
+    forms.Address,
+    Field(
+        title="Models",
+        description="Folder of the model's versions: a path, a URL, or a name under "
+        "GMM_DASK_MODELS (models/)",
+    ),
+]
+
+
+def run_name() -> str:
+    """`blobs from blobs.zarr`."""
+    asked = parameters()
+    return f"{last_part(asked['models'])} from {last_part(asked['source'])}"
+
+
+@flow(name="refit", flow_run_name=run_name)
+def refit(
+    source: forms.Source,
+    models: Models,
+    mixture: forms.Mixture,
+    refit: forms.Refit = AS_USUAL,
+    rows: forms.Rows = forms.Rows(),
+    cluster: forms.Cluster = forms.Cluster(),
+    cache: forms.Cache = "auto",
+    checkpoint_every: forms.CheckpointEvery = 1,
+    credentials: forms.Credentials = None,
+) -> dict[str, Any] | State:
+    """Look at the rows; if there are new ones, score them, fit on, compare, promote or not.
+
+    A folder of models that another driver has in hand is left to it.
+    """
+    stop_if_it_keeps_crashing()
+    asked = job_asked(
+        source,
+        None,
+        cache,
+        checkpoint_every,
+        mixture=mixture,
+        rows=rows,
+        cluster=cluster,
+        refit=refit,
+    )
+    with credentials_of(credentials), library_heard():
+        job = check(replace(asked, models=models_at(models)))
+        try:
+            found = refit_or_go_on(job)
+        except RunIsBusy as busy:
+            return left_to_the_other(busy)
+        publish(job, found)
+    return {"model": model_place(found.models, found.version), **found.summary()}
+
+
+def models_at(models: str) -> str:
+    """A path or URL as it is; a bare name is a folder under GMM_DASK_MODELS."""
+    if "/" in models:
+        return absolute(models)
+    if not NAME.fullmatch(models):
+        raise ConfigurationError(
+            f"models {models!r} is no name: begin with a letter or digit, go on with letters, "
+            "digits, dots, - and _, 64 at most; or give a path"
+        )
+    return f"{absolute(os.environ.get(MODELS, 'models'))}/{models}"
+
+
+@task(**LASTING)
+def check(job: Job) -> Job:
+    """Refuse what cannot be fitted before any cluster is started."""
+    rows = job.open()
+    get_run_logger().info("keeping %s up with %s", job.models, rows.describe())
+    tag_run("gmm-dask", "refit", last_part(str(job.models)))
+    return job
+
+
+@task(**LASTING)
+def refit_or_go_on(job: Job) -> Refit:
+    """Look, and go on from the newest checkpoint; only what has to be done starts a cluster."""
+    bar = Bar("progress", f"{job.models}, kept up with {last_part(job.source)}")
+    tell = iterations_told(bar, job.mixture.tol, job.mixture.max_iter)
+
+    @contextmanager
+    def reached() -> Iterator[Client | None]:
+        with cluster_for(job.cluster, job.open().nbytes) as client, workers_heard(client):
+            yield client
+
+    found = job.bring_up_to_date(reached, callbacks=[tell])
+    bar.finish()
+    return found
+
+
+@task(**LASTING)
+def publish(job: Job, found: Refit) -> None:
+    """Versions as a table, the decision as markdown; events for who acts on them."""
+    standing = look_at_versions(found.models) or Standing()
+    report = None if found.run is None else write_report(found.run)
+    create_table_artifact(key="versions", table=history(standing))
+    create_markdown_artifact(key="refit", markdown=told(job, found, report))
+    about = f"models.{found.models}"
+    facts = {"source": job.source, "model": model_place(found.models, found.version)}
+    if found.alarms:
+        tell_event("gmm_dask.drift.alarm", about, **facts, **found.summary())
+    if found.outcome != "nothing new":
+        tell_event("gmm_dask.refit.finished", about, **facts, **found.summary())
+
+
+def history(standing: Standing) -> list[dict[str, Any]]:
+    """Every decision, newest first."""
+    return [decision_row(one, standing) for one in reversed(standing.decisions)]
+
+
+def decision_row(one: Mapping[str, Any], standing: Standing) -> dict[str, Any]:
+    """One decision as a row of a table."""
+    compared = one.get("comparison") or {}
+    kept = one["version"] in standing.versions
+    return {
+        "when": one["when"],
+        "decision": one["outcome"],
+        "version": one["version"] if kept else f"{one['version']} (removed)",
+        "rows": one.get("rows"),
+        "new rows": one.get("new_rows"),
+        "before": compared.get("before"),
+        "after": compared.get("after"),
+        "gain": compared.get("gain"),
+        "drift": one.get("drop"),
+        "alarms": len(one.get("alarms", ())),
+    }
+
+
+def told(job: Job, found: Refit, report: str | None) -> str:
+    """What was new, what was found and what was decided, for a person."""
+    places = {
+        "source": job.source,
+        "models": found.models,
+        "model": model_place(found.models, found.version),
+        "report": report,
+    }
+    rows = "".join(f"| {name} | `{place}` |\n" for name, place in places.items() if place)
+    alarms = "".join(f"- **Drift alarm**: {alarm}\n" for alarm in found.alarms)
+    drift = "" if found.drift is None else drift_table(found.drift)
+    fresh = f"{found.new_rows:,} new of {found.rows:,} rows"
+    return (
+        f"# `{last_part(found.models)}` {found.version}: {found.outcome}\n\n"
+        f"{fresh}. {found.line()}.\n\n{alarms}\n{drift}\n| | |\n|---|---|\n{rows}"
+    )
+
+
+def drift_table(drift: Drift) -> str:
+    """New rows beside what was expected of them."""
+    lines = [
+        ("mean log density", f"{drift.expected:.6g}", f"{drift.mean_log_density:.6g}"),
+        ("outliers", f"{drift.outliers_expected:.2%}", f"{drift.outlier_share:.2%}"),
+    ]
+    shares = zip(drift.shares_expected, drift.shares, strict=True)
+    lines += [
+        (f"share of component {k}", f"{a:.2%}", f"{b:.2%}") for k, (a, b) in enumerate(shares)
+    ]
+    body = "".join(f"| {name} | {expected} | {seen} |\n" for name, expected, seen in lines)
+    return f"## Drift\n\n| new rows | expected | found |\n|---|---|---|\n{body}"
+
+
+def main() -> None:
+    """The command line: a TOML file, or the few fields that a first model needs."""
+    parser = commands.parser(__doc__, runs=False)
+    parser.add_argument("--config", help="TOML file of a refit; what else is given goes over it")
+    parser.add_argument("--models", help="folder of the model's versions")
+    parser.add_argument("--components", "-k", type=int)
+    commands.tell(refit(**commands.given(parser, mixture=("components",))))
+
+
+if __name__ == "__main__":
+    main()
