@@ -102,13 +102,21 @@ def rows_from(rows: Rows, first: int) -> Rows:
 
 def changed_advice(rows: Rows, before: Mapping[str, Any]) -> str:
     """What is otherwise, and what to do."""
-    told = rows.fingerprint()
-    what = next((name for name in told if plain(told)[name] != before.get(name)), "shape")
+    what, was, now = _first_difference(before, plain(rows.fingerprint()))
     return (
         f"{rows.source.address} is not the table that the current model was fitted to with rows "
-        f"appended: its {what} was {before.get(what)} and is {told[what]}; if that is meant, "
-        'refit to all of it (changed="refit", --changed refit)'
+        f"appended: its {what} were {was} and are {now}; if that is meant, refit to all of it "
+        '(changed="refit", --changed refit)'
     )
+
+
+def _first_difference(before: Any, now: Any, name: str = "") -> tuple[str, Any, Any]:
+    """The most telling one: rows, before what follows from them."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return name, before, now
+    names = sorted({*before, *now}, key=lambda one: (one != "rows", one == "blocks"))
+    first = next(one for one in names if before.get(one) != now.get(one))
+    return _first_difference(before.get(first), now.get(first), f"{name} {first}".strip())
 
 
 def run_name(asked: Mapping[str, Any], current: str | None) -> str:
