@@ -58,10 +58,31 @@ _LISTED = (
         f"{_HERE}.saves:refused",
     ),
     Row(
+        4,
+        "crash states of simulated power loss, at least 2,000",
+        "100%",
+        f"{_HERE}.power:cut",
+    ),
+    Row(
         5,
         "1,000 bit flips and truncations per checkpoint file and model file",
         "100% detected, falls back one with a warning",
         f"{_HERE}.damage:damaged",
+    ),
+    Row(
+        6,
+        "100 worker kills over at least 20 fits: in the sweep, in the merge, between iterations, "
+        "during load, all at once",
+        "bit-identical; at most 10 s + one iteration each",
+        f"{_HERE}.workers:killed",
+        limit=1200,
+    ),
+    Row(
+        11,
+        "1, 2, 3, 8 workers; joining and leaving; shuffled completion; cached and streamed",
+        "one digest",
+        f"{_HERE}.workers:whatever_cluster",
+        small=False,  # test_same_bits.py, test_workers.py
     ),
     Row(
         12,
@@ -75,6 +96,14 @@ _LISTED = (
         "the second leaves within 1 s with its own exit code, nothing written",
         f"{_HERE}.drivers:two",
         small=False,  # test_drivers.py
+    ),
+    Row(
+        14,
+        "Prefect: flow killed; runner and flow killed; server down 60 s; overlapping schedules",
+        "recorded as crashed where Prefect can; completes; one runs; the next run resumes",
+        f"{_HERE}.platform:struck",
+        limit=1200,
+        small=False,  # tests/flows/test_platform.py
     ),
 )
 

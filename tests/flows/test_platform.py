@@ -6,87 +6,42 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 
-import psutil
 import pytest
 import zarr
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.schedules import IntervalSchedule
 
-from gmm_dask.job import job_from
 from gmm_dask.store.checkpoint import complete_iterations
 from gmm_dask.store.location import open_folder
 from gmm_dask.store.model import load_model
-from gmm_dask.synthetic import make, recipe_named
 from tests.flows.servers import ROOT, Platform, end_tree, free_port, until
+from tests.flows.slow import (
+    SLOW,
+    ask_slow,
+    begin_slow,
+    bits,
+    flow_process,
+    iterations,
+    slow_job,
+    stored,
+    undisturbed_bits,
+)
 
 pytestmark = pytest.mark.needs("pg_isready")
-
-SLOW = {"components": 8, "covariance": "full", "tol": 0.0, "max_iter": 200, "accelerate": "none"}
-"""Some ten seconds of many short iterations: time enough to be struck in the middle."""
 
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
-    """Two features' worth of blobs, small; and as many as a slow fit needs."""
-    folder = tmp_path_factory.mktemp("rows")
-    for name, count, width in (("small", 20_000, 3), ("slow", 200_000, 8)):
-        make(recipe_named("blobs", width, 4, 0), str(folder / f"{name}.zarr"), count, seed=1)
-    return folder
-
-
-def bits(run):
-    """What a run has found, to the last bit."""
-    mixture = load_model(run / "model.zarr").mixture
-    return [part.tobytes() for part in (mixture.weights, mixture.means, mixture.covariances)]
+    """Blobs, few and quick or many and slow."""
+    return stored(tmp_path_factory.mktemp("rows"))
 
 
 @pytest.fixture(scope="module")
 def undisturbed(rows, tmp_path_factory):
-    run = tmp_path_factory.mktemp("undisturbed") / "run"
-    replace(slow_job(rows), run=str(run)).fit()
-    return bits(run)
-
-
-def slow_job(rows):
-    """The same as a job of the library."""
-    asked = {"source": str(rows / "slow.zarr"), "mixture": SLOW, "rows": {"array": "rows"}}
-    return job_from(asked)
-
-
-def begin_slow(asking, rows, name, **more):
-    """Start a slow fit, and wait until it is in the middle."""
-    run = asking.run(
-        "fit-mixture/fit",
-        source=str(rows / "slow.zarr"),
-        mixture=SLOW,
-        run=name,
-        rows={"array": "rows"},
-        **more,
-    )
-    until(lambda: iterations(asking, name) >= 3, 90, f"the first iterations of {name}")
-    return run
-
-
-def iterations(asking, name):
-    folder = asking.platform.runs / name
-    kept = complete_iterations(open_folder(str(folder))) if folder.exists() else []
-    return kept[-1] if kept else 0
-
-
-def flow_process(run):
-    """The process of a flow run, which the worker has started."""
-    for process in psutil.process_iter(["cmdline", "environ"]):
-        environment = process.info["environ"] or {}
-        told = environment.get("PREFECT__FLOW_RUN_ID", "")
-        if told.replace("-", "") == str(run).replace("-", "") and "prefect.engine" in " ".join(
-            process.info["cmdline"] or []
-        ):
-            return process
-    return None
+    return undisturbed_bits(rows, tmp_path_factory.mktemp("undisturbed"))
 
 
 def test_a_deployed_fit_leaves_a_model_and_all_that_a_person_wants_to_see(asking, rows):
@@ -200,13 +155,7 @@ def test_a_cancelled_run_ends_soon_with_a_checkpoint_and_the_next_one_goes_on(
     reached = iterations(asking, "cancelled")
     assert 3 <= reached < SLOW["max_iter"]
     until(lambda: flow_process(run) is None, 30, "the end of the process")
-    again = asking.run(
-        "fit-mixture/fit",
-        source=str(rows / "slow.zarr"),
-        mixture=SLOW,
-        run="cancelled",
-        rows={"array": "rows"},
-    )
+    again = ask_slow(asking, rows, "cancelled")
     assert asking.ended(again).state.type == StateType.COMPLETED
     assert bits(asking.platform.runs / "cancelled") == undisturbed
 
@@ -239,13 +188,7 @@ def dask_at(address):
 
 def test_of_two_that_overlap_one_runs_and_the_other_leaves_it_to_it(asking, rows):
     first = begin_slow(asking, rows, "twice")
-    second = asking.run(
-        "fit-mixture/fit",
-        source=str(rows / "slow.zarr"),
-        mixture=SLOW,
-        run="twice",
-        rows={"array": "rows"},
-    )
+    second = ask_slow(asking, rows, "twice")
     left = asking.ended(second)
     assert left.state.type == StateType.CANCELLED
     assert "is in use by process" in left.state.message
