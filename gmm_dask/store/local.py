@@ -55,7 +55,7 @@ class LocalFolder:
     def list(self, prefix: str = "") -> list[str]:
         top = self._path(prefix) if prefix else self.root
         keys = []
-        for parent, folders, names in os.walk(top):
+        for parent, folders, names in os.walk(top, onerror=_unlisted):
             folders[:] = [name for name in folders if not name.startswith(".")]
             inside = Path(parent).relative_to(self.root)
             keys += [(inside / name).as_posix() for name in names if not name.startswith(".")]
@@ -74,7 +74,15 @@ class LocalFolder:
             sync_directory(path.parent)
 
     def _path(self, key: str) -> Path:
-        return self.root / check_key(key)
+        path = self.root / check_key(key)
+        # The root may be a link, as its owner wishes; one below it would lead elsewhere.
+        for parent in path.parents[: key.count("/")]:
+            if parent.is_symlink():
+                raise StorageError(
+                    f"{parent} is a link to elsewhere, and nothing is read or written through it: "
+                    "put the folder itself in its place"
+                )
+        return path
 
     @contextmanager
     def _written(self, path: Path, data: bytes) -> Iterator[Path]:
@@ -117,6 +125,16 @@ class LocalFolder:
                 f"{key} could not be written in {self.root}: {error.strerror or error}. "
                 "What was acknowledged before is whole; make room or mend the disk, then resume."
             ) from error
+
+
+def _unlisted(error: OSError) -> None:
+    """A directory that is not there holds nothing; of one that cannot be read nobody knows.
+
+    Left out without a word, the newest checkpoint would be taken for one that is not there, and
+    the older ones kept in its place.
+    """
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise StorageError(f"{error.filename} cannot be listed: {error.strerror}") from error
 
 
 def sync_directory(directory: Path) -> None:

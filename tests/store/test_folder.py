@@ -1,6 +1,7 @@
 """Both kinds of folder keep the same promises."""
 
 import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -128,3 +129,19 @@ def test_directory_removed_underneath_is_made_again(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "room")
     folder.create("room/a", b"y")
     assert folder.read("room/a") == b"y"
+
+
+def test_what_cannot_be_listed_is_not_taken_for_empty(tmp_path: Path) -> None:
+    """Out of file descriptors, clean-up must not take the newest checkpoint for one not there."""
+    folder = LocalFolder(tmp_path)
+    folder.create("room/key", b"")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+    try:
+        with pytest.raises(StorageError, match="cannot be listed: Too many open files"):
+            folder.list()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert folder.list() == ["room/key"]

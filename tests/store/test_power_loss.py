@@ -19,7 +19,7 @@ SAVES = """
 import os, sys
 from pathlib import Path
 from tests.store.dying import play
-play(sys.argv[2], Path(sys.argv[1]), lambda what: os.write(1, b"ACKNOWLEDGED"))
+play(sys.argv[2], Path(sys.argv[1]), lambda what: os.write(1, b"ACKNOWLEDGED-" + what.encode()))
 """
 
 CALL = re.compile(r"\d+ +(\w+)\((.*)\) += \d+(?:<.*>)?")
