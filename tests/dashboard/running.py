@@ -65,20 +65,25 @@ class Paused:
     def __init__(self, client: Client, rows: str, run: Path | str | None, at: int, **settings: Any):
         self.at, self.reached, self.go_on = at, threading.Event(), threading.Event()
         self.found: Fit | None = None
+        self.problem: BaseException | None = None
         self._what = (client, rows, run, settings)
         self._thread = threading.Thread(target=self._fit, daemon=True)
 
     def _fit(self) -> None:
         client, rows, run, settings = self._what
-        self.found = fit(
-            rows,
-            Configuration(**settings),
-            client=client,
-            run=run,
-            cache="none",
-            callbacks=[self._stop],
-            block_bytes=64_000,  # a chunk each
-        )
+        try:
+            self.found = fit(
+                rows,
+                Configuration(**settings),
+                client=client,
+                run=run,
+                cache="none",
+                callbacks=[self._stop],
+                block_bytes=64_000,  # a chunk each
+            )
+        except BaseException as problem:
+            self.problem = problem
+            self.reached.set()
 
     def _stop(self, progress: Progress) -> None:
         # An iteration is told of after the callbacks: at the next one, all before it is told.
@@ -89,6 +94,8 @@ class Paused:
     def __enter__(self) -> Paused:
         self._thread.start()
         assert self.reached.wait(PATIENCE)
+        if self.problem is not None:
+            raise self.problem
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -107,3 +114,5 @@ class Paused:
         self.go_on.set()
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
+        if self.problem is not None:
+            raise self.problem

@@ -67,6 +67,7 @@ def test_one_of_several_fits_is_chosen(window: Browser, client: Client, stored: 
 
 
 def test_the_menu_leads_to_the_page(window: Browser, client: Client) -> None:
+    window.resize(1200, 900)  # on a narrow one the menu is folded
     window.open(page(client, "status"))
     window.follow("Mixtures")
     window.until(lambda: window.driver.title == "Dask: mixtures being fitted")
