@@ -14,7 +14,7 @@ from prefect.client.schemas.filters import (
     LogFilter,
     LogFilterFlowRunId,
 )
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import Artifact, FlowRun, StateType
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling
 
@@ -72,11 +72,15 @@ class Asking:
             lines += [line.message for line in page]
         return "\n".join(lines)
 
-    def artifacts(self, run: UUID) -> dict[str, Any]:
-        """By key; of each the newest."""
+    def found(self, run: UUID) -> list[Artifact]:
+        """The artifacts of a run, the oldest first."""
         chosen = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run]))
         found = self.client.read_artifacts(artifact_filter=chosen)
-        return {one.key: one.data for one in sorted(found, key=lambda one: one.created)}
+        return sorted(found, key=lambda one: one.created)
+
+    def artifacts(self, run: UUID) -> dict[str, Any]:
+        """What is in them, by key; of each the newest."""
+        return {one.key: one.data for one in self.found(run)}
 
     def events(self, run: UUID, name: str) -> list[dict[str, Any]]:
         """Events of that name that were told in the run."""
