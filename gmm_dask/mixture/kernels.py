@@ -2,7 +2,8 @@
 
 The quadratic kernel expands (x − μ)ᵀ Σ⁻¹ (x − μ) about a centre c; what cancels there is
 κ = max_k (μ_k − c)ᵀ Σ_k⁻¹ (μ_k − c), and the relative error of log-likelihood and covariances was
-measured to be about ε κ (tests/benchmarks/accuracy). The centred kernel has no such error.
+measured to be about ε κ (tests/benchmarks/accuracy). The centred kernel has no such error. The
+fused kernel is the quadratic one's arithmetic in compiled loops, where numba is installed.
 """
 
 from __future__ import annotations
@@ -14,16 +15,18 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from gmm_dask.mixture.arrays import Array
+from gmm_dask.mixture.compiling import compiles
 from gmm_dask.mixture.parameters import Mixture
 
-Kernel: TypeAlias = Literal["quadratic", "quadratic-float32", "centred"]
+Kernel: TypeAlias = Literal["quadratic", "quadratic-float32", "fused", "centred"]
 Arithmetic: TypeAlias = Literal["float64", "float32"]
 
 LARGEST_ERROR = 1e-11
 LARGEST_ERROR_FLOAT32 = 1e-4
 CENTRED_FROM_FEATURES = 64
 """From here on the centred kernel is the faster one as well, where components are apart; where all
-overlap it is at 64 features still 1.2 times slower (tests/benchmarks/sweep)."""
+overlap it is at 64 features still 1.2 times slower (tests/benchmarks/sweep). Diagonal families have
+so few quadratic features that theirs is always the faster."""
 
 
 class PrecisionError(ValueError):
@@ -78,8 +81,9 @@ def choose_kernels(
 def _choose(frame: Frame, mixture: Mixture, arithmetic: Arithmetic) -> Kernel:
     if arithmetic == "float32" and accurate(frame, mixture, "quadratic-float32"):
         return "quadratic-float32"
-    if mixture.features < CENTRED_FROM_FEATURES and accurate(frame, mixture, "quadratic"):
-        return "quadratic"
+    few = mixture.features < CENTRED_FROM_FEATURES or mixture.kind.layout == "squares"
+    if few and accurate(frame, mixture, "quadratic"):
+        return "fused" if compiles() else "quadratic"
     return "centred"
 
 
@@ -87,7 +91,7 @@ def accurate(frame: Frame, mixture: Mixture, kernel: Kernel) -> bool:
     """Whether this kernel's error bound is good enough for this mixture."""
     if kernel == "centred":
         return True
-    if kernel == "quadratic":
+    if kernel in ("quadratic", "fused"):
         return error_bound(frame, mixture) <= LARGEST_ERROR
     return error_bound(frame, mixture, "float32") <= LARGEST_ERROR_FLOAT32
 

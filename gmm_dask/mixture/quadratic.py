@@ -29,8 +29,8 @@ LOWEST_EXPONENT = {"float64": -600.0, "float32": -60.0}
 """exp() of less is nothing beside 1, but subnormal numbers make the second product 10x slower."""
 
 
-class QuadraticKernel:
-    """Sums statistics of rows for mixtures of one layout; `add` takes at most `step` rows."""
+class QuadraticSums:
+    """Coefficients of mixtures of one layout, and the sums that their statistics follow from."""
 
     def __init__(
         self, mixtures: Sequence[Mixture], frame: Frame, arithmetic: Arithmetic = "float64"
@@ -43,36 +43,15 @@ class QuadraticKernel:
         self.coefficients = np.vstack(
             [coefficients(mixture, frame, self.features) for mixture in mixtures]
         ).astype(arithmetic)
-        components, columns = self.coefficients.shape
-        itemsize = self.coefficients.itemsize
-        fitting = TEMPORARIES // (itemsize * (columns + 2 * components))
-        self.step = int(np.clip(fitting // 64 * 64, 128, 8192))
-        self.floor = LOWEST_EXPONENT[arithmetic]
-        self.phi = np.ones((columns, self.step), arithmetic)
-        self.logs = np.empty((components, self.step), arithmetic)
-        self.posteriors = np.empty_like(self.logs)
-        self.sums = np.zeros((components, columns))
+        self.sums = np.zeros(self.coefficients.shape)
         self.totals = np.zeros((len(mixtures), 3))
         self.rows = 0
         self.weight = 0.0
 
-    def add(self, rows: Rows, weights: Array | None) -> bool:
-        """Add these rows; False, and nothing added, where the expansion overflows for them."""
-        size = len(rows)
-        phi = self.phi[:, :size]
-        self.features.fill(phi, rows, self.frame)
-        logs = np.matmul(self.coefficients, phi, out=self.logs[:, :size])
-        posteriors = self.posteriors[:, :size]
-        totals = np.array(
-            [softmax(logs[part], posteriors[part], weights, self.floor) for part in self.slices]
-        )
-        if not np.isfinite(totals).all():
-            return False
-        self.sums += posteriors @ phi.T
-        self.totals += totals
-        self.rows += size if weights is None else int(np.count_nonzero(weights))
-        self.weight += size if weights is None else float(weights.sum())
-        return True
+    def count(self, rows: Rows, weights: Array | None) -> None:
+        """Rows whose weight is not 0, and their total weight."""
+        self.rows += len(rows) if weights is None else int(np.count_nonzero(weights))
+        self.weight += len(rows) if weights is None else float(weights.sum())
 
     def statistics(self) -> list[SufficientStatistics]:
         """What was added, for each mixture."""
@@ -102,6 +81,40 @@ class QuadraticKernel:
             self.rows,
             self.weight,
         )
+
+
+class QuadraticKernel(QuadraticSums):
+    """Sums statistics of rows for mixtures of one layout; `add` takes at most `step` rows."""
+
+    def __init__(
+        self, mixtures: Sequence[Mixture], frame: Frame, arithmetic: Arithmetic = "float64"
+    ) -> None:
+        super().__init__(mixtures, frame, arithmetic)
+        components, columns = self.coefficients.shape
+        itemsize = self.coefficients.itemsize
+        fitting = TEMPORARIES // (itemsize * (columns + 2 * components))
+        self.step = int(np.clip(fitting // 64 * 64, 128, 8192))
+        self.floor = LOWEST_EXPONENT[arithmetic]
+        self.phi = np.ones((columns, self.step), arithmetic)
+        self.logs = np.empty((components, self.step), arithmetic)
+        self.posteriors = np.empty_like(self.logs)
+
+    def add(self, rows: Rows, weights: Array | None) -> bool:
+        """Add these rows; False, and nothing added, where the expansion overflows for them."""
+        size = len(rows)
+        phi = self.phi[:, :size]
+        self.features.fill(phi, rows, self.frame)
+        logs = np.matmul(self.coefficients, phi, out=self.logs[:, :size])
+        posteriors = self.posteriors[:, :size]
+        totals = np.array(
+            [softmax(logs[part], posteriors[part], weights, self.floor) for part in self.slices]
+        )
+        if not np.isfinite(totals).all():
+            return False
+        self.sums += posteriors @ phi.T
+        self.totals += totals
+        self.count(rows, weights)
+        return True
 
 
 def softmax(

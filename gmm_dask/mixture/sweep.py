@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from gmm_dask.mixture.arrays import Array, Layout, Rows, as_rows, as_weights
 from gmm_dask.mixture.centred import CentredKernel, statistics_of_responsibilities
+from gmm_dask.mixture.fused import FusedKernel
 from gmm_dask.mixture.kernels import (
     Arithmetic,
     Frame,
@@ -74,8 +75,12 @@ def _accumulators(
         else:
             groups.setdefault((kernel, mixture.kind.layout == "squares"), []).append(i)
     for (kernel, _), members in groups.items():
-        arithmetic: Arithmetic = "float32" if kernel == "quadratic-float32" else "float64"
-        yield members, QuadraticKernel([mixtures[i] for i in members], frame, arithmetic)
+        together = [mixtures[i] for i in members]
+        if kernel == "fused":
+            yield members, FusedKernel(together, frame)
+        else:
+            arithmetic: Arithmetic = "float32" if kernel == "quadratic-float32" else "float64"
+            yield members, QuadraticKernel(together, frame, arithmetic)
 
 
 def _pass(

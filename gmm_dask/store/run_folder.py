@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from gmm_dask.mixture.compiling import compiler
 from gmm_dask.store.checkpoint import Checkpoint, load_newest
 from gmm_dask.store.claim import claim_run, find_run
 from gmm_dask.store.errors import (
@@ -199,6 +200,6 @@ def _differences(stored: object, given: object, name: str = "") -> tuple[str, ..
 
 def _installed() -> dict[str, str]:
     packages = ("gmm-dask", "numpy", "scipy")
-    return {"python": platform.python_version()} | {
+    return {"python": platform.python_version(), "compiler": compiler()} | {
         package: importlib.metadata.version(package) for package in packages
     }

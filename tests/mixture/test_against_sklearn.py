@@ -1,6 +1,7 @@
 """The same starts, the same iterations, the same numbers as scikit-learn, to 1e-9."""
 
 import warnings
+from itertools import product
 
 import numpy as np
 import pytest
@@ -32,8 +33,10 @@ def sklearn_after(iterations, begin, rows):
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
-@pytest.mark.parametrize("iterations", [1, 5, 50])
-@pytest.mark.parametrize("kernel", ["quadratic", "centred"])
+@pytest.mark.parametrize(
+    ("iterations", "kernel"),
+    [*product([1, 5, 50], ["quadratic", "centred"]), (50, "fused")],
+)
 @pytest.mark.parametrize(("d", "k"), [(1, 2), (3, 4), (8, 3)])
 def test_parameters_and_likelihood(family, iterations, kernel: Kernel, d, k):
     begin = drawn_mixture(k, d, family, seed=3)

@@ -90,7 +90,7 @@ def test_scatter_is_symmetric_to_the_last_bit(family):
     mixture = drawn_mixture(3, 5, family)
     rows = drawn_rows(400, mixture)
     rows[:100] += 1e7
-    for kernel in ("quadratic", "centred"):
+    for kernel in ("quadratic", "fused", "centred"):
         a, b = (sweep(part, [mixture], kernels=[kernel])[0] for part in np.split(rows, 2))
         scatter = (a + b).scatter
         assert (scatter == np.swapaxes(scatter, -1, -2)).all()

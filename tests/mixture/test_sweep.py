@@ -1,4 +1,4 @@
-"""One pass: both kernels agree, whatever the rows' type, weights, blocks and company."""
+"""One pass: all kernels agree, whatever the rows' type, weights, blocks and company."""
 
 import tracemalloc
 
@@ -21,7 +21,7 @@ from tests.mixture.problems import (
     drawn_rows,
 )
 
-KERNELS = ("quadratic", "centred")
+KERNELS = ("quadratic", "fused", "centred")
 families = st.sampled_from(FAMILY_NAMES)
 kernels = st.sampled_from(KERNELS)
 
@@ -29,12 +29,13 @@ kernels = st.sampled_from(KERNELS)
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 @pytest.mark.parametrize(("d", "k"), [(1, 1), (1, 3), (2, 2), (7, 5), (20, 3)])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_both_kernels_agree(family, d, k, weighted):
+def test_all_kernels_agree(family, d, k, weighted):
     mixture = drawn_mixture(k, d, family)
     rows = drawn_rows(700, mixture)
     weights = np.random.default_rng(2).random(700) if weighted else None
-    (quadratic,), (centred,) = (sweep(rows, [mixture], weights, [name]) for name in KERNELS)
+    (quadratic,), (fused,), (centred,) = (sweep(rows, [mixture], weights, [n]) for n in KERNELS)
     assert_alike(quadratic, centred, 1e-12)
+    assert_alike(fused, quadratic, 1e-12)
 
 
 @settings(deadline=None, max_examples=60)
@@ -78,7 +79,8 @@ def test_many_mixtures_in_one_pass_each_as_if_alone():
     company = [drawn_mixture(k, 3, family, k) for family in FAMILY_NAMES for k in (1, 2, 5)]
     rows = drawn_rows(600, company[2])
     weights = np.random.default_rng(0).random(600)
-    for names in (["quadratic"] * 12, ["centred"] * 12, ["quadratic", "centred", "centred"] * 4):
+    mixed = ["quadratic", "centred", "fused"] * 4
+    for names in (*([name] * 12 for name in KERNELS), mixed):
         together = sweep(rows, company, weights, names)
         for mixture, name, found in zip(company, names, together, strict=True):
             (alone,) = sweep(rows, [mixture], weights, [name])

@@ -1,0 +1,153 @@
+"""The compiled loops beside NumPy: exp and log, vectors, bits, the switch, the cache on disk."""
+
+import re
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from numba import njit
+
+from gmm_dask.mixture import compiled
+from gmm_dask.mixture.compiling import SWITCH, compiler, compiles
+from gmm_dask.mixture.fused import FusedKernel
+from gmm_dask.mixture.kernels import Frame, choose_kernels
+from gmm_dask.mixture.sweep import sweep
+from tests.mixture.problems import FAMILY_NAMES, assert_alike, assert_same_bits
+
+from tests.mixture.problems import drawn_mixture, drawn_rows  # isort: skip
+
+EPS = np.finfo(float).eps
+
+
+@njit
+def of_each(function, numbers):
+    found = np.empty_like(numbers)
+    for i in range(len(numbers)):
+        found[i] = function(numbers[i])
+    return found
+
+
+def test_exp_and_log_are_right_to_a_unit_or_two_in_the_last_place():
+    exponents = np.concatenate([np.linspace(-600, 0, 100_001), [-1e-300, -1e-17]])
+    found = of_each(compiled.exp, exponents)
+    np.testing.assert_allclose(found, np.exp(exponents), rtol=2 * EPS)
+    numbers = np.concatenate([np.linspace(1, 100, 100_001), [1 + EPS, 1e-200, 1e200, 2**0.5]])
+    np.testing.assert_allclose(of_each(compiled.log, numbers), np.log(numbers), rtol=2 * EPS)
+    assert of_each(compiled.log, np.ones(1)) == 0
+    assert np.isnan(of_each(compiled.exp, np.full(1, np.nan)))
+
+
+def test_the_loops_run_in_vectors():
+    found = njit(compiled.ARGUMENTS, nogil=True, fastmath=compiled.EXACT, error_model="numpy")
+    (assembly,) = found(compiled.sweep.py_func).inspect_asm().values()
+    lanes = re.findall(r"\bvfn?m[as][a-z0-9]+pd\b|\bfmla\b", assembly)
+    assert len(lanes) > 60, "LLVM does not make vectors of the loops"
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+@pytest.mark.parametrize("n", [5, 31, 256, 257, 1000])
+def test_any_number_of_rows_and_components(family, n):
+    for d, k in ((1, 1), (2, 3), (3, 5), (5, 6), (6, 9)):
+        mixture = drawn_mixture(k, d, family)
+        rows = drawn_rows(n, mixture)
+        (found,) = sweep(rows, [mixture], kernels=["fused"])
+        (expected,) = sweep(rows, [mixture], kernels=["quadratic"])
+        assert_alike(found, expected, 1e-12)
+
+
+def test_components_so_far_off_that_their_share_is_nothing():
+    mixture = drawn_mixture(6, 3, spread=60)
+    rows = drawn_rows(2000, mixture)
+    (found,) = sweep(rows, [mixture], kernels=["fused"])
+    (expected,) = sweep(rows, [mixture], kernels=["quadratic"])
+    assert_alike(found, expected, 1e-12)
+    assert (found.counts > 0).all()
+
+
+def test_the_same_rows_give_the_same_bits_wherever_they_lie_in_memory():
+    mixture = drawn_mixture(5, 3)
+    rows = drawn_rows(1111, mixture)
+    weights = np.random.default_rng(0).random(1111)
+    expected = sweep(rows, [mixture], weights, ["fused"])
+    for shift in range(1, 9):
+        moved = np.empty(rows.size + shift)[shift:].reshape(rows.shape)
+        moved[:] = rows
+        assert_same_bits(sweep(moved, [mixture], weights, ["fused"]), expected)
+    assert_same_bits(sweep(np.asfortranarray(rows), [mixture], weights, ["fused"]), expected)
+    single = rows.astype(np.float32)
+    assert_same_bits(
+        sweep(single, [mixture], weights, ["fused"]),
+        sweep(single.astype(float), [mixture], weights, ["fused"]),
+    )
+
+
+def test_the_kernel_takes_no_more_rows_at_once_than_it_says(monkeypatch):
+    monkeypatch.setattr("gmm_dask.mixture.fused.STEP_VALUES", 1)
+    mixture = drawn_mixture(3, 2)
+    rows = drawn_rows(1500, mixture)
+    assert FusedKernel([mixture], Frame.of([mixture])).step == 256
+    (found,) = sweep(rows, [mixture], kernels=["fused"])
+    monkeypatch.undo()
+    assert_alike(found, sweep(rows, [mixture], kernels=["fused"])[0], 1e-12)
+
+
+def test_the_switch(monkeypatch):
+    mixture = drawn_mixture(2, 2)
+    assert compiles()
+    assert choose_kernels([mixture]) == ("fused",)
+    assert re.fullmatch(r"numba [\d.]+\w* for \S+", compiler())
+    monkeypatch.setenv(SWITCH, "0")
+    assert not compiles()
+    assert choose_kernels([mixture]) == ("quadratic",)
+    assert compiler() == "none"
+
+
+WITHOUT = """
+    import sys
+    sys.modules["numba"] = None
+    import numpy as np
+    from gmm_dask.mixture.kernels import choose_kernels
+    from gmm_dask.mixture.parameters import Mixture
+    from gmm_dask.mixture.sweep import sweep
+    mixture = Mixture([1.0], [[0.0]], [[[1.0]]])
+    print(choose_kernels([mixture]))
+    sweep(np.zeros((3, 1)), [mixture], kernels=["fused"])
+"""
+
+
+def test_where_numba_is_not_installed_numpy_does_all_and_a_driver_that_has_it_is_told():
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(WITHOUT)], capture_output=True, text=True
+    )
+    assert done.stdout == "('quadratic',)\n"
+    assert "numba is not installed: install gmm-dask[fast] on every worker" in done.stderr
+
+
+DOUBLING = """
+    from numba import types
+    from gmm_dask.mixture.compiled import cached
+
+    @cached(types.float64(types.float64))
+    def doubled(x):
+        return x * 2
+
+    print(doubled(2.0), sum(doubled.stats.cache_hits.values()))
+"""
+
+
+def test_processes_that_compile_at_once_share_a_cache(tmp_path):
+    (tmp_path / "doubling.py").write_text(textwrap.dedent(DOUBLING))
+    command = [sys.executable, tmp_path / "doubling.py"]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert {process.communicate()[0].split()[0] for process in started} == {"4.0"}
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.stdout == "4.0 1\n"
+
+
+def test_without_a_place_for_a_cache_it_compiles_for_the_process(caplog):
+    space = {}
+    exec("def tripled(x):\n    return x * 3", space)  # nowhere on disk: no cache is possible
+    assert compiled.cached()(space["tripled"])(2.0) == 6.0
+    assert "compiled for this process only" in caplog.text
