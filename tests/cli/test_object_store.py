@@ -39,3 +39,17 @@ def test_from_data_to_a_model_that_is_watched_and_resumed(shell, s3):
     assert "is finished" in again.err
     assert again.json["bic"] == fitted["bic"]
     assert shell("show", run, "--json", **s3).well().json["mixture"]["components"] == 2
+
+
+def test_versions_of_a_model_beside_rows_that_grow(shell, s3):
+    source, models = f"{BUCKET}/y.zarr", f"{BUCKET}/models/y"
+    make = "data make blobs --rows 2000 --features 2 --components 2 --chunk-rows 500 --out"
+    shell(*make.split(), source, **s3).well()
+    asked = ("refit", source, "--models", models, "-k", 2, "--json")
+    assert shell(*asked, **s3).well().json["version"] == "v0001"
+    assert shell(*asked, **s3).well().json["outcome"] == "nothing new"
+    other = shell(*asked, "--margin", 0, "--seed", 1, "--covariance", "diag", **s3).well().json
+    assert (other["news"], other["comparison"]["margin"]) == ("settings", 0)
+    shell("models", models, "--rollback", "v0001", **s3).well()
+    assert shell("models", models, "--json", **s3).well().json["current"] == "v0001"
+    assert shell("score", models, source, "--out", f"{BUCKET}/scores.zarr", **s3).well()

@@ -11,6 +11,7 @@ import pytest
 import zarr
 
 from gmm_dask import Configuration, ConfigurationError, Refit
+from gmm_dask.refitting.holding_back import is_held_back
 from gmm_dask.refitting.survey import RowsChangedError
 from gmm_dask.store.errors import RunIsBusy, StorageError
 from gmm_dask.store.model import load_model
@@ -80,8 +81,6 @@ def test_held_back_rows_are_seen_by_no_fit_and_decide(store):
     assert 0.07 * len(rows) < len(rows) - weight < 0.13 * len(rows)
     assert found.comparison.rows == len(rows) - weight
     # Whatever the rows held back are, a fit without them is what was compared and promoted.
-    from gmm_dask.refitting.holding_back import is_held_back
-
     held = is_held_back(0, len(rows), 0.1)
     after = found.fit.mixture.log_density(rows[held]).mean()
     assert found.comparison.after == pytest.approx(after, abs=1e-12)
@@ -183,7 +182,7 @@ def test_killed_and_started_again_ends_with_the_same_bits(store, moment):
     resumed = []
     found = store.refit(callbacks=[lambda told: resumed.append(told.state.iteration)])
     assert (found.outcome, found.version) == ("promoted", "v0002")
-    assert resumed == [] if moment[0] == "promoting" else resumed[0] > 2
+    assert resumed == [] if moment[0] == "promoting" else resumed[0] >= 2
     assert store.digest() == undisturbed.digest()
 
 
