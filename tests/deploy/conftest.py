@@ -18,7 +18,7 @@ class Work:
 
     source: Path
     folder: Path
-    passes: int = 40
+    passes: int = 60
 
     def fit(self, out: Path, *more: object) -> list[object]:
         """A command whose result does not depend on where it runs."""

@@ -19,6 +19,7 @@ class Place:
 
     name: str
     holder: int
+    address: str = "127.0.0.1"
 
     def enter(self) -> list[object]:
         """Words before a command that run it there."""
@@ -68,7 +69,7 @@ def network_of(processes: Processes, addresses: dict[str, str]) -> Network:
 
 def connected(processes: Processes, switch: Place, name: str, address: str) -> Place:
     """A host with a wire to the switch."""
-    host = held(processes, name, [*switch.enter(), "unshare", "--net"])
+    host = held(processes, name, [*switch.enter(), "unshare", "--net"], address)
     port = ["peer", "name", f"to-{name}", "netns", switch.holder]
     switch.ip("link", "add", "wire", "netns", host.holder, "type", "veth", *port)
     switch.ip("link", "set", f"to-{name}", "master", "switch", "up")
@@ -78,8 +79,10 @@ def connected(processes: Processes, switch: Place, name: str, address: str) -> P
     return host
 
 
-def held(processes: Processes, name: str, command: list[object]) -> Place:
+def held(
+    processes: Processes, name: str, command: list[object], address: str = "127.0.0.1"
+) -> Place:
     """A namespace that lasts as long as its holder."""
     holder = processes.start(name, [*command, "sleep", "infinity"]).pid
     until(lambda: Path(f"/proc/{holder}/comm").read_text().strip() == "sleep")
-    return Place(name, holder)
+    return Place(name, holder, address)

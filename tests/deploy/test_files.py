@@ -123,11 +123,10 @@ def schema_of(kind: str) -> dict[str, Any]:
 @pytest.mark.parametrize("index", [0, 1], ids=["DaskCluster", "DaskAutoscaler"])
 def test_objects_of_the_dask_operator(index):
     told = documents(KUBERNETES / "cluster.yaml")[index]
-    schema = schema_of(told["kind"])
-    jsonschema.validate(told, schema)
-    wrong = merge(told, {"spec": {"wokers": 3}})
+    schema = jsonschema.Draft202012Validator(schema_of(told["kind"]))
+    schema.validate(told)
     with pytest.raises(jsonschema.ValidationError, match="wokers"):
-        jsonschema.validate(wrong, schema)
+        schema.validate(merge(told, {"spec": {"wokers": 3}}))
 
 
 def containers() -> list[tuple[dict[str, Any], dict[str, Any]]]:

@@ -11,10 +11,10 @@ import psutil
 import pytest
 
 from tests.deploy.conftest import Work, bits
-from tests.deploy.hosts import Network, network_of
+from tests.deploy.hosts import Network, Place, network_of
 from tests.deploy.processes import BIN, DEPLOY, PATIENCE, ROOT, Processes, run, until, well
 
-pytestmark = pytest.mark.needs("ip", "nsenter", "unshare", "openssl")
+pytestmark = pytest.mark.needs("ip", "ss", "nsenter", "unshare", "openssl")
 HERE, THERE = "10.77.0.1", "10.77.0.2"
 
 
@@ -73,6 +73,8 @@ def test_a_fit_survives_a_wire_that_is_cut_and_healed(
     address = cluster.do("start").strip()
     until(lambda: all(map(cluster.arrivals, (HERE, THERE))), cluster.told)
     here, there = cluster.network.hosts
+    for host in (here, there):
+        assert listening(host) <= {"127.0.0.1", host.address}, "open to whoever is near"
     history = tmp_path / "run" / "history.jsonl"
     fit = work.fit(tmp_path / "run", "--scheduler", address)
     driver = processes.start("driver", [*here.enter(), *fit], **cluster.environment)
@@ -110,6 +112,12 @@ def stops_by_its_own_word(cluster: Cluster) -> None:
     assert cluster.do("status").splitlines() == [f"{name}: does not run" for name in names]
     assert len(everyone) > 2 * len(names)
     assert not psutil.wait_procs(everyone, timeout=PATIENCE)[1]
+
+
+def listening(host: Place) -> set[str]:
+    """The addresses at which anything waits for connections."""
+    told = well([*host.enter(), "ss", "--listening", "--tcp", "--numeric", "--no-header"])
+    return {line.split()[3].rpartition(":")[0] for line in told.splitlines()}
 
 
 def lines(file: Path) -> int:
