@@ -35,6 +35,7 @@ class Row:
 
 
 _HERE = "tests.faults.rows"
+_INPUTS = "tests.faults.inputs"
 
 _LISTED = (
     Row(
@@ -104,6 +105,66 @@ _LISTED = (
         f"{_HERE}.platform:struck",
         limit=1200,
         small=False,  # tests/flows/test_platform.py
+    ),
+    Row(
+        15,
+        "NaN, ±inf, 1e160 at the first, a middle and the last row of each chunk",
+        "error with path, global row, feature, chunk, count; before the first iteration",
+        f"{_INPUTS}.values:unusable",
+    ),
+    Row(
+        16,
+        "accepted: f2 f4 f8, all ints, big-endian; refused: complex, bool, object, strings, dates, "
+        "structured, 0-D, 3-D, 0 rows, 0 columns, K > rows, K < 1",
+        "accepted equal the f8 cast to 1e-12; refused before any cluster work, one sentence each",
+        f"{_INPUTS}.kinds:numbers",
+    ),
+    Row(
+        17,
+        "chunks split along features, irregular, one-row, empty, unknown",
+        "the same fit to 1e-10, or a clear error",
+        f"{_INPUTS}.chunkings:cut",
+    ),
+    Row(
+        18,
+        "missing chunk, missing store, group for array, corrupt chunk, array grown after the "
+        "profile, read-only output, output exists, disk full while scoring",
+        "error naming the key; nothing half-written taken for whole",
+        f"{_INPUTS}.stores:broken",
+    ),
+    Row(
+        19,
+        "mean/sd 0 to 1e8, f8 and f4",
+        "covariance ≤ 1e-10 (f8), ≤ 1e-5 beyond storage error (f4), positive definite always",
+        f"{_INPUTS}.offsets:far",
+    ),
+    Row(
+        20,
+        "scaling by 2^±40, translation, permutation of rows, features, components",
+        "equivariant ≤ 1e-10",
+        f"{_INPUTS}.equivariance:equivariant",
+    ),
+    Row(
+        21,
+        "D = 500, duplicated rows, constant column, K above distinct points, empty component, one "
+        "outlier at 1e9",
+        "finite, or a typed error; events counted",
+        f"{_INPUTS}.extremes:extreme",
+    ),
+    Row(
+        23,
+        "fuzz (hypothesis, ≥ 50,000 cases): configuration files, source descriptions, checkpoint "
+        "manifests, model attributes",
+        "typed errors only",
+        f"{_INPUTS}.fuzz:fuzzed",
+    ),
+    Row(
+        24,
+        "security: foreign and plain clients against TLS; non-loopback bind without TLS; path "
+        "traversal and symlinks in run names; pickles in place of arrays; size bombs in declared "
+        "shapes; a password in a URL; secrets in logs",
+        "refused; nothing executed, allocated, escaped or printed",
+        f"{_INPUTS}.security:secure",
     ),
 )
 
