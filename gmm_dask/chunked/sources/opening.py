@@ -24,6 +24,8 @@ from gmm_dask.chunked.sources.stores import (
     open_zarr_array,
 )
 
+LONGEST_HEADER = 2**16
+
 
 def open_table(source: object, array: str | None, columns: Sequence[str] | None) -> Source:
     """The features: `array` names one array of a group, `columns` several 1-D ones."""
@@ -79,6 +81,7 @@ def _mapped_array(path: str) -> np.ndarray[Any, Any]:
         check_url(path)
         raise DataError(f"{path} is a URL, and .npy files are mapped: pass a path, or a Zarr store")
     try:
+        _check_header(path)
         with np.errstate(over="ignore"):  # of the product of a declared shape: refused as too big
             mapped = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as problem:  # whatever NumPy makes of a header that is none
@@ -86,6 +89,16 @@ def _mapped_array(path: str) -> np.ndarray[Any, Any]:
     if not isinstance(mapped, np.ndarray):
         raise DataError(f"{path} is an archive of arrays, no .npy file; store its table by itself")
     return mapped
+
+
+def _check_header(path: str) -> None:
+    """NumPy takes room for as long a header as is declared, up to 4 GiB, before it reads it."""
+    with open(path, "rb") as file:
+        begin = file.read(12)
+    if begin[:6] == b"\x93NUMPY" and begin[6:7] > b"\1":
+        length = int.from_bytes(begin[8:12], "little")
+        if length > LONGEST_HEADER:
+            raise ValueError(f"its header declares {length} bytes")
 
 
 def _from_group(

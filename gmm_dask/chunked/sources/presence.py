@@ -57,6 +57,8 @@ async def _absent_inside(array: Any, position: tuple[int, ...], key: str) -> str
     if stored is None:
         return key
     content = stored.to_bytes()[: 16 * prod(inner)]
+    if not content:
+        return f"{key} (its file is empty)"  # which Zarr reads as fill values
     if len(content) < 16 * prod(inner):
         return None  # truncated: reading it says so, and better
     present = np.frombuffer(content, "<u8").reshape(*inner, 2)[..., 0] != ABSENT

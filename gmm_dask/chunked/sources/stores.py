@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import zarr
-from zarr.errors import ContainsArrayAndGroupError, NodeNotFoundError
+from zarr.errors import ContainsArrayAndGroupError, NodeNotFoundError, ZarrUserWarning
 from zarr.storage import LocalStore, MemoryStore, ObjectStore, ZipStore
 
 from gmm_dask.chunked.sources.protocol import DataError, Source, told_briefly
@@ -100,7 +101,9 @@ def _object_store(url: str) -> Any:
 
 def group_arrays(group: zarr.Group) -> list[str]:
     try:
-        return sorted(name for name, _ in group.arrays())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ZarrUserWarning)  # of what else lies there
+            return sorted(name for name, _ in group.arrays())
     except Exception as problem:
         raise unopened(str(group.store_path), problem) from problem
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
@@ -191,7 +191,8 @@ def _by(sides: Sequence[int]) -> str:
 def _names(array: zarr.Array[Any], features: int, name: str | None) -> tuple[str, ...]:
     if array.ndim == 1 and name:
         return (name,)
-    told = array.attrs.get("feature_names")
+    attributes = array.metadata.attributes  # whatever JSON there was
+    told = attributes.get("feature_names") if isinstance(attributes, Mapping) else None
     if isinstance(told, list) and len(told) == features:
         return tuple(str(one) for one in told)
     return default_names(features)
