@@ -47,7 +47,7 @@ class LocalHistory:
     def append(self, iteration: int, entry: Mapping[str, object]) -> None:
         line = line_of_json({**entry, "iteration": iteration})
         try:
-            with open(self._path, "ab", buffering=0) as file:
+            with open(self._path, "ab", buffering=0, opener=_no_link) as file:
                 end = file.tell()
                 if file.write(line) != len(line):
                     file.truncate(end)
@@ -123,6 +123,11 @@ class ObjectHistory:
         shorter = f"{_ROOM}/{first:08d}-{iteration:08d}.jsonl"
         self._folder.replace(shorter, _lines(_entries(key, self._folder.read(key)), iteration))
         self._folder.delete(key)
+
+
+def _no_link(path: str, flags: int) -> int:
+    """Opened where it is, not where a link leads."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def _lines(entries: Iterable[Mapping[str, Any]], iteration: int | None) -> bytes:

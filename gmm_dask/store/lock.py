@@ -32,7 +32,7 @@ class FileLock:
     def take(cls, path: Path) -> "FileLock":
         """Take the lock at once, or raise RunIsBusy naming its holder."""
         while True:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
             try:
                 _lock_now(descriptor, path)
                 if _is_still(descriptor, path):

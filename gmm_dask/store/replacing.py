@@ -33,6 +33,10 @@ def replaced_directory(target: Path, *, overwrite: bool) -> Iterator[Path]:
         sync_directory(target.parent)
     except OSError as error:
         raise StorageError(f"{target} could not be written: {error}") from error
+    except StorageError as error:
+        if isinstance(error, KeyExistsError):
+            raise
+        raise StorageError(f"{target} could not be written: {error}") from error.__cause__
     finally:
         shutil.rmtree(temporary, ignore_errors=True)  # or what the target was before
 
