@@ -77,7 +77,7 @@ class LocalFolder:
         path = self.root / check_key(key)
         # The root may be a link, as its owner wishes; one below it would lead elsewhere.
         for parent in path.parents[: key.count("/")]:
-            if parent.is_symlink():
+            if _is_link(parent):
                 raise StorageError(
                     f"{parent} is a link to elsewhere, and nothing is read or written through it: "
                     "put the folder itself in its place"
@@ -125,6 +125,13 @@ class LocalFolder:
                 f"{key} could not be written in {self.root}: {error.strerror or error}. "
                 "What was acknowledged before is whole; make room or mend the disk, then resume."
             ) from error
+
+
+def _is_link(path: Path) -> bool:
+    try:
+        return path.is_symlink()
+    except OSError as error:
+        raise StorageError(f"{path} cannot be looked at: {error.strerror}") from error
 
 
 def _unlisted(error: OSError) -> None:

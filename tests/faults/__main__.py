@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _given(arguments)
     if given.one is not None:
         return _here(ROWS[given.one], given)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what has begun is ended
     rows = [ROWS[number] for number in given.rows]
     with TemporaryDirectory(prefix="faults-") as logs:
         beside = [(row, _begun(row, given, logs)) for row in rows if row.beside]
@@ -81,9 +82,12 @@ class _Process:
         except subprocess.TimeoutExpired:
             return None
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+            self.end()
+
+    def end(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
 
 def _begun(row: Row, given: argparse.Namespace, logs: str) -> _Process:

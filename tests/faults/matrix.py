@@ -79,6 +79,33 @@ _LISTED = (
         limit=1200,
     ),
     Row(
+        7,
+        "scheduler killed 20 times under a supervisor",
+        "resumes within 30 s; same bits",
+        f"{_HERE}.scheduler:killed",
+    ),
+    Row(
+        8,
+        "worker stopped (SIGSTOP), silent partition, an 8 s blip",
+        "at most 2 x ttl + 10 s; at most 45 s; no failure",
+        f"{_HERE}.silence:silenced",
+        small=False,  # test_workers.py stops one; network namespaces need root
+    ),
+    Row(
+        9,
+        "all workers lost; all paused",
+        "a typed error within timeout + 10 s; nothing ever hangs",
+        f"{_HERE}.nobody:left",
+        small=False,  # test_no_way_on.py
+    ),
+    Row(
+        10,
+        "a block that kills its worker; a block too large for memory",
+        "fails naming the block, within 60 s",
+        f"{_HERE}.blocks:deadly",
+        small=False,  # test_no_way_on.py
+    ),
+    Row(
         11,
         "1, 2, 3, 8 workers; joining and leaving; shuffled completion; cached and streamed",
         "one digest",
