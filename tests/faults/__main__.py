@@ -33,8 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = [ROWS[number] for number in given.rows]
     with TemporaryDirectory(prefix="faults-") as logs:
         beside = [(row, _begun(row, given, logs)) for row in rows if row.beside]
-        ended = [_ended(row, _begun(row, given, logs), given) for row in rows if not row.beside]
-        ended += [_ended(row, process, given) for row, process in beside]
+        try:
+            others = [row for row in rows if not row.beside]
+            ended = [_ended(row, _begun(row, given, logs), given) for row in others]
+            ended += [_ended(row, process, given) for row, process in beside]
+        finally:
+            for _, process in beside:
+                process.end()
     if given.scale == "full":
         write_table()
     return 0 if all(ended) else 1

@@ -179,6 +179,15 @@ _LISTED = (
         f"{_INPUTS}.extremes:extreme",
     ),
     Row(
+        22,
+        "memory: 4 x the workers' limit streamed; a million iterations' worth of history; a soak",
+        "bounded as documented; driver growth < 1 MB/h over a 20-minute soak",
+        f"{_HERE}.memory:bounded",
+        limit=2000,
+        beside=True,
+        small=False,  # test_memory.py
+    ),
+    Row(
         23,
         "fuzz (hypothesis, ≥ 50,000 cases): configuration files, source descriptions, checkpoint "
         "manifests, model attributes",
