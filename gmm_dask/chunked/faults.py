@@ -56,7 +56,7 @@ def cluster_settings() -> dict[str, object]:
         "distributed.scheduler.worker-ttl": "60s",
         # A worker may set out to fetch from one that has just died, and knocks for this long (30 s
         # by default) while the pass waits.
-        "distributed.comm.timeouts.connect": "10s",
+        "distributed.comm.timeouts.connect": "5s",
         # A local cluster looks so long after a worker's death (15 s by default) whether it is back,
         # and if not, ends its nanny too: a second death may be what it sees.
         "distributed.deploy.lost-worker-timeout": "1d",
