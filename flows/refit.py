@@ -86,7 +86,8 @@ def refit(
         except RunIsBusy as busy:
             return left_to_the_other(busy)
         publish(job, found)
-    return {"model": model_place(found.models, found.version), **found.summary()}
+    model = model_place(found.models, found.version)
+    return {"decision": found.line(), "model": model, **found.summary()}
 
 
 def models_at(models: str) -> str:
