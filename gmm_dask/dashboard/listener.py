@@ -66,6 +66,10 @@ class Listener(SchedulerPlugin):  # type: ignore[misc]
             heard = {"begin": self._begin, "pass": self._pass, "iteration": self._iterate}
             heard.get(msg["event"], self._end)(msg)
 
+    async def close(self) -> None:
+        """The scheduler ends: nobody can ask for this any more."""
+        self.fits = Fits()
+
     @harmless
     def remove_worker(self, scheduler: Any, worker: str, **_: Any) -> None:
         """A worker that leaves."""

@@ -1,6 +1,7 @@
 """The README's pictures of the dashboard, taken of a real fit: python -m tests.dashboard.pictures
 
-Needs chromium and its driver. Another folder than deploy/pictures may be given.
+Needs chromium and its driver. May be given another folder than deploy/pictures, another number of
+rows, and another iteration to take them at.
 """
 
 from __future__ import annotations
@@ -60,9 +61,14 @@ def _status(window: Browser, address: str, path: Path, fit: Paused) -> Path:
     return path
 
 
-if __name__ == "__main__":
-    for path in take(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER):
+def main(folder: str = str(FOLDER), rows: str = str(ROWS), iteration: str = str(ITERATION)) -> None:
+    """Say what was taken; too large a picture is an error."""
+    for path in take(Path(folder).absolute(), int(rows), int(iteration)):
         size = path.stat().st_size
         sys.stdout.write(f"{path}  {size / 1000:.0f} kB\n")
         if size > LARGEST:
             sys.exit(f"{path} is larger than {LARGEST / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
