@@ -148,13 +148,14 @@ class Job:
             raise ConfigurationError(f"cache must be auto, memory or none, not {self.cache!r}")
         if self.checkpoint_every < 1:
             raise ConfigurationError("checkpoint_every must be a whole number from 1 up")
-        for name in ("source", "run", "start"):
+        for name in ("source", "run", "models", "start"):
             value = getattr(self, name)
             if value == "" or value == LABELS:
                 raise ConfigurationError(f"{name} is empty: give a path or URL, or leave it out")
         for address in (
             self.source,
             self.run,
+            self.models,
             self.start,
             self.rows.weights,
             self.cluster.scheduler,

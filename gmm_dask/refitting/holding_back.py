@@ -39,6 +39,11 @@ def held_back_rows(
     return kept_rows(*block) if skipping else block
 
 
+def has_fitted_rows(rows: Rows, share: float) -> bool:
+    """Whether any row is not held back: of very few, all may be."""
+    return not is_held_back(rows.cuts[0], min(rows.shape[0], 10_000), share).all()
+
+
 def without_held_back(rows: Rows, share: float) -> Rows:
     """The rows as a fit is to see them."""
     return replace(rows, weights=FittingWeights(rows.source.shape[0], share, rows.weights))

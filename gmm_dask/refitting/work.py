@@ -19,7 +19,7 @@ from gmm_dask.journey import Callback, Conduct, carry_out, engine_over
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.refitting.comparison import Comparison, Drift, Expectation, comparison_of, drift_in
 from gmm_dask.refitting.found import Refit, expectation_in, facts_of, model_of, profile_in
-from gmm_dask.refitting.holding_back import without_held_back
+from gmm_dask.refitting.holding_back import has_fitted_rows, without_held_back
 from gmm_dask.refitting.options import RefitOptions
 from gmm_dask.refitting.survey import Survey, confirm_earlier_rows
 from gmm_dask.refitting.tally import HeldBackDensities, tally
@@ -79,7 +79,8 @@ class Work:
         if self.current is None or new is None:
             return _nothing, None
         logger.info("%s: %d new rows", self.rows.source.address, new.shape[0])
-        part = replace(new, weights=fitting.weights)
+        fitted = has_fitted_rows(new, self.options.held_back)
+        part = replace(new, weights=fitting.weights) if fitted else new
         with engine_over(part, self.conduct.client, "none") as (engine, _):
             known = profile(engine, sample_rows=1, seed=self.plan.seed).summary()
         expected = expectation_in(self.current)
@@ -92,7 +93,7 @@ class Work:
             logger.warning("drift: %s", alarm)
 
         looked: Any = self.versions.standing.looked
-        alike = looked["asked"]["held_back"] == self.options.held_back
+        alike = looked["asked"]["held_back"] == self.options.held_back and fitted
 
         def confirm() -> None:
             address = self.rows.source.address
@@ -112,6 +113,12 @@ class Work:
     def compare(self, engine: Engine, mixture: Mixture) -> Comparison:
         """The current model and the new one on the rows held back: one pass."""
         before = () if self.current is None else (self.current.model.mixture,)
+        if self.current and self.current.facts["asked"]["held_back"] < self.options.held_back:
+            logger.warning(
+                "%s has seen some of the rows that are held back now, which favours it: fewer were "
+                "held back when it was fitted",
+                self.current.name,
+            )
         found = tally(engine, (*before, mixture), held_back=self.options.held_back)
         if not found.rows:
             raise ConfigurationError(

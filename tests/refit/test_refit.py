@@ -107,6 +107,22 @@ def test_shifted_rows_alarm_and_the_fit_that_knows_them_is_promoted(store, caplo
     assert decided["alarms"] == list(found.alarms)
 
 
+def test_one_new_row_that_is_held_back_is_no_trouble(store):
+    count = 4000 + int(is_held_back(4000, 200, 0.1).argmax())
+    store.append(drawn(count - 4000, 1))
+    store.refit()
+    store.append(drawn(1, 2))
+    found = store.refit()
+    assert (found.outcome, found.drift.rows) == ("kept", 1)
+
+
+def test_a_larger_share_held_back_favours_who_has_seen_it_and_is_warned_of(store, caplog):
+    store.refit(held_back=0.05)
+    with caplog.at_level("WARNING", logger="gmm_dask"):
+        store.refit(held_back=0.2)
+    assert "v0001 has seen some of the rows that are held back now" in caplog.text
+
+
 def test_few_rows_are_no_alarm_by_chance(store):
     store.refit()
     store.append(drawn(3, 1) + np.array([[4.0, 0, 0], [0, 0, 0], [0, 0, 0]]))
@@ -245,7 +261,7 @@ def test_on_a_cluster_the_same_bits(store):
     here = store.refit()
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
         ) as cluster,
         Client(cluster) as client,
     ):
