@@ -12,7 +12,7 @@ from tests.faults.cluster import MENDED, SEED, Schedule, cluster_of, scaled, str
 from tests.faults.conftest import RECOVERIES, WORKERS
 from tests.faults.fits import SWEEPS, digest, fitted, recovery
 
-SCHEDULES = int(os.environ.get("GMM_DASK_FAULT_SCHEDULES", "2"))
+SCHEDULES = int(os.environ.get("GMM_DASK_FAULT_SCHEDULES", "1"))
 TASKS = 12
 SLOWEST = 60.0
 """Seconds that a recovery may take on a busy machine; the table at the end has what it took."""

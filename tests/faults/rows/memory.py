@@ -20,7 +20,7 @@ GROWTH_BAR = 1.0
 """MB per hour."""
 EVERY = 2.0
 """Seconds between two looks at the driver's memory."""
-HISTORY_BAR = 4000
+HISTORY_BAR = 2000
 """Bytes of the driver's memory for an iteration of the history, which a `Fit` holds."""
 
 
