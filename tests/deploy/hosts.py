@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.deploy.processes import Processes, until, well
 
 USER = os.geteuid() != 0
-"""Without privileges, they are in a user namespace, of which the switch is the first."""
+"""Without privileges, they are in a user namespace, which the first of them makes."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,7 @@ class Network:
 
 def network_of(processes: Processes, addresses: dict[str, str]) -> Network:
     """Hosts of these names at these addresses, as long as the processes are."""
-    user = ["--user", "--map-root-user"] if USER else []
-    switch = held(processes, "switch", ["unshare", "--net", *user])
+    switch = first(processes, "switch")
     switch.ip("link", "add", "switch", "type", "bridge")
     switch.ip("link", "set", "switch", "up")
     hosts = tuple(connected(processes, switch, *host) for host in addresses.items())
@@ -77,6 +76,12 @@ def connected(processes: Processes, switch: Place, name: str, address: str) -> P
     for device in ("lo", "wire"):
         host.ip("link", "set", device, "up")
     return host
+
+
+def first(processes: Processes, name: str) -> Place:
+    """A network of its own, with nothing on it."""
+    user = ["--user", "--map-root-user"] if USER else []
+    return held(processes, name, ["unshare", "--net", *user])
 
 
 def held(

@@ -25,7 +25,7 @@ import pytest
 import yaml
 
 from tests.deploy.conftest import bits
-from tests.deploy.hosts import Place, held
+from tests.deploy.hosts import Place, first
 from tests.deploy.processes import (
     BIN,
     CLEAN,
@@ -135,7 +135,7 @@ def image(built: Path, tmp_path: Path) -> Iterator[Image]:
     """Started anew, with nothing running."""
     shutil.rmtree(built / "certificates", ignore_errors=True)
     with processes_in(tmp_path) as processes:
-        network = held(processes, "network", ["unshare", "--net"])
+        network = first(processes, "network")
         network.ip("link", "set", "lo", "up")
         yield Image(built, processes, network)
 
