@@ -110,7 +110,7 @@ def test_one_event_an_iteration_however_many_chunks(client: Client, stored: str)
     sizes = {}
     for block_bytes in (64_000, 8_000_000):
         found = fit(stored, SETTINGS, client=client, block_bytes=block_bytes)
-        told = [event for _, event in client.get_events("gmm-dask") if event and "run" in event]
+        told = [event for _, event in client.get_events("gmm-dask") if event and "event" in event]
         begun = max(i for i, event in enumerate(told) if event["event"] == "begin")
         events = told[begun:]
         count = [each["event"] for each in events]
