@@ -17,7 +17,7 @@ from gmm_dask.chunked.passes import Engine
 from gmm_dask.chunked.profile import Profile
 from gmm_dask.chunked.rows import Rows
 from gmm_dask.configuration import Configuration, ConfigurationError
-from gmm_dask.fitting import opened
+from gmm_dask.fitting import opened, whole
 from gmm_dask.journal import EVERY_ITERATION, Rhythm
 from gmm_dask.journey import Cache, Callback, Conduct, carry_out
 from gmm_dask.mixture.covariance import family_named
@@ -205,7 +205,7 @@ def select(
     """
     names = [covariance] if isinstance(covariance, str) else covariance
     families = [family_named(name).name for name in names]
-    numbers = list(components)
+    numbers = [whole(number) for number in components]
     if not numbers or not families:
         raise ConfigurationError("select needs at least one number of components and one family")
     if criterion not in CRITERIA:

@@ -23,6 +23,7 @@ Vector = NDArray[np.float64]
 
 SHOWN = 5
 MEAN_TO_SPREAD = {"f4": 1e4, "f2": 1e2}  # beyond, a storage type loses more than 1e-6
+SMALLEST_WEIGHT = 1e-150  # of all rows: below, products with what is small have few digits left
 STRIP_VALUES = 262_144  # converted at a time: 2 MB of float64, which stays in cache
 
 
@@ -187,6 +188,11 @@ def _refuse(part: _Part, rows: Rows) -> None:
         raise DataError(f"{rows.source.address}: none of {part.rows} rows is finite")
     if part.moments.weight == 0:
         raise DataError(f"{rows.source.address}: every weight is zero; nothing is left to fit")
+    if part.moments.weight < SMALLEST_WEIGHT:
+        raise DataError(
+            f"{rows.source.address}: all weights together are {part.moments.weight:g}, too little "
+            "to be multiplied with; multiply all of them by one large number first"
+        )
 
 
 def _chunk(name: str) -> str:

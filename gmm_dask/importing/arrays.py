@@ -11,16 +11,14 @@ from typing import IO, Any
 import numpy as np
 
 from gmm_dask.chunked.sources import DataError
+from gmm_dask.chunked.sources.opening import mapped_array
 from gmm_dask.chunked.sources.protocol import real_dtype, table_shape
 from gmm_dask.importing.table_file import Batch, TableFile, chosen, unnamed
 
 
 def open_npy(path: str, wanted: Sequence[str] | None) -> TableFile:
     """An .npy file of rows × features; fields of a structured array are columns."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as problem:
-        raise DataError(f"{path} cannot be read: {problem}") from problem
+    array = mapped_array(path)
     if array.dtype.names:
         return _fields(path, array, wanted)
     _, features = table_shape(array.shape, path)
@@ -128,5 +126,5 @@ def _header(path: str, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dty
         if version == (1, 0):
             return np.lib.format.read_array_header_1_0(stream)
         return np.lib.format.read_array_header_2_0(stream)
-    except ValueError as problem:
+    except Exception as problem:  # whatever NumPy makes of a header that is none
         raise DataError(f"{path} holds what is no array: {problem}") from problem

@@ -68,7 +68,7 @@ def _resolve(source: object) -> tuple[Any, str]:
     if isinstance(source, str | os.PathLike):
         text = os.fspath(source)
         if str(text).endswith(".npy"):
-            return _mapped_array(str(text)), str(text)
+            return mapped_array(str(text)), str(text)
         address = str(text) if is_url(str(text)) else os.path.abspath(os.path.expanduser(text))
         return open_node(str(text)), str(address).rstrip("/")
     if isinstance(source, zarr.Group):
@@ -76,7 +76,8 @@ def _resolve(source: object) -> tuple[Any, str]:
     return source, type(source).__name__
 
 
-def _mapped_array(path: str) -> np.ndarray[Any, Any]:
+def mapped_array(path: str) -> np.ndarray[Any, Any]:
+    """An .npy file, mapped; whatever else it holds is refused."""
     if is_url(path):
         check_url(path)
         raise DataError(f"{path} is a URL, and .npy files are mapped: pass a path, or a Zarr store")

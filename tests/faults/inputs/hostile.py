@@ -58,6 +58,7 @@ def pickles(folder: Path, mark: Path) -> list[tuple[str, Attempt]]:
         *((name, reading(folder / name)) for name in ("object.npy", "raw.npy", "archive.npy")),
         ("imported .npz", lambda: import_files([folder / "object.npz"], folder / "out.zarr")),
         ("imported .npy", lambda: import_files([folder / "object.npy"], folder / "out.zarr")),
+        ("imported pickle", lambda: import_files([folder / "raw.npy"], folder / "out.zarr")),
         ("a checkpoint's arrays", lambda: unpack_arrays(checkpoint, "arrays.npz")),
         ("a model's arrays", _model_of(folder, {"data_type": "object"})),
     ]
@@ -92,6 +93,7 @@ def bombs(folder: Path) -> list[tuple[str, Attempt]]:
         ("npy header beyond 64 bits", reading(_npy(folder / "b.npy", f"({2**80},)"))),
         ("npy record", reading(_npy(folder / "c.npy", "(2, 2)", "('<f8', (999999999,))"))),
         ("npy header length", reading(_npy_of_length(folder / "d.npy"))),
+        ("imported", lambda: import_files([_npy_of_length(folder / "e.npy")], folder / "out.zarr")),
         ("a checkpoint's arrays", lambda: unpack_arrays(_declaring(HUGE), "arrays.npz")),
         ("a model's shape", _model_of(folder, {"shape": [HUGE]})),
         ("a model's chunks", _model_of(folder, {"chunk_grid": _grid([HUGE])})),

@@ -11,7 +11,7 @@ import numpy as np
 import zarr
 from distributed import LocalCluster
 
-from gmm_dask import Configuration, fit
+from gmm_dask import Configuration, fit, select
 from gmm_dask.cli import running
 from gmm_dask.job import ClusterOptions, Job, Opening
 from tests.chunked.conftest import store
@@ -61,6 +61,10 @@ def numbers(scale: Scale, seed: int) -> Outcome:
         for what, source, told in _no_numbers(folder):
             with outcome.trying(what), refused(*told):
                 fit(source, FITTED)
+        with outcome.trying("K of NumPy's integers"):
+            found = select(_rows("f8", 0), np.arange(1, 3))
+            assert len(found.table) == 2
+            assert fit(_rows("f8", 0), np.int64(2)).mixture.components == 2  # type: ignore[arg-type]
         STARTED.clear()
         for what, job, told in _no_jobs(folder):
             with outcome.trying(f"{what}, by a job"), refused(*told):

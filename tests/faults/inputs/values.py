@@ -81,8 +81,15 @@ def _several(outcome: Outcome, folder: Path) -> None:
         assert fit(path, 2, nonfinite="skip", block_bytes=400).statistics.rows == ROWS - 4
     heights = np.ones(ROWS)
     heights[33] = -1
+    clean = np.nan_to_num(rows)
+    tiny = np.full(ROWS, 5e-324)
+    with outcome.trying("weights without digits"), refused("multiply all of them"):
+        fit(clean, 2, weights=tiny)
+    with outcome.trying("one of them beside others"):
+        tiny[1:] = 1
+        fit(clean, 2, weights=tiny)
     with outcome.trying("a negative weight"), refused("row 33 has -1", f"1 of {ROWS} weights"):
-        fit(np.nan_to_num(rows), 2, weights=heights)
+        fit(clean, 2, weights=heights)
 
 
 def _chunked_both_ways(folder: Path, rows: Any, row: int, column: int) -> Any:
