@@ -100,8 +100,8 @@ def _overlap(one: dict[str, float], other: dict[str, float]) -> bool:
 
 
 def test_pictures_for_the_readme(tmp_path: Path) -> None:
-    # In a process of its own: Dask's pages switch Bokeh's validation off and on for the process that
-    # they are in, and two schedulers that do so at once may leave it off.
+    # In a process of its own: Dask's pages switch Bokeh's validation off and on for the process,
+    # and two schedulers that do so at once may leave it off.
     command = [sys.executable, "-m", "tests.dashboard.pictures", str(tmp_path), "20000", "12"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
