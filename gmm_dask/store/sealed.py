@@ -100,7 +100,7 @@ def _decode(value: Any) -> Any:
         return float(value["$float"])
     if len(value) == 1 and "$dict" in value:
         value = value["$dict"]
-    # one string for a name, however many lines of a history have it: they were a third of its memory
+    # One string for a name, however many lines of a history have it: a third of its memory.
     return {sys.intern(name): _decode(item) for name, item in value.items()}
 
 

@@ -14,9 +14,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 
 from tests.faults.matrix import ROWS, Row
 from tests.faults.outcome import Outcome
@@ -30,19 +32,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.one is not None:
         return _here(ROWS[given.one], given)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what has begun is ended
-    rows = [ROWS[number] for number in given.rows]
-    with TemporaryDirectory(prefix="faults-") as logs:
-        beside = [(row, _begun(row, given, logs)) for row in rows if row.beside]
-        try:
-            others = [row for row in rows if not row.beside]
-            ended = [_ended(row, _begun(row, given, logs), given) for row in others]
-            ended += [_ended(row, process, given) for row, process in beside]
-        finally:
-            for _, process in beside:
-                process.end()
-    if given.scale == "full":
-        write_table()
-    return 0 if all(ended) else 1
+    lanes: dict[str, list[Row]] = {}
+    for number in given.rows:
+        lanes.setdefault(ROWS[number].lane, []).append(ROWS[number])
+    with (
+        TemporaryDirectory(prefix="faults-") as logs,
+        ThreadPoolExecutor(len(lanes)) as pool,
+        _Begun(given, Path(logs)) as begun,
+    ):
+        held = list(pool.map(begun.run_in_turn, lanes.values()))
+    return 0 if all(held) else 1
 
 
 def _given(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -95,19 +94,50 @@ class _Process:
         self.process.wait()
 
 
-def _begun(row: Row, given: argparse.Namespace, logs: str) -> _Process:
-    command = [sys.executable, "-m", "tests.faults", "--one", str(row.number)]
-    command += ["--seed", str(given.seed), "--scale", given.scale]
-    return _Process(command, Path(logs) / f"row-{row.number:02d}.log")
+class _Begun:
+    """Rows under way, one of each lane; all are ended when this is left."""
+
+    def __init__(self, given: argparse.Namespace, logs: Path) -> None:
+        self.given, self.logs = given, logs
+        self.running: set[_Process] = set()
+        self.over = False
+        self.lock = Lock()
+
+    def __enter__(self) -> "_Begun":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.over = True
+            for process in self.running:
+                process.end()
+
+    def run_in_turn(self, rows: Sequence[Row]) -> bool:
+        return all([self._run(row) for row in rows])  # noqa: C419 - a lost one stops no other
+
+    def _run(self, row: Row) -> bool:
+        given = self.given
+        command = [sys.executable, "-m", "tests.faults", "--one", str(row.number)]
+        command += ["--seed", str(given.seed), "--scale", given.scale]
+        with self.lock:
+            if self.over:
+                return False
+            process = _Process(command, self.logs / f"row-{row.number:02d}.log")
+            self.running.add(process)
+        code = process.wait(row.limit)
+        with self.lock:
+            self.running.discard(process)
+            return self.over or _told(row, process, code, given)
 
 
-def _ended(row: Row, process: _Process, given: argparse.Namespace) -> bool:
-    code = process.wait(row.limit)
+def _told(row: Row, process: _Process, code: int | None, given: argparse.Namespace) -> bool:
+    """Say and keep what came of a row."""
     seconds = time.monotonic() - process.started
     if code not in (0, 1):
         how = f"ended by its limit of {row.limit:.0f} s" if code is None else f"ended with {code}"
-        outcome = Outcome(lost=1, broken=[how])
-        save(row, outcome, given.scale, given.seed, seconds)
+        save(row, Outcome(lost=1, broken=[how]), given.scale, given.seed, seconds)
+    if given.scale == "full":
+        write_table()
     told = {0: "held", 1: "NOT HELD", None: "HUNG"}.get(code, f"DIED ({code})")
     say(f"row {row.number:2d}  {told:8s} {seconds:6.0f} s  {row.tried}")
     if code != 0:

@@ -7,6 +7,7 @@ here as "module:function" and imported only when its row runs.
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Literal
 
 from tests.faults.outcome import Outcome, Scale
 
@@ -23,8 +24,8 @@ class Row:
     run: str
     limit: float = 600.0
     """Seconds after which the row is ended and counts as hung."""
-    beside: bool = False
-    """Nearly idle: runs beside the other rows."""
+    lane: Literal["computing", "waiting", "soaking"] = "computing"
+    """What it does most of the time. Rows of a lane run in turn, the lanes beside each other."""
     small: bool = True
     """Whether its small version runs in `make test`; else other tests there have it."""
 
@@ -77,18 +78,21 @@ _LISTED = (
         "bit-identical; at most 10 s + one iteration each",
         f"{_HERE}.workers:killed",
         limit=1200,
+        lane="waiting",
     ),
     Row(
         7,
         "scheduler killed 20 times under a supervisor",
         "resumes within 30 s; same bits",
         f"{_HERE}.scheduler:killed",
+        lane="waiting",
     ),
     Row(
         8,
         "worker stopped (SIGSTOP), silent partition, an 8 s blip",
         "at most 2 x ttl + 10 s; at most 45 s; no failure",
         f"{_HERE}.silence:silenced",
+        lane="waiting",
         small=False,  # test_workers.py stops one; network namespaces need root
     ),
     Row(
@@ -96,6 +100,7 @@ _LISTED = (
         "all workers lost; all paused",
         "a typed error within timeout + 10 s; nothing ever hangs",
         f"{_HERE}.nobody:left",
+        lane="waiting",
         small=False,  # test_no_way_on.py
     ),
     Row(
@@ -103,6 +108,7 @@ _LISTED = (
         "a block that kills its worker; a block too large for memory",
         "fails naming the block, within 60 s",
         f"{_HERE}.blocks:deadly",
+        lane="waiting",
         small=False,  # test_no_way_on.py
     ),
     Row(
@@ -131,6 +137,7 @@ _LISTED = (
         "recorded as crashed where Prefect can; completes; one runs; the next run resumes",
         f"{_HERE}.platform:struck",
         limit=1200,
+        lane="waiting",
         small=False,  # tests/flows/test_platform.py
     ),
     Row(
@@ -184,7 +191,7 @@ _LISTED = (
         "bounded as documented; driver growth < 1 MB/h over a 20-minute soak",
         f"{_HERE}.memory:bounded",
         limit=2000,
-        beside=True,
+        lane="soaking",
         small=False,  # test_memory.py
     ),
     Row(
