@@ -176,7 +176,8 @@ def told(job: Job, found: Refit, report: str | None) -> str:
     rows = "".join(f"| {name} | `{place}` |\n" for name, place in places.items() if place)
     alarms = "".join(f"- **Drift alarm**: {alarm}\n" for alarm in found.alarms)
     drift = "" if found.drift is None else drift_table(found.drift)
-    fresh = f"{found.new_rows:,} new of {found.rows:,} rows"
+    fresh = f"{found.new_rows:,} new of {found.rows:,} rows" if found.new_rows else "No new rows"
+    fresh = f"{found.rows:,} rows" if found.news == "first" else fresh
     return (
         f"# `{last_part(found.models)}` {found.version}: {found.outcome}\n\n"
         f"{fresh}. {found.line()}.\n\n{alarms}\n{drift}\n| | |\n|---|---|\n{rows}"

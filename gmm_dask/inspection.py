@@ -17,6 +17,7 @@ from gmm_dask.store.local import LocalFolder
 from gmm_dask.store.location import Location
 from gmm_dask.store.model import load_model
 from gmm_dask.store.run_folder import look_at_run, read_finished, read_record
+from gmm_dask.store.versions import look_at_versions, model_place
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +79,10 @@ def parameters(found: Inspected) -> dict[str, Any]:
 
 
 def inspect(where: Location) -> Inspected:
-    """Look at a run folder, or else at a model."""
+    """Look at a run folder, at the current one of a model's versions, or else at a model."""
+    standing = look_at_versions(where)
+    if standing is not None and standing.current is not None:
+        return inspect_model(model_place(where, standing.current))
     folder = look_at_run(where)
     if folder is not None:
         return inspect_run(where, folder)

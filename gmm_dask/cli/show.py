@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 EXAMPLE = "gmm-dask show runs/rows"
 
-What = typer.Argument(help="A run folder, finished or not, or a model.", metavar="RUN|MODEL")
+What = typer.Argument(
+    help="A run folder, finished or not, a model, or its versions.", metavar="RUN|MODEL"
+)
 
 
 def show(what: str = What, json: options.Json = False) -> None:

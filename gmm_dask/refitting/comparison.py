@@ -50,9 +50,8 @@ class Drift:
     def line(self) -> str:
         """In a line, for a person."""
         return (
-            f"new rows have a mean log density of {self.mean_log_density:.6f}, expected "
-            f"{self.expected:.6f}; {self.outlier_share:.2%} outliers, expected "
-            f"{self.outliers_expected:.2%}"
+            f"mean log density {self.mean_log_density:.6f}, expected {self.expected:.6f}; "
+            f"{self.outlier_share:.2%} outliers, expected {self.outliers_expected:.2%}"
         )
 
 

@@ -88,7 +88,7 @@ class Work:
             mixture, threshold = self.current.model.mixture, expected.outlier_threshold
             found = tally(engine, (mixture,), threshold=threshold)
         drift = drift_in(found, expected, self.options)
-        logger.info("under %s, %s", self.current.name, drift.line())
+        logger.info("new rows under %s: %s", self.current.name, drift.line())
         for alarm in drift.alarms:
             logger.warning("drift: %s", alarm)
 

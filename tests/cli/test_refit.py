@@ -43,6 +43,7 @@ def test_from_appended_rows_to_a_version_and_back(grown):
     assert back["current"] == "v0001"
     assert [one["current"] for one in back["versions"]] == [False, True]
     assert "rolled back" in grown("models", "models/b", "--history").well().out
+    assert grown("show", "models/b", "--json").well().json["where"].endswith("v0001/model.zarr")
     scored = grown("score", "models/b", "b.zarr", "--out", "s.zarr", "--json").well().json
     assert scored["rows"] == 5000
     for arguments, why in (
@@ -64,7 +65,7 @@ def test_interrupted_it_leaves_the_models_alone_and_goes_on_as_configured(grown)
     before = json.loads(pointer.read_bytes())
     (grown.folder / "nightly.toml").write_text(
         'source = "b.zarr"\nmodels = "models/b"\n'
-        '[mixture]\ncomponents = 3\ntol = 0\nmax_iter = 100\naccelerate = "none"\n'
+        '[mixture]\ncomponents = 3\ntol = 0\nmax_iter = 40\naccelerate = "none"\n'
         "[refit]\nmargin = 1000\ndrift_alarm = 1000\noutlier_alarm = 0.9999\n"
     )
     nightly = ("refit", "--config", "nightly.toml")
