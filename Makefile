@@ -8,7 +8,7 @@ help:
 	@echo "make fit     set up, then fit a mixture to a Zarr store on a local Dask cluster"
 	@echo "make test    set up, then run every check and every test"
 	@echo "make check   lint, types, import contracts and tests, in the environment as it is"
-	@echo "make bench   measure one EM iteration of ours and of every peer (sets peers up in .bench/)"
+	@echo "make bench   the whole benchmark, ours and every peer (sets peers up in .bench/)"
 	@echo "make faults  hold a fit to the matrix of faults, in full (40 minutes); tests/faults/RESULTS.md"
 	@echo "make clean   remove what setting up and running made"
 
@@ -46,7 +46,7 @@ check: lint
 	$(RUN) -m pytest
 
 bench: setup
-	$(RUN) -m tests.benchmarks.peers
+	$(RUN) -m tests.benchmarks
 
 faults: setup
 	$(RUN) -m tests.faults

@@ -20,7 +20,9 @@ from gmm_dask import Configuration, fit, select
 from gmm_dask.chunked.reduce import cluster_settings
 from gmm_dask.journey import Progress
 from tests.benchmarks.engine import make
+from tests.benchmarks.results import save
 
+BYTES, TIME = 0.15, 0.6
 SETTINGS = {"tol": 1e-3, "max_iter": 30, "accelerate": None}
 
 
@@ -82,9 +84,20 @@ def main() -> int:
         select(rows, range(1, 11), client=client, cache="none", callbacks=[dropping], **SETTINGS)
         print(dropping.line("shared passes, hopeless dropped"), flush=True)
     bytes_share, time_share = shared.bytes / alone.bytes, seconds_shared / seconds_alone
+    save(
+        "candidates",
+        {
+            name: {"passes": side.passes, "bytes": side.bytes, "seconds": seconds}
+            for name, side, seconds in (
+                ("ten fits", alone, seconds_alone),
+                ("shared", shared, seconds_shared),
+                ("shared, dropping", dropping, perf_counter() - dropping.begun),
+            )
+        },
+    )
     print(f"shared passes read {bytes_share:.2f} of the bytes in {time_share:.2f} of the time")
-    missed = bytes_share > 0.5 or time_share > 0.9
-    print("targets are missed: at most 0.5 and 0.9" if missed else "all targets hold")
+    missed = bytes_share > BYTES or time_share > TIME
+    print(f"targets are missed: at most {BYTES} and {TIME}" if missed else "all targets hold")
     return int(missed)
 
 

@@ -27,6 +27,7 @@ from gmm_dask.chunked.reduce import DaskEngine, SerialEngine, cluster_settings
 from gmm_dask.chunked.rows import Rows, open_rows
 from gmm_dask.mixture.kernels import choose_kernels
 from gmm_dask.mixture.parameters import Mixture
+from tests.benchmarks.results import save
 
 FEATURES, COMPONENTS = 8, 8
 
@@ -104,6 +105,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     missed = 0
+    cached, streamed = list[dict[str, float]](), list[dict[str, float]]()
     with (
         TemporaryDirectory() as folder,
         dask.config.set(cluster_settings()),
@@ -118,6 +120,7 @@ def main() -> int:
         for chunks in (20, 200, 2_000, 10_000):
             rows = make(Path(folder, f"c{chunks}.zarr"), options.rows, chunks, compressed=False)
             found = compare(client, rows, "memory", options.rounds)
+            cached.append({"chunks": chunks, **found})
             target = 1.15 * found["kernel"] / 2 + 0.060
             missed += found["iteration"] > target
             print(
@@ -134,6 +137,7 @@ def main() -> int:
             name = f"s{chunks}{compressed}.zarr"
             rows = make(Path(folder, name), options.rows, chunks, compressed)
             found = compare(client, rows, "none", options.rounds)
+            streamed.append({"chunks": chunks, "compressed": compressed, **found})
             slower = max(found["read"], found["kernel"]) / 2
             print(
                 f"{chunks:>8} {'zstd' if compressed else 'none':>6} {found['read'] * 500:>8.0f} "
@@ -149,6 +153,7 @@ def main() -> int:
         times = [(timed(lambda: one_pass(one)), timed(lambda: one_pass(two))) for _ in range(5)]
     alone, both = (median(column) for column in zip(*times, strict=True))
     print(f"{alone * 1e3:.0f} and {both * 1e3:.0f}: {alone / both:.2f} times as fast")
+    save("engine", {"cached": cached, "streamed": streamed, "threads": [alone, both]})
     print("all targets hold" if not missed else f"{missed} targets are missed")
     return int(missed > 0)
 

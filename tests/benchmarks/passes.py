@@ -23,6 +23,7 @@ from gmm_dask.mixture.iteration import Settings, iterate, start
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.restarts import statistics_of_sample
 from gmm_dask.mixture.stopping import Stopping
+from tests.benchmarks.results import save
 
 TOL = 1e-8
 NAMES = ("squarem", "anderson", "auto")
@@ -204,6 +205,8 @@ def main(arguments: Sequence[str] = ()) -> int:
         print(f"{problem!s:<42}{plain.passes:>6} |{line}", flush=True)
     for name in NAMES:
         print(summary(name, scores[name]))
+    told = {name: [score._asdict() for score in found] for name, found in scores.items()}
+    save("passes", {"problems": [str(problem) for problem in PROBLEMS], "by": told})
     misses = missed(scores["auto"])
     print("\n".join(misses) or "all targets hold for auto")
     return bool(misses)

@@ -1,24 +1,29 @@
-"""gmm-dask: one sweep over the rows in memory and one M-step, in this process, on one thread."""
+"""gmm-dask: one pass over the rows in memory and one M-step, in this process."""
 
-from rounds import serve, start, timed
-from threadpoolctl import threadpool_limits
+from rounds import THREADS, serve, start, timed
 
+from gmm_dask.chunked.expectation import statistics_over
+from gmm_dask.chunked.passes import one_blas_thread
+from gmm_dask.chunked.reduce import SerialEngine
+from gmm_dask.chunked.rows import open_rows
+from gmm_dask.mixture.kernels import choose_kernels
 from gmm_dask.mixture.maximisation import maximise
 from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.mixture.sweep import sweep
 
 rows, weights, means, covariances = start()
 family = "full" if covariances.ndim == 3 else "diag"
+statistics_of = statistics_over(SerialEngine(open_rows(rows), cache="memory", threads=THREADS))
 
 
 def iteration() -> float:
     """A fresh mixture each time, so that nothing is remembered."""
-    return timed(lambda: maximise(sweep(rows, [mixture()])[0], family))
+    return timed(one)
 
 
-def mixture() -> Mixture:
-    return Mixture(weights, means, covariances, family)
+def one() -> None:
+    asked = (Mixture(weights, means, covariances, family),)
+    maximise(statistics_of(asked, choose_kernels(asked))[0], family)
 
 
-with threadpool_limits(1):
+with one_blas_thread():
     serve(iteration)

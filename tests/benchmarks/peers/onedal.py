@@ -1,16 +1,16 @@
-"""oneDAL's EM through daal4py, on one thread: 20 iterations at a time, divided by what it reports.
+"""oneDAL's EM through daal4py: 20 iterations at a time, divided by what it reports.
 
 It stops by itself; a threshold of 1e-300 keeps it from that for as long as it can be kept.
 """
 
 import daal4py
-from rounds import serve, start, timed
+from rounds import THREADS, serve, start, timed
 
 ITERATIONS = 20
 
 rows, weights, means, covariances = start()
 full = covariances.ndim == 3
-daal4py.daalinit(1)
+daal4py.daalinit(THREADS)
 
 
 def iteration() -> float:

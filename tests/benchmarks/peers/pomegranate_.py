@@ -1,11 +1,11 @@
-"""pomegranate's GeneralMixtureModel in float32 on torch, one thread: one summarise, one update."""
+"""pomegranate's GeneralMixtureModel in float32 on torch: one summarise, one update."""
 
 import torch
 from pomegranate.distributions import Normal
 from pomegranate.gmm import GeneralMixtureModel
-from rounds import serve, start, timed
+from rounds import THREADS, serve, start, timed
 
-torch.set_num_threads(1)
+torch.set_num_threads(THREADS)
 rows, weights, means, covariances = start()
 data = torch.tensor(rows, dtype=torch.float32)
 kind = "full" if covariances.ndim == 3 else "diag"

@@ -4,11 +4,14 @@ Knows nothing but the standard library and NumPy: it runs in every peer's own en
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from time import perf_counter
 
 import numpy as np
+
+THREADS = int(os.environ.get("BENCH_THREADS", "1"))
 
 
 def start() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

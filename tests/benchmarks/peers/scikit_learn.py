@@ -1,7 +1,7 @@
-"""scikit-learn's GaussianMixture: its own E-step and M-step, on one thread."""
+"""scikit-learn's GaussianMixture: its own E-step and M-step."""
 
 import numpy as np
-from rounds import serve, start, timed
+from rounds import THREADS, serve, start, timed
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
@@ -28,5 +28,5 @@ def one() -> None:
     model._m_step(rows, log_responsibilities)
 
 
-with threadpool_limits(1):
+with threadpool_limits(THREADS):
     serve(iteration)

@@ -1,4 +1,4 @@
-"""Spark MLlib's GaussianMixture in local mode, one core: what a longer fit takes beyond a short.
+"""Spark MLlib's GaussianMixture in local mode: what a longer fit takes beyond a short.
 
 Spark draws its own start; an iteration takes as long from anywhere. Full covariances only.
 """
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pyspark.ml.clustering import GaussianMixture
 from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import SparkSession
-from rounds import serve, start, timed
+from rounds import THREADS, serve, start, timed
 
 SHORT, LONG = 1, 6
 
@@ -20,7 +20,7 @@ rows, weights, means, covariances = start()
 if covariances.ndim != 3:
     sys.exit("Spark MLlib knows full covariances only")
 session = (
-    SparkSession.builder.master("local[1]")
+    SparkSession.builder.master(f"local[{THREADS}]")
     .config("spark.driver.memory", "6g")
     .config("spark.driver.host", "127.0.0.1")
     .config("spark.driver.bindAddress", "127.0.0.1")

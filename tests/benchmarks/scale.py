@@ -1,0 +1,148 @@
+"""How an iteration grows: with workers, with K and D, and what a large cluster's scheduler costs.
+
+    python -m tests.benchmarks.scale [--tasks 7813]
+
+Workers: the same cached rows on one worker and on two, in turns. K and D: one thread, rows so many
+that the arithmetic stays alike. The large cluster: a real scheduler and 1,000 real worker threads,
+in two processes, given the very graph of a pass over 1,000,000 blocks (as many tasks and merges,
+each next to nothing): wall time of such a pass, and the processor time that scheduler and client
+took of it, per task. Ten thousand threads are reckoned from that, not run. Saved in
+results/scale.json.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter, process_time
+
+import dask
+import numpy as np
+from distributed import Client, LocalCluster
+
+from gmm_dask.chunked.passes import one_blas_thread
+from gmm_dask.chunked.reduce import DaskEngine, cluster_settings
+from gmm_dask.chunked.rows import Rows, Table, Weights, open_rows
+from gmm_dask.chunked.tree import runs, share_size
+from gmm_dask.mixture.sweep import sweep
+from tests.benchmarks.engine import make, one_pass, timed
+from tests.benchmarks.results import save
+from tests.benchmarks.sweep import drawn
+
+TWO_WORKERS = 1.8
+THREADS, BLOCKS = 1_000, 1_000_000
+
+
+@contextmanager
+def cluster(workers: int, threads: int) -> Iterator[Client]:
+    """Workers on this machine, with the settings that fits use."""
+    with (
+        dask.config.set(cluster_settings()),
+        LocalCluster(
+            n_workers=workers, threads_per_worker=threads, host="127.0.0.1", dashboard_address=None
+        ) as made,
+        Client(made) as client,
+    ):
+        yield client
+
+
+def against_workers(rows: Rows, rounds: int) -> dict[str, float]:
+    """Median seconds of a cached iteration on one worker and on two, in turns."""
+    with cluster(1, 1) as alone, cluster(2, 1) as pair:
+        engines = [DaskEngine(client, rows, cache="memory") for client in (alone, pair)]
+        taken: list[list[float]] = [[], []]
+        for number in range(rounds + 2):
+            for engine, seconds in zip(engines, taken, strict=True):
+                found = timed(lambda engine=engine: one_pass(engine))
+                if number > 1:
+                    seconds.append(found)
+    one, two = map(median, taken)
+    return {"one": one, "two": two}
+
+
+def against_size(rounds: int) -> list[dict[str, float]]:
+    """Median seconds of one sweep for K and for D, everything else alike."""
+    found: list[dict[str, float]] = []
+    shapes = [(8, k) for k in (1, 2, 4, 8, 16, 32, 64)] + [(d, 8) for d in (1, 2, 4, 16, 32, 64)]
+    for d, k in shapes:
+        n = max(2_000, 40_000_000 // (k * (d * d + 20)) // 1000 * 1000)
+        rows, mixture = drawn(min(n, 500_000), d, k)
+        with one_blas_thread():
+            work = partial(sweep, rows, [mixture])
+            work()
+            seconds = median(timed(work) for _ in range(rounds))
+        found.append({"rows": len(rows), "D": d, "K": k, "seconds": seconds})
+    return found
+
+
+def nothing(table: Table, weights: Weights, first_row: int, value: int) -> int:  # noqa: ARG001
+    """A block that costs nothing."""
+    return 1
+
+
+def large_cluster(tasks: int, rounds: int) -> dict[str, float]:
+    """One pass of the graph that 1,000,000 blocks get on 1,000 threads: seconds, and processor
+    seconds of this process, which is scheduler and client."""
+    rows = open_rows(np.zeros((tasks, 1)), block_bytes=8)
+    with cluster(2, THREADS // 2) as client:
+        engine = DaskEngine(client, rows, cache="memory", tasks_per_thread=tasks // THREADS)
+        engine.map_reduce(nothing, 0)
+        wall, processor = [], []
+        for _ in range(rounds):
+            began, used = perf_counter(), process_time()
+            counted = engine.map_reduce(nothing, 0)
+            wall.append(perf_counter() - began)
+            processor.append(process_time() - used)
+            assert counted == len(rows)
+        made = len(rows) + merges(len(rows))
+    return {"tasks": made, "wall": median(wall), "processor": median(processor)}
+
+
+def merges(tasks: int) -> int:
+    """Merge tasks above so many shares."""
+    made = 0
+    while tasks > 1:
+        tasks = len(runs(tasks, 16))
+        made += tasks
+    return made
+
+
+def main() -> int:
+    """Print the tables; 1 where the target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    shares = runs(BLOCKS, share_size(BLOCKS, THREADS))
+    parser.add_argument("--tasks", type=int, default=len(shares))
+    options = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        rows = make(Path(folder, "rows.zarr"), options.rows, 40, compressed=False)
+        workers = against_workers(rows, options.rounds)
+    ratio = workers["one"] / workers["two"]
+    print(
+        f"one worker {workers['one'] * 1e3:.0f} ms, two {workers['two'] * 1e3:.0f} ms: {ratio:.2f}x"
+    )
+    sizes = against_size(options.rounds)
+    for size in sizes:
+        per_row = 1e9 * size["seconds"] / size["rows"]
+        print(f"D={size['D']:<4}K={size['K']:<4}{per_row:>9.0f} ns a row")
+    save("scale", {"workers": workers, "sizes": sizes})
+    simulated = large_cluster(options.tasks, rounds=2)
+    each = simulated["processor"] / simulated["tasks"]
+    print(
+        f"{THREADS:,} threads, {BLOCKS:,} blocks: {simulated['tasks']:,.0f} tasks a pass, "
+        f"{simulated['wall']:.1f} s with all on this machine; scheduler and client alone "
+        f"{simulated['processor']:.1f} s, {each * 1e6:.0f} µs a task"
+    )
+    save("scale", {"workers": workers, "sizes": sizes, "large": simulated})
+    if ratio < TWO_WORKERS:
+        print(f"two workers are {ratio:.2f} times one, not {TWO_WORKERS}")
+    return int(ratio < TWO_WORKERS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
