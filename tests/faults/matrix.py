@@ -22,7 +22,7 @@ class Row:
     tried: str
     bar: str
     run: str
-    limit: float = 600.0
+    limit: float = 900.0
     """Seconds after which the row is ended and counts as hung."""
     lane: Literal["computing", "waiting", "soaking"] = "computing"
     """What it does most of the time. Rows of a lane run in turn, the lanes beside each other."""

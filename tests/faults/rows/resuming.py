@@ -1,6 +1,7 @@
 """Row 12: resumed after each iteration in turn, a fit of any kind ends with the same bits."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -9,6 +10,9 @@ from typing import Any
 import gmm_dask
 from gmm_dask import Configuration, Fit
 from gmm_dask.journey import Progress
+from gmm_dask.store.checkpoint import complete_iterations
+from gmm_dask.store.local import LocalFolder
+from tests.faults.cluster import until
 from tests.faults.fits import BLOCK_BYTES, digest
 from tests.faults.outcome import Outcome, Scale
 from tests.faults.rows.ground import Ground, ground
@@ -21,35 +25,41 @@ Kind = Callable[..., str]
 
 
 def resumed(scale: Scale, seed: int) -> Outcome:
-    """Every kind of fit, stopped after iteration 0, 1, 2, … and taken up again."""
+    """The run folder of every kind of fit, as it was after iteration 0, 1, 2, …, is taken up."""
     outcome = Outcome()
     moments = range(ITERATIONS)
     with ground() as made:
         for name, kind in KINDS.items():
-            whole = kind(made)
-            drawn = moments if scale == "full" else sorted(Random(seed).sample(moments, 1))
-            for moment in drawn:
+            drawn = moments if scale == "full" else Random(seed).sample(moments, 1)
+            copies = {moment: made.folder / f"{name}-{moment}" for moment in drawn}
+            whole = _copied_on_the_way(kind, made, made.folder / name, copies)
+            for moment, copy in copies.items():
                 with outcome.trying(f"{name}, resumed after iteration {moment}"):
-                    run = made.folder / f"{name}-{moment}"
-                    _stop_after(moment, kind, made, run)
-                    assert kind(made, run=run) == whole, "other bits"
+                    assert complete_iterations(LocalFolder(copy))[-1] == moment
+                    assert kind(made, run=copy) == whole, "other bits"
     return outcome
 
 
-class _Stopped(Exception):  # noqa: N818 - no error
-    pass
+def _copied_on_the_way(kind: Kind, made: Ground, run: Path, copies: dict[int, Path]) -> str:
+    """What an undisturbed run comes to; its folder is copied as soon as a checkpoint is whole."""
 
-
-def _stop_after(moment: int, kind: Kind, made: Ground, run: Path) -> None:
     def tell(progress: Progress) -> None:
-        if progress.state.iteration == moment:
-            raise _Stopped
+        moment = progress.state.iteration
+        if moment in copies:
+            until(lambda: moment in complete_iterations(LocalFolder(run)))
+            until(lambda: _copied(run, copies[moment]))
 
+    return kind(made, run=run, callbacks=[tell])
+
+
+def _copied(run: Path, copy: Path) -> bool:
+    """False where clean-up took away a file meanwhile."""
+    shutil.rmtree(copy, ignore_errors=True)
     try:
-        kind(made, run=run, callbacks=[tell])
-    except _Stopped:
-        return
-    raise AssertionError(f"there was no iteration {moment}")
+        shutil.copytree(run, copy)
+    except shutil.Error:
+        return False
+    return True
 
 
 def _fit(**settings: Any) -> Kind:

@@ -34,8 +34,8 @@ def silenced(scale: Scale, seed: int) -> Outcome:
     """Stopped workers on a local cluster; then a cluster over two hosts, one of them cut off."""
     outcome, draw = Outcome(), Random(seed)
     with ground() as made:
-        _stopped(outcome, made, seed, 4 if scale == "full" else 1)
-        for turn in range(3 if scale == "full" else 1):
+        _stopped(outcome, made, seed, 3 if scale == "full" else 1)
+        for turn in range(2 if scale == "full" else 1):
             for seconds in (None, BLIP):
                 what = "silent for good" if seconds is None else f"silent for {seconds:.0f} s"
                 after = draw.randrange(10, 25)
