@@ -103,7 +103,8 @@ class FollowedFit:
         return fit
 
     def iterate(self, told: Mapping[str, Any], phases: Mapping[str, float]) -> None:
-        """One more iteration."""
+        """One more iteration; also of a driver that was taken for gone and has come back."""
+        self.outcome = RUNNING
         self._add(told, phases)
         self.family, self.candidates = str(told["family"]), int(told["candidates"])
         age = told["checkpoint_age"]
