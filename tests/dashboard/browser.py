@@ -91,7 +91,7 @@ class Browser:
         """What a panel of the page draws."""
         return list(self.driver.execute_script(COLUMN, panel, name) or ())
 
-    def until(self, seen: Callable[[], object], seconds: float = 60) -> None:
+    def until(self, seen: Callable[[], object], seconds: float = 120) -> None:
         """Wait for something to be seen."""
         deadline = time.monotonic() + seconds
         while True:
