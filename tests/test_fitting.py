@@ -166,7 +166,7 @@ def test_weights_count_rows():
         ({"accelerate": "warp"}, ConfigurationError, "unknown acceleration 'warp'"),
         ({"reg_covar": float("nan")}, ConfigurationError, "reg_covar"),
         ({"arithmetic": "float16"}, ConfigurationError, "arithmetic must be float64 or float32"),
-        ({"components": 50}, ValueError, "50 components need at least as many rows"),
+        ({"components": 50}, ValueError, "50 components need as many rows"),
     ],
 )
 def test_bad_settings_are_one_sentence(values, error, message):
