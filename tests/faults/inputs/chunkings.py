@@ -77,11 +77,6 @@ def _ways(
     lengths, widths = _parts(draw, ROWS, 40), _parts(draw, FEATURES, FEATURES)
     return [
         ("Zarr, along both", _zarr(folder, rows, chunks=_sides(draw)), small),
-        (
-            "Zarr, one value a chunk",
-            _zarr(folder, rows[:60], chunks=(1, 1)),
-            {**small, "repeat": 60},
-        ),
         ("Zarr, one row a chunk", _zarr(folder, rows, chunks=(1, FEATURES)), small),
         ("Zarr, a chunk beyond the end", _zarr(folder, rows, chunks=(600, 7)), small),
         ("Zarr v2", _zarr(folder, rows, chunks=_sides(draw), zarr_format=2), small),
