@@ -89,7 +89,7 @@ def large_cluster(tasks: int, rounds: int) -> dict[str, float]:
     seconds of this process, which is scheduler and client."""
     rows = open_rows(np.zeros((tasks, 1)), block_bytes=8)
     with cluster(2, THREADS // 2) as client:
-        engine = DaskEngine(client, rows, cache="memory", tasks_per_thread=tasks // THREADS)
+        engine = DaskEngine(client, rows, cache="memory", tasks_per_thread=-(-tasks // THREADS))
         engine.map_reduce(nothing, 0)
         wall, processor = [], []
         for _ in range(rounds):
