@@ -63,7 +63,7 @@ def decode_state(content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]])
     """The state that was encoded; DamagedError names what does not belong there."""
     try:
         state = _decode(content, arrays)
-    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise DamagedError(f"a checkpoint holds no state of EM: {error}") from error
     if not isinstance(state, EMState):
         raise DamagedError(f"a checkpoint must hold an EMState, not a {type(state).__name__}")
