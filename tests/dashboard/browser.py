@@ -55,6 +55,8 @@ class Browser:
     def open(self, address: str, *, dark: bool = False) -> None:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        self.driver.get("about:blank")
+        self.errors()  # of the page before, whose server may be gone
         self.driver.get(address)
 
     def text(self) -> str:
