@@ -73,8 +73,9 @@ def reached(address: str) -> Iterator[Client]:
     try:
         client = Client(address, timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError) as problem:
+        certificates = ", or it does not know our certificate" if "tls:" in address else ""
         raise ClusterError(
-            f"no Dask scheduler answers at {address} within {CONNECT_SECONDS} s; "
+            f"no Dask scheduler answers at {address} within {CONNECT_SECONDS} s{certificates}; "
             "`gmm-dask doctor --scheduler` looks closer"
         ) from problem
     except (ValueError, TypeError) as problem:
