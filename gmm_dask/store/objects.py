@@ -11,7 +11,12 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from gmm_dask.store.errors import KeyExistsError, KeyMissingError, StorageError, StoreUnavailableError
+from gmm_dask.store.errors import (
+    KeyExistsError,
+    KeyMissingError,
+    StorageError,
+    StoreUnavailableError,
+)
 from gmm_dask.store.folder import check_key
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}

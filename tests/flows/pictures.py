@@ -35,8 +35,11 @@ def take(folder: Path, rows: int = 200_000) -> list[Path]:
             with browser() as window:
                 page = f"{there.interface}/runs/flow-run/{run}"
                 taken = [folder / "prefect-run.png", folder / "prefect-report.png"]
-                window.open(f"{page}?tab=Artifacts")
-                window.until(lambda: "Completed" in window.text() and "history" in window.text())
+                window.open(page)
+                window.until(lambda: "Completed" in window.text())
+                tab = "//*[@role='tab' or self::button][normalize-space()='Artifacts']"
+                window.driver.find_element("xpath", tab).click()
+                window.until(lambda: "history" in window.text())
                 window.picture(taken[0], WIDTH, 760)
                 report = next(one for one in asking.found(run) if one.key == "fit")
                 window.open(f"{there.interface}/artifacts/artifact/{report.id}")
