@@ -68,6 +68,7 @@ class DaskEngine:
         self._patience = patience() if no_workers_timeout is None else no_workers_timeout
         self._on_pass = on_pass
         self._names: Counter[str] = Counter()
+        self._newest: dict[str, str] = {}
         self._shares: list[tuple[int, int]] = []
         self._cut_for = 0
         self._loads: list[Future] = []
@@ -138,6 +139,10 @@ class DaskEngine:
     def _label(self, name: str, step: int | None) -> str:
         """`sweep-<run>-it3`, which the dashboard shows as `sweep`; numbered where used again."""
         label = f"{name}-{self.run}" + ("" if step is None else f"-it{step}")
+        if step is not None:
+            if (passed := self._newest.get(name, label)) != label:
+                del self._names[passed]  # a fit may go on for a million passes
+            self._newest[name] = label
         self._names[label] += 1
         again = self._names[label]
         return label if again == 1 else f"{label}-{again}"
@@ -298,6 +303,9 @@ class DaskEngine:
         connected = self.client.status == "running"
         if connected and not killed and not passes_over(problem):
             raise problem
+        if attempt >= self._attempts and connected and (fallen := self._fallen()):
+            self._suspects = [self._shares[i] for i in fallen]
+            raise BlocksKilledWorkers(self._killed()) from problem
         if attempt >= self._attempts or not connected:
             state = "" if connected else "; the scheduler is gone"
             raise ClusterError(
@@ -306,6 +314,24 @@ class DaskEngine:
             ) from problem
         logger.warning("pass attempt %d failed, trying again: %s", attempt, problem)
         time.sleep(0.25 * 2**attempt)
+
+    def _fallen(self) -> list[int]:
+        """Shares that worker after worker had in hand when it was lost, by the scheduler's record.
+
+        Where few workers are, a deadly block has them all before Dask counts enough deaths of it.
+        """
+        lost = [
+            {key[1] for key in event["processing-tasks"] if self._is_share(key)}
+            for _, event in self._ask("events", topic="all")
+            if event.get("action") == "remove-worker"
+        ]
+        deaths = Counter(share for shares in lost for share in shares)
+        return sorted(share for share, times in deaths.items() if times >= self._attempts)
+
+    def _is_share(self, key: Any) -> bool:
+        """Whether a key is that of a task of this fit over one of its shares."""
+        ours = isinstance(key, tuple) and len(key) == 2 and f"-{self.run}" in key[0]
+        return ours and key[1] < len(self._shares)
 
     def _killed(self) -> str:
         cuts = self.rows.cuts

@@ -71,6 +71,7 @@ class LocalFolder:
         path = self._path(prefix)
         with self._explained(prefix), suppress(FileNotFoundError):
             shutil.rmtree(path)
+            self._synced = {kept for kept in self._synced if not kept.is_relative_to(path)}
             sync_directory(path.parent)
 
     def _path(self, key: str) -> Path:
