@@ -11,7 +11,7 @@ from gmm_dask.job import ClusterOptions
 from tests.mixture.problems import drawn_mixture, drawn_rows
 
 KIND = "distributed.LocalCluster"
-QUIET = {"dashboard_address": None, "n_workers": 0}
+QUIET = {"dashboard_address": "127.0.0.1:0", "n_workers": 0}
 
 
 def refusal(**options):

@@ -42,7 +42,7 @@ COUNTED = ClusterOptions(
     arguments={
         "n_workers": 1,
         "processes": False,
-        "dashboard_address": None,
+        "dashboard_address": "127.0.0.1:0",
         "host": "127.0.0.1",
         "protocol": "tcp://",
     },
