@@ -15,32 +15,35 @@ from gmm_dask import Configuration, Mixture, fit
 from tests.chunked.conftest import local_cluster, store
 from tests.faults.outcome import Outcome, Scale
 
-ROWS, FEATURES = 517, 4
-FITTED = Configuration(3, tol=0, max_iter=15)
+FEATURES = 4
+SIZES = {"small": (101, 2), "full": (517, 15)}
+"""Rows and iterations."""
 BAR = 1e-10
 
 
 def cut(scale: Scale, seed: int) -> Outcome:
     """Drawn and awkward chunkings, by both engines, against the rows in one piece."""
     outcome, draw = Outcome(), np.random.default_rng(seed)
-    rows = _rows(seed)
-    wanted = fit(rows, FITTED).mixture
+    size, iterations = SIZES[scale]
+    rows, fitted = _rows(size, seed), Configuration(3, tol=0, max_iter=iterations)
+    wanted = fit(rows, fitted).mixture
     turns = 5 if scale == "full" else 1
     with TemporaryDirectory(prefix="faults-") as name:
         cuttings = [way for _ in range(turns) for way in _ways(Path(name), rows, draw)]
         for what, source, opening in cuttings:
-            _compare(outcome, what, wanted, source, opening, None)
+            _compare(outcome, what, wanted, source, opening, None, fitted)
         if scale == "full":
             with local_cluster(2) as client:
                 for what, source, opening in cuttings[: 2 * len(cuttings) // turns]:
-                    _compare(outcome, f"{what}, on a cluster", wanted, source, opening, client)
+                    told = f"{what}, on a cluster"
+                    _compare(outcome, told, wanted, source, opening, client, fitted)
     return outcome
 
 
-def _rows(seed: int) -> Any:
+def _rows(size: int, seed: int) -> Any:
     draw = np.random.default_rng(seed + 100)
     centres = np.array([[0, 0, 0, 0], [3, 2, 0, 1], [0, 3, 3, 0]])
-    return centres[draw.integers(3, size=ROWS)] + draw.normal(size=(ROWS, FEATURES))
+    return centres[draw.integers(3, size=size)] + draw.normal(size=(size, FEATURES))
 
 
 def _compare(
@@ -50,10 +53,11 @@ def _compare(
     source: object,
     opening: dict[str, Any],
     client: Client | None,
+    fitted: Configuration,
 ) -> None:
     with outcome.trying(what):
         for cache in ("memory", "none"):
-            found = fit(source, FITTED, client=client, cache=cache, **opening).mixture
+            found = fit(source, fitted, client=client, cache=cache, **opening).mixture
             worst = difference(found, wanted)
             outcome.figures["largest difference"] = max(
                 worst, outcome.figures.get("largest difference", 0.0)
@@ -74,7 +78,7 @@ def _ways(
 ) -> list[tuple[str, Any, dict[str, Any]]]:
     """What it is, the source, how it is opened."""
     small = {"block_bytes": int(draw.integers(32, 4000))}
-    lengths, widths = _parts(draw, ROWS, 40), _parts(draw, FEATURES, FEATURES)
+    lengths, widths = _parts(draw, len(rows), 40), _parts(draw, FEATURES, FEATURES)
     return [
         ("Zarr, along both", _zarr(folder, rows, chunks=_sides(draw)), small),
         ("Zarr, one row a chunk", _zarr(folder, rows, chunks=(1, FEATURES)), small),
@@ -89,7 +93,7 @@ def _ways(
         ("a group's columns", _group(folder, rows, draw), {**small, "columns": list("abcd")}),
         ("Dask, irregular", _dask(rows, lengths, widths), small),
         ("Dask, with empty chunks", _dask(rows, _with_zeros(draw, lengths), widths), small),
-        ("Dask, one row a chunk", _dask(rows, [1] * ROWS, [1] * FEATURES), small),
+        ("Dask, one row a chunk", _dask(rows, [1] * len(rows), [1] * FEATURES), small),
         ("Dask, unknown lengths", _unknown(rows, draw), small),
         ("Dask of Zarr", dask.array.from_zarr(_zarr(folder, rows, chunks=_sides(draw))), small),
         ("xarray", xarray.DataArray(rows, dims=("row", "f")).chunk({"row": tuple(lengths)}), small),
@@ -107,7 +111,9 @@ def _group(folder: Path, rows: Any, draw: np.random.Generator) -> Path:
     path = folder / f"group-{len(list(folder.iterdir()))}.zarr"
     group = zarr.create_group(str(path))
     for j, name in enumerate("abcd"):
-        array = group.create_array(name, shape=ROWS, chunks=int(draw.integers(1, 90)), dtype="f8")
+        array = group.create_array(
+            name, shape=len(rows), chunks=int(draw.integers(1, 90)), dtype="f8"
+        )
         array[:] = rows[:, j]
     return path
 
@@ -128,8 +134,8 @@ def _dask(rows: Any, lengths: list[int], widths: list[int]) -> dask.array.Array:
 
 def _unknown(rows: Any, draw: np.random.Generator) -> dask.array.Array:
     """What is left of more rows by a mask, so that Dask does not know how many they are."""
-    keep = np.sort(draw.permutation(2 * ROWS)[:ROWS])
-    wide, mask = np.full((2 * ROWS, FEATURES), np.nan), np.zeros(2 * ROWS, dtype=np.bool_)
+    keep = np.sort(draw.permutation(2 * len(rows))[: len(rows)])
+    wide, mask = np.full((2 * len(rows), FEATURES), np.nan), np.zeros(2 * len(rows), dtype=np.bool_)
     wide[keep], mask[keep] = rows, True
     length = int(draw.integers(5, 300))
     return dask.array.from_array(wide, chunks=(length, 2))[dask.array.from_array(mask, length)]
