@@ -12,10 +12,12 @@ from tempfile import TemporaryDirectory
 from unittest.mock import patch
 from urllib.request import Request, urlopen
 
+import dask
 import numpy as np
 import psutil
 import pytest
 import zarr
+from distributed.security import Security
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from obstore.store import S3Store
 from zarr.storage import ObjectStore
@@ -293,10 +295,18 @@ def _strangers(outcome: Outcome, folder: Path) -> None:
         plain = address.replace("tls:", "tcp:")
         for turn in range(10):
             with outcome.trying(f"strangers at TLS, {turn}"):
-                assert not comes_in(plain, secured(ours)), "in the clear"
+                assert not comes_in(plain, Security(require_encryption=False)), "in the clear"
                 assert not comes_in(address, secured(theirs)), "with foreign papers"
                 assert not comes_in(address, secured(theirs, authority=ours)), "by deceit"
                 assert comes_in(address, secured(ours)), "our own are refused"
     gone = pytest.raises(ClusterError, match="answers")
-    with outcome.trying("a scheduler that is gone"), gone, reached(address):
+    papers = {"distributed.comm.tls.ca-file": str(ours / "ca.pem")}
+    for part, name in (("cert", "client.pem"), ("key", "client.key")):
+        papers[f"distributed.comm.tls.client.{part}"] = str(ours / name)
+    with (
+        outcome.trying("a scheduler that is gone"),
+        dask.config.set(papers),
+        gone,
+        reached(address),
+    ):
         pass

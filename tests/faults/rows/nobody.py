@@ -33,12 +33,11 @@ def left(scale: Scale, seed: int) -> Outcome:
             for cache in ("memory", "none"):
                 for name, disturbed in kinds.items():
                     run = made.folder / f"{name}-{cache}-{turn}".replace(" ", "-")
-                    with (
-                        outcome.trying(f"{name}, {cache}, turn {turn}"),
-                        cluster_of(2, settings=SETTINGS, memory_limit=MEMORY) as client,
-                    ):
-                        seconds = disturbed(made, client, cache, run)
+                    with outcome.trying(f"{name}, {cache}, turn {turn}"):
+                        with cluster_of(2, settings=SETTINGS, memory_limit=MEMORY) as client:
+                            seconds = disturbed(made, client, cache, run)
                         outcome.recovered(seconds, bar=BAR, after=f"{name}, {cache}")
+                        # not before the cluster is gone: without workers it is no place to go on
                         assert digest(fitted(made.stored, run=run)) == made.undisturbed
     outcome.figures["timeout"] = f"{TIMEOUT:.0f} s; the worst recovery is the time to the error"
     return outcome
