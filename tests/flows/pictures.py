@@ -19,7 +19,7 @@ WIDTH, LARGEST = 1200, 200_000
 
 
 def take(folder: Path, rows: int = 200_000) -> list[Path]:
-    """The page of a finished run, and its report among the artifacts."""
+    """The page of a finished run, and its report."""
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as place:
         store = str(Path(place) / "blobs.zarr")
@@ -37,9 +37,6 @@ def take(folder: Path, rows: int = 200_000) -> list[Path]:
                 taken = [folder / "prefect-run.png", folder / "prefect-report.png"]
                 window.open(page)
                 window.until(lambda: "Completed" in window.text())
-                tab = "//*[@role='tab' or self::button][normalize-space()='Artifacts']"
-                window.driver.find_element("xpath", tab).click()
-                window.until(lambda: "history" in window.text())
                 window.picture(taken[0], WIDTH, 760)
                 report = next(one for one in asking.found(run) if one.key == "fit")
                 window.open(f"{there.interface}/artifacts/artifact/{report.id}")
