@@ -45,12 +45,12 @@ class Asking:
     def read(self, run: UUID) -> FlowRun:
         return self.client.read_flow_run(run)
 
-    def ended(self, run: UUID, seconds: float = 120) -> FlowRun:
+    def ended(self, run: UUID, seconds: float = 300) -> FlowRun:
         """The run when it is over, and stays so."""
         until(lambda: self.read(run).state.is_final(), seconds, f"run {run}")
         return self.read(run)
 
-    def ends_as(self, run: UUID, state: StateType, seconds: float = 120) -> FlowRun:
+    def ends_as(self, run: UUID, state: StateType, seconds: float = 300) -> FlowRun:
         until(lambda: self.read(run).state.type == state, seconds, f"run {run} to be {state}")
         return self.read(run)
 
