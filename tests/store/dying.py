@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gmm_dask.mixture.compiling import compiler
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.store.checkpoint import keep, load_newest, save_checkpoint
 from gmm_dask.store.errors import DamagedCheckpointWarning, StorageError
@@ -173,6 +174,7 @@ def strike_all(call: str, scenario: str, place: Path, strikes: int) -> None:
 def main() -> None:
     """Do what each line asks for; strace attaches before a line is sent, and leaves after it."""
     ctypes.CDLL(None).prctl(PR_SET_PTRACER, ANY, 0, 0, 0)  # let strace, no parent of ours, attach
+    compiler()  # loads numba once: in every child its imports would be struck, file by file
     os.write(1, b"ready\n")
     for line in sys.stdin:
         call, scenario, strikes, place = line.rstrip("\n").split(" ", 3)
