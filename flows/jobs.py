@@ -45,14 +45,19 @@ def job_asked(
 
 def run_at(run: str) -> str:
     """A path or URL as it is; a bare name is a folder under GMM_DASK_RUNS."""
-    if "/" in run:
-        return absolute(run)
-    if not NAME.fullmatch(run):
+    return place_of("run", run, os.environ.get(RUNS, "runs"))
+
+
+def place_of(what: str, name: str, root: str) -> str:
+    """A path or URL as it is; a bare name is a folder under the root, and stays inside it."""
+    if "/" in name:
+        return absolute(name)
+    if not NAME.fullmatch(name):
         raise ConfigurationError(
-            f"run {run!r} is no name: begin with a letter or digit, go on with letters, digits, "
-            "dots, - and _, 64 at most; or give a path"
+            f"{what} {name!r} is no name: begin with a letter or digit, go on with letters, "
+            "digits, dots, - and _, 64 at most; or give a path"
         )
-    return f"{absolute(os.environ.get(RUNS, 'runs'))}/{run}"
+    return f"{absolute(root)}/{name}"
 
 
 def with_run(job: Job, rows: Rows, *about: object) -> Job:

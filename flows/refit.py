@@ -19,12 +19,10 @@ from pydantic import Field
 
 from flows import commands, forms
 from flows.credentials import credentials_of
-from flows.jobs import NAME, job_asked, last_part, parameters
+from flows.jobs import job_asked, last_part, parameters, place_of
 from flows.lasting import LASTING, left_to_the_other, stop_if_it_keeps_crashing
 from flows.telling import Bar, iterations_told, library_heard, tag_run, tell_event, workers_heard
-from gmm_dask.cli.running import absolute
 from gmm_dask.clusters import cluster_for
-from gmm_dask.configuration import ConfigurationError
 from gmm_dask.job import Job
 from gmm_dask.refitting.comparison import Drift
 from gmm_dask.refitting.found import Refit
@@ -92,14 +90,7 @@ def refit(
 
 def models_at(models: str) -> str:
     """A path or URL as it is; a bare name is a folder under GMM_DASK_MODELS."""
-    if "/" in models:
-        return absolute(models)
-    if not NAME.fullmatch(models):
-        raise ConfigurationError(
-            f"models {models!r} is no name: begin with a letter or digit, go on with letters, "
-            "digits, dots, - and _, 64 at most; or give a path"
-        )
-    return f"{absolute(os.environ.get(MODELS, 'models'))}/{models}"
+    return place_of("models", models, os.environ.get(MODELS, "models"))
 
 
 @task(**LASTING)
