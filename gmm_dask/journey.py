@@ -35,7 +35,7 @@ from gmm_dask.store.location import Location
 from gmm_dask.store.model import save_model
 from gmm_dask.store.run_folder import RunFolder, open_run
 from gmm_dask.store.sealed import seal
-from gmm_dask.telling import Upkeep, tell_iteration, telling
+from gmm_dask.telling import MOST_PAST, Upkeep, tell_iteration, telling
 
 logger = logging.getLogger("gmm_dask")
 
@@ -216,7 +216,7 @@ def travel_in(folder: RunFolder, plan: Plan, rows: Rows, conduct: Conduct) -> No
         engine_over(rows, conduct.client, conduct.cache) as (engine, costs),
     ):
         state = journal.resume()
-        past = [] if state is None else folder.history.read()
+        past = [] if state is None else folder.history.newest(MOST_PAST)
         with telling(engine, str(conduct.run), plan.settings(), past):
             known = look(plan, engine)
             confirm_profile(folder, known)

@@ -8,7 +8,7 @@ of iterations after the checkpoint that a run resumes from are cut off, for they
 import os
 import threading
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,6 +35,9 @@ class History(Protocol):
 
     def read(self) -> list[dict[str, Any]]:
         """All entries, each with its `iteration`."""
+
+    def newest(self, count: int) -> list[dict[str, Any]]:
+        """The last so many entries."""
 
 
 class LocalHistory:
@@ -66,14 +69,20 @@ class LocalHistory:
 
     def truncate(self, iteration: int | None) -> None:
         # Replaced even when nothing is cut off: a torn last line must go before the next append.
-        entries = [] if iteration is None else self.read()
-        self._folder.replace(_FILE, _lines(entries, iteration))
+        self._folder.replace(_FILE, b"" if iteration is None else _up_to(iteration, self._data()))
 
     def read(self) -> list[dict[str, Any]]:
+        return _entries(_FILE, self._data())
+
+    def newest(self, count: int) -> list[dict[str, Any]]:
+        lines = self._data().rsplit(b"\n", count + 1)[-count - 1 : -1]
+        return [entry for line in lines if (entry := _entry(line)) is not None]
+
+    def _data(self) -> bytes:
         try:
-            return _entries(_FILE, self._folder.read(_FILE))
+            return self._folder.read(_FILE)
         except KeyMissingError:
-            return []
+            return b""
 
 
 class ObjectHistory:
@@ -118,10 +127,13 @@ class ObjectHistory:
         }
         return [entries[iteration] for iteration in sorted(entries)]
 
+    def newest(self, count: int) -> list[dict[str, Any]]:
+        return self.read()[-count:]
+
     def _shorten(self, key: str, first: int, iteration: int) -> None:
         # Killed between the two, both are there: the longer one is shortened by the next resume.
         shorter = f"{_ROOM}/{first:08d}-{iteration:08d}.jsonl"
-        self._folder.replace(shorter, _lines(_entries(key, self._folder.read(key)), iteration))
+        self._folder.replace(shorter, _up_to(iteration, self._folder.read(key)))
         self._folder.delete(key)
 
 
@@ -130,21 +142,36 @@ def _no_link(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
-def _lines(entries: Iterable[Mapping[str, Any]], iteration: int | None) -> bytes:
-    kept = [entry for entry in entries if iteration is not None and entry["iteration"] <= iteration]
-    return b"".join(map(line_of_json, kept))
+def _up_to(iteration: int, data: bytes) -> bytes:
+    """The lines up to this iteration's. Read from the end, for a history may have a million."""
+    end = data.rfind(b"\n") + 1
+    while end:
+        begin = data.rfind(b"\n", 0, end - 1) + 1
+        entry = _entry(data[begin : end - 1])
+        if entry is not None and int(entry["iteration"]) <= iteration:
+            break
+        end = begin
+    return data[:end]
 
 
 def _entries(key: str, data: bytes) -> list[dict[str, Any]]:
     """The whole lines; a last one without its end was torn by a kill and is not told of."""
     entries = []
     for number, line in enumerate(data.split(b"\n")[:-1], start=1):
-        try:
-            entry = from_json(line)
-            int(entry["iteration"])
-        except (ValueError, TypeError, KeyError, OverflowError):
+        entry = _entry(line)
+        if entry is None:
             message = f"{key} line {number} is damaged and left out"
             warnings.warn(message, DamagedHistoryWarning, stacklevel=3)
         else:
             entries.append(entry)
     return entries
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    """What a line tells; None where it is damaged."""
+    try:
+        entry: dict[str, Any] = from_json(line)
+        int(entry["iteration"])
+    except (ValueError, TypeError, KeyError, OverflowError):
+        return None
+    return entry

@@ -313,3 +313,18 @@ def test_torn_line_is_cut_off_and_a_damaged_one_told(tmp_path: Path) -> None:
         path.write_bytes(b'{"iterat\n' + path.read_bytes())
         with pytest.warns(DamagedHistoryWarning, match=re.escape("history.jsonl line 1")):
             assert len(run.history.read()) == 2
+
+
+def test_only_the_end_of_a_history_is_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "history.jsonl"
+    with begin(str(path.parent)) as run:
+        for iteration in range(1, 10):
+            run.history.append(iteration, {})
+        path.write_bytes(b"damaged\n" + path.read_bytes() + b'{"iteration": []}\nneither\n')
+        assert [entry["iteration"] for entry in run.history.newest(4)] == [8, 9]
+        run.history.truncate(7)
+        assert [entry["iteration"] for entry in run.history.newest(2)] == [6, 7]
+        assert len(run.history.newest(100)) == 7
+        assert path.read_bytes().startswith(b"damaged\n"), "said by who reads it all"
+        run.history.truncate(0)
+        assert run.history.newest(1) == []
