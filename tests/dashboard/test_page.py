@@ -27,25 +27,26 @@ def test_a_fit_from_nothing_to_its_end(window: Browser, stored: str, tmp_path: P
         assert "Fit (newest first)" not in window.text()
         with Paused(client, stored, tmp_path / "runs" / "first", 5, **SETTINGS) as paused:
             window.until(lambda: window.column("likelihood", "iteration") == list(range(6)))
-            seen = window.text()
             for told in ("running", "runs/first", "iteration 5", "20,000 rows × 4 features"):
-                assert told in seen
-            assert "3 full" in seen
-            assert "s ago" in seen
-            assert window.column("change", "iteration") == [1, 2, 3, 4, 5]
+                window.until(lambda told=told: told in window.text())
+            window.until(lambda: "3 full" in window.text())
+            window.until(lambda: "s ago" in window.text())
+            window.until(lambda: window.column("change", "iteration") == [1, 2, 3, 4, 5])
             assert window.column("change", "kind") == ["gain"] * 5
+            window.until(lambda: len(window.column("weights", "weights")) == 3)
             last = [line[-1] for line in window.column("weights", "weights")]
             assert sum(last) == pytest.approx(1, abs=1e-6)
-            assert len(window.column("workers", "worker")) == 2
-            assert sum(window.column("workers", "seconds")) > 0
-            took = [window.column("phases", name) for name in PHASES]
-            assert [len(each) for each in took] == [6] * len(PHASES)
-            assert all(sum(each) > 0 for each in took)
+            window.until(lambda: len(window.column("workers", "worker")) == 2)
+            window.until(lambda: sum(window.column("workers", "seconds")) > 0)
+            for name in PHASES:
+                window.until(lambda name=name: len(window.column("phases", name)) == 6)
+                assert sum(window.column("phases", name)) > 0, name
+            window.until(lambda: len(window.column("throughput", "rows")) > 0)
             assert all(value > 0 for value in window.column("throughput", "rows"))
             paused.finish()
             window.until(lambda: "max_iter: 20 iterations are done" in window.text())
-            assert "finished" in window.text()
-        assert window.column("likelihood", "iteration") == list(range(21))
+            window.until(lambda: "finished" in window.text())
+        window.until(lambda: window.column("likelihood", "iteration") == list(range(21)))
         found = paused.found
         assert found is not None
         likelihoods = [entry["mean_log_likelihood"] for entry in found.history]
