@@ -5,6 +5,7 @@ python -m flows.fit_mixture runs/blobs.zarr --components 8 --run runs/blobs
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -51,6 +52,7 @@ def fit_mixture(
     cluster: forms.Cluster = forms.Cluster(),
     cache: forms.Cache = "auto",
     checkpoint_every: forms.CheckpointEvery = 1,
+    performance_report: forms.PerformanceReport = False,
     credentials: forms.Credentials = None,
 ) -> dict[str, Any] | State:
     """Fit a Gaussian mixture: check, fit or go on from the newest checkpoint, publish.
@@ -61,6 +63,7 @@ def fit_mixture(
     asked = job_asked(
         source, run, cache, checkpoint_every, mixture=mixture, rows=rows, cluster=cluster
     )
+    asked = replace(asked, performance_report=performance_report)
     with credentials_of(credentials), library_heard():
         job = check(asked)
         try:

@@ -51,6 +51,13 @@ Cache = Annotated[
 CheckpointEvery = Annotated[
     int, Field(title="Checkpoint every", description="Iterations per checkpoint", ge=1)
 ]
+PerformanceReport = Annotated[
+    bool,
+    Field(
+        title="Performance report",
+        description="Keep Dask's own report of the run's tasks in the run folder; needs a cluster",
+    ),
+]
 Credentials = Annotated[
     str | None,
     Field(

@@ -8,13 +8,14 @@ from pydantic import ValidationError
 
 from flows import commands, forms
 from flows.credentials import credentials_of
+from flows.fit_mixture import fit_mixture
 from flows.jobs import job_asked, run_at, with_run
 from flows.lasting import may_pass
 from flows.telling import share_done
 from gmm_dask import Configuration, ConfigurationError
 from gmm_dask.chunked.faults import BlocksKilledWorkers, ClusterError
 from gmm_dask.chunked.rows import DataError
-from gmm_dask.job import ClusterOptions, Opening
+from gmm_dask.job import ClusterOptions, Job, Opening, job_from, load_values
 from gmm_dask.store.errors import RunDiffersError, StorageError, StoreUnavailableError
 
 
@@ -40,6 +41,14 @@ def test_a_form_has_the_fields_and_defaults_of_its_section_and_says_what_they_ar
     assert found == expected
     assert set(form.model_fields) == {f.name for f in fields(section)}
     assert all(field.title for field in form.model_fields.values())
+
+
+def test_the_file_that_a_fit_leaves_is_what_the_flow_takes(tmp_path):
+    written = tmp_path / "config.toml"
+    written.write_text(job_from({"source": "a.zarr", "mixture": {"components": 3}}).as_toml())
+    taken = fit_mixture.validate_parameters(load_values(str(written)))
+    left_out = {"start", "models", "refit"}  # [mixture] init; another flow's
+    assert {field.name for field in fields(Job)} - left_out <= set(taken)
 
 
 def test_a_misspelt_field_is_refused():
