@@ -67,8 +67,8 @@ def timed(action) -> float:
     return perf_counter() - start
 
 
-def one_pass(engine) -> None:
-    asked = (mixture(),)
+def one_pass(engine, under: Mixture | None = None) -> None:
+    asked = (under or mixture(),)
     statistics_over(engine)(asked, choose_kernels(asked))
 
 

@@ -2,7 +2,9 @@
 
     python -m tests.benchmarks.scale [--tasks 7813]
 
-Workers: the same cached rows on one worker and on two, in turns. K and D: one thread, rows so many
+Workers: the same cached rows on one worker and on two, in turns, in three sizes:
+what an iteration costs beside its arithmetic weighs less the more rows there are. The bar holds
+for the last, which is what `end_to_end` fits. K and D: one thread, rows so many
 that the arithmetic stays alike. The large cluster: a real scheduler and 1,000 real worker threads,
 in two processes, given the very graph of a pass over 1,000,000 blocks (as many tasks and merges,
 each next to nothing): wall time of such a pass, and the processor time that scheduler and client
@@ -19,21 +21,25 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
+from typing import Any
 
 import dask
 import numpy as np
+import zarr
 from distributed import Client, LocalCluster
 
 from gmm_dask.chunked.passes import one_blas_thread
 from gmm_dask.chunked.reduce import DaskEngine, cluster_settings
-from gmm_dask.chunked.rows import Rows, Table, Weights, open_rows
+from gmm_dask.chunked.rows import Table, Weights, open_rows
 from gmm_dask.chunked.tree import runs, share_size
 from gmm_dask.mixture.sweep import sweep
-from tests.benchmarks.engine import make, one_pass, timed
+from tests.benchmarks.engine import one_pass, timed
 from tests.benchmarks.results import save
 from tests.benchmarks.sweep import drawn
 
 TWO_WORKERS = 1.8
+HEIGHTS = ((500_000, 8, 8), (2_000_000, 8, 8), (5_000_000, 16, 16))
+"""Rows, features, components."""
 THREADS, BLOCKS = 1_000, 1_000_000
 
 
@@ -50,18 +56,27 @@ def cluster(workers: int, threads: int) -> Iterator[Client]:
         yield client
 
 
-def against_workers(rows: Rows, rounds: int) -> dict[str, float]:
+def against_workers(shape: tuple[int, int, int], rounds: int) -> dict[str, Any]:
     """Median seconds of a cached iteration on one worker and on two, in turns."""
-    with cluster(1, 1) as alone, cluster(2, 1) as pair:
-        engines = [DaskEngine(client, rows, cache="memory") for client in (alone, pair)]
-        taken: list[list[float]] = [[], []]
+    rows, mixture = drawn(*shape)
+    taken: list[list[float]] = [[], []]
+    with (
+        TemporaryDirectory() as folder,
+        cluster(1, 1) as alone,
+        cluster(2, 1) as pair,
+    ):
+        store = Path(folder, "rows.zarr")
+        zarr.create_array(store, data=rows.astype(np.float32), chunks=(50_000, shape[1]))
+        del rows
+        stored = open_rows(store)
+        engines = [DaskEngine(client, stored, cache="memory") for client in (alone, pair)]
         for number in range(rounds + 2):
             for engine, seconds in zip(engines, taken, strict=True):
-                found = timed(lambda engine=engine: one_pass(engine))
+                found = timed(lambda engine=engine: one_pass(engine, mixture))
                 if number > 1:
                     seconds.append(found)
     one, two = map(median, taken)
-    return {"one": one, "two": two}
+    return {"shape": shape, "one": one, "two": two, "times": one / two}
 
 
 def against_size(rounds: int) -> list[dict[str, float]]:
@@ -115,17 +130,19 @@ def main() -> int:
     """Print the tables; 1 where the target is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=2_000_000)
     shares = runs(BLOCKS, share_size(BLOCKS, THREADS))
     parser.add_argument("--tasks", type=int, default=len(shares))
     options = parser.parse_args()
-    with TemporaryDirectory() as folder:
-        rows = make(Path(folder, "rows.zarr"), options.rows, 40, compressed=False)
-        workers = against_workers(rows, options.rounds)
-    ratio = workers["one"] / workers["two"]
-    print(
-        f"one worker {workers['one'] * 1e3:.0f} ms, two {workers['two'] * 1e3:.0f} ms: {ratio:.2f}x"
-    )
+    workers = []
+    for shape in HEIGHTS:
+        found = against_workers(shape, options.rounds)
+        workers.append(found)
+        n, d, k = shape
+        print(
+            f"{n:,} x {d}, K = {k}: one worker {found['one'] * 1e3:.0f} ms, two "
+            f"{found['two'] * 1e3:.0f} ms: {found['times']:.2f}x"
+        )
+    ratio = workers[-1]["times"]
     sizes = against_size(options.rounds)
     for size in sizes:
         per_row = 1e9 * size["seconds"] / size["rows"]
