@@ -76,7 +76,8 @@ def assert_alike(
     """Statistics of the same rows: counts, means and scatter relative to the data's own spread."""
     assert a.layout == b.layout
     assert a.rows == b.rows
-    deviations = np.sqrt(np.abs(b.variance())) + 1e-300
+    deviations = np.sqrt(np.abs(b.variance()))
+    deviations = np.where(deviations > 0, deviations, 1.0)  # of a single row there is no spread
     largest = b.counts.max()
     np.testing.assert_allclose(a.counts, b.counts, rtol=tolerance, atol=tolerance * largest)
     means = (a.counts[:, None] * ((a.means - b.means) + (a.remainders - b.remainders))) / deviations

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gmm_dask.mixture.statistics import SufficientStatistics, between, two_sum
@@ -30,6 +30,7 @@ def three(family, sizes, offset, seed):
 
 @settings(deadline=None, max_examples=60)
 @given(family=families, sizes=sizes, offset=offsets, seed=st.integers(0, 1000))
+@example(family="full", sizes=[0, 0, 1], offset=0.0, seed=1)
 def test_addition_is_associative_and_commutative(family, sizes, offset, seed):
     (a, b, c), together = three(family, sizes, offset, seed)
     if not sum(sizes):
