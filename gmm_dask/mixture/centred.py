@@ -3,16 +3,19 @@
 E-step about the component's mean μ_k; scatter about the weighted mean of the few rows at hand,
 then merged in the difference form. It is right to rounding at any offset, when a component shrinks
 to a point, and for rows up to 1e150. Triangular and symmetric products spend half the flops of
-general ones, which makes it the fastest kernel too where D is large.
+general ones, which makes it the fastest kernel too where D is large; and where components are
+apart, a row's distance in its first few whitened coordinates already rules most of them out.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import blas
 
 from gmm_dask.mixture.arrays import Array, Layout, Rows
 from gmm_dask.mixture.density import LARGEST_DEVIATION
+from gmm_dask.mixture.kernels import Frame
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.quadratic import LOWEST_EXPONENT, TEMPORARIES, softmax
 from gmm_dask.mixture.statistics import SufficientStatistics, two_sum
@@ -20,6 +23,19 @@ from gmm_dask.mixture.statistics import SufficientStatistics, two_sum
 NEGLIGIBLE = 1e-30
 """Rows of less than this share of a component add nothing to its scatter that float64 could hold;
 where components are apart, as they are in many dimensions, that is nearly all rows of each."""
+RULED_OUT = -60.0
+"""A log-density so far below another of the same row: e⁻⁶⁰ of a row, or less, is nothing in any
+sum, not over a billion rows."""
+SEEN, LOOK_FROM_FEATURES = 3, 32
+"""A first look is at one of so many features. Whitened coordinates need no later feature than their
+own (U is triangular), so it takes 1/9 of the product."""
+LOOK_VALUES = 2**17
+"""Whitened values of a look at once: more falls out of the second cache."""
+SHARP = 1e16
+"""The conditioning up to which a look, which is taken from one centre for all components, sees
+distances to much better than RULED_OUT."""
+WORTHWHILE = 0.5
+"""The share of log-densities left over by a first look, above which no more of them are taken."""
 
 
 class CentredKernel:
@@ -32,17 +48,14 @@ class CentredKernel:
         fitting = TEMPORARIES // (8 * (3 * d + 2 * k))
         self.step = int(np.clip(fitting // 64 * 64, 128, 2048))
         self.sum = SufficientStatistics.zero(k, d, mixture.kind.layout)
+        self.look = Look.at(mixture, self.factors)
 
     def add(self, rows: Rows, weights: Array | None) -> bool:
         """Add these rows; False, and nothing added, where one of them is not finite."""
         block = np.asarray(rows, dtype=np.float64)
         if not np.isfinite(block).all():
             return False
-        logs = np.empty((self.mixture.components, len(block)))
-        for k in range(self.mixture.components):
-            logs[k] = self._distances(block, k)
-        logs *= -0.5
-        logs += self.mixture.log_normalisers[:, None]
+        logs = self._logs(block) if self.look is None else self._logs_after(self.look, block)
         posteriors = np.empty_like(logs)
         totals = softmax(logs, posteriors, weights, LOWEST_EXPONENT["float64"])
         self.sum += statistics_of_responsibilities(
@@ -50,9 +63,37 @@ class CentredKernel:
         )
         return True
 
-    def _distances(self, block: Array, k: int) -> Array:
-        """(x − μ_k)ᵀ Σ_k⁻¹ (x − μ_k), cut where the square would overflow."""
-        deviations = block - self.mixture.means[k]
+    def _logs(self, block: Array) -> Array:
+        """Log joint densities (K, B)."""
+        logs = np.empty((self.mixture.components, len(block)))
+        for k in range(self.mixture.components):
+            logs[k] = self._log(block - self.mixture.means[k], k)
+        return logs
+
+    def _logs_after(self, look: Look, block: Array) -> Array:
+        """The same, but where a component is ruled out for a row, an upper bound that says so."""
+        logs = look.bounds(block)
+        if not np.isfinite(logs).all():
+            return self._logs(block)
+        likely, rows = logs.argmax(axis=0), np.arange(len(block))
+        self._replace(logs, block, likely == np.arange(len(logs))[:, None])
+        left = logs >= logs[likely, rows] + RULED_OUT
+        left[likely, rows] = False
+        self._replace(logs, block, left)
+        if np.count_nonzero(left) > WORTHWHILE * left.size:
+            self.look = None
+        return logs
+
+    def _replace(self, logs: Array, block: Array, chosen: NDArray[np.bool_]) -> None:
+        """The log-densities that are chosen (K, B) in full."""
+        for k in np.flatnonzero(chosen.any(axis=1)).tolist():
+            rows = np.flatnonzero(chosen[k])
+            deviations = block[rows]
+            deviations -= self.mixture.means[k]
+            logs[k, rows] = self._log(deviations, k)
+
+    def _log(self, deviations: Array, k: int) -> Array:
+        """log w_k N(x | k) of x − μ_k, which is overwritten; cut before the square overflows."""
         factor = self.factors[k]
         with np.errstate(over="ignore", invalid="ignore"):
             if factor.ndim == 1:
@@ -65,11 +106,45 @@ class CentredKernel:
             whitened = np.nan_to_num(whitened, nan=LARGEST_DEVIATION)
             whitened = np.clip(whitened, -LARGEST_DEVIATION, LARGEST_DEVIATION)
             distances = np.einsum("nd,nd->n", whitened, whitened)
-        return distances
+        logs: Array = self.mixture.log_normalisers[k] - 0.5 * distances
+        return logs
 
     def statistics(self) -> list[SufficientStatistics]:
         """What was added."""
         return [self.sum]
+
+
+class Look:
+    """Upper bounds of all log-densities, from the first whitened coordinates of a row."""
+
+    def __init__(self, mixture: Mixture, factors: Array, centre: Array) -> None:
+        seen = mixture.features // SEEN
+        self.constants = mixture.log_normalisers[:, None]
+        self.centre = centre[:seen, None]
+        self.factors = np.swapaxes(factors[:, :seen, :seen], 1, 2).reshape(-1, seen)
+        offsets = (mixture.means - centre)[:, :seen]
+        self.means = np.einsum("kij,kj->ki", self.factors.reshape(-1, seen, seen), offsets)
+        self.step = max(64, LOOK_VALUES // len(self.factors) // 64 * 64)
+
+    @classmethod
+    def at(cls, mixture: Mixture, factors: Array) -> Look | None:
+        """None where a look is not worth it, or would be blurred."""
+        if factors.ndim != 3 or mixture.features < LOOK_FROM_FEATURES or mixture.components < 3:
+            return None
+        frame = Frame.of([mixture])
+        return cls(mixture, factors, frame.centre) if frame.conditioning(mixture) < SHARP else None
+
+    def bounds(self, block: Array) -> Array:
+        """At least log w_k N(x | k), (K, B)."""
+        found = np.empty((len(self.constants), len(block)))
+        for first in range(0, len(block), self.step):
+            rows = block[first : first + self.step, : len(self.centre)].T - self.centre
+            whitened = (self.factors @ rows).reshape(*self.means.shape, -1)
+            whitened -= self.means[:, :, None]
+            np.einsum("kib,kib->kb", whitened, whitened, out=found[:, first : first + self.step])
+        found *= -0.5
+        found += self.constants
+        return found
 
 
 def statistics_of_responsibilities(
