@@ -137,13 +137,13 @@ def square(linear, squares, count, features, phi):
 
 
 @njit(fastmath=EXACT, error_model="numpy")
-def multiply(a, phi, logs, count):
-    """L = A φ; components and features are even in number."""
+def multiply(a, constants, phi, logs, count):
+    """L = A φ + a₀; components and features are even in number."""
     components, features = a.shape
     for k in range(components):
-        line = logs[k]
+        line, constant = logs[k], constants[k]
         for t in range(count):
-            line[t] = 0.0
+            line[t] = constant
     k4, f4 = components // 4 * 4, features // 4 * 4
     for k in range(0, k4, 4):
         for f in range(0, f4, 4):
@@ -250,8 +250,9 @@ def exponentials(logs, floor, count, top, total, mixed):
 
 
 @njit(fastmath=REDUCING, error_model="numpy")
-def normalise(posteriors, weights, first, count, top, total, mixed, sums):
-    """Weighted responsibilities, and Σ log of their sums, Σ of the largest, Σ r times exponent."""
+def normalise(posteriors, weights, first, count, top, total, mixed, counts, sums):
+    """Weighted responsibilities, and Σ log of their sums, Σ of the largest, Σ r times exponent;
+    and the sum of each component's."""
     evidence = peak = mixture = 0.0
     if len(weights):
         for t in range(count):
@@ -267,9 +268,11 @@ def normalise(posteriors, weights, first, count, top, total, mixed, sums):
             total[t] = 1 / total[t]
             mixture += total[t] * mixed[t]
     for k in range(len(posteriors)):
-        line = posteriors[k]
+        line, members = posteriors[k], 0.0
         for t in range(count):
             line[t] *= total[t]
+            members += line[t]
+        counts[k] += members
     sums[0] += evidence
     sums[1] += peak
     sums[2] += mixture
@@ -288,28 +291,32 @@ ARGUMENTS = (
     read_only(types.float64, 1),
     types.boolean,
     read_only(types.float64, 2),
+    read_only(types.float64, 1),
     read_only(types.int64, 1),
     types.float64,
     types.int64,
     types.float64[:, ::1],
+    types.float64[::1],
     types.float64[:, ::1],
 )
 
 
 @cached(types.void(*ARGUMENTS), nogil=True, fastmath=EXACT, error_model="numpy")
 def sweep(
-    rows, rows_float32, weights, centre, scale, squares, a, ends, floor, tile, sums, totals
+    rows, rows_float32, weights, centre, scale, squares, a, constants, ends, floor, tile,
+    sums, counts, totals
 ):  # fmt: skip
     """Add the sums of rows (N, D), which are in one of the first two arguments, the other being
     empty: one compilation serves both types. `weights` are (N,), or none at all.
 
-    `a` (K, F) are the coefficients of all mixtures, filled up to even numbers; mixture m has the
-    components from ends[m − 1] to ends[m]; `sums` (K, F) and `totals` (M, 3) are added to.
+    `a` (K, F) and `constants` (K,) are the coefficients of all mixtures, filled up to even numbers;
+    mixture m has the components from ends[m − 1] to ends[m]; `sums` (K, F), `counts` (K,) and
+    `totals` (M, 3) are added to.
     """
     components, columns = a.shape
     features = len(centre)
     products = features if squares else features * (features + 1) // 2
-    phi = np.ones((columns, tile))
+    phi = np.zeros((columns, tile))
     linear = phi[products : products + features]
     logs = np.empty((components, tile))
     top, total, mixed = np.empty(tile), np.empty(tile), np.empty(tile)
@@ -320,11 +327,12 @@ def sweep(
         else:
             standardise(rows_float32, first, count, centre, scale, linear)
         square(linear, squares, count, features, phi)
-        multiply(a, phi, logs, count)
+        multiply(a, constants, phi, logs, count)
         begin = 0
         for m in range(len(ends)):
-            some = logs[begin : ends[m]]
+            end = ends[m]
+            some = logs[begin:end]
             exponentials(some, floor, count, top, total, mixed)
-            normalise(some, weights, first, count, top, total, mixed, totals[m])
-            begin = ends[m]
+            normalise(some, weights, first, count, top, total, mixed, counts[begin:end], totals[m])
+            begin = end
         accumulate(logs, phi, sums, count)

@@ -33,9 +33,12 @@ class FusedKernel(QuadraticSums):
                 f"the driver chose the fused kernel and here {self.loops}: install gmm-dask[fast] "
                 f"on every worker, or set {SWITCH}=0 where the fit is started"
             )
-        components, columns = self.coefficients.shape
+        # The last feature is 1: its products are neither computed nor stored.
+        components, columns = self.coefficients.shape[0], self.coefficients.shape[1] - 1
         self.even = np.zeros((components + components % 2, columns + columns % 2))
-        self.even[:components, :columns] = self.coefficients
+        self.even[:components, :columns] = self.coefficients[:, :-1]
+        self.constants = np.zeros(len(self.even))
+        self.constants[:components] = self.coefficients[:, -1]
         self.ends = np.array([part.stop for part in self.slices])
         self.tile = int(np.clip(TILE_BYTES // (8 * sum(self.even.shape)) // 32 * 32, 32, 256))
         self.step = max(self.tile, STEP_VALUES // mixtures[0].features)
@@ -49,6 +52,7 @@ class FusedKernel(QuadraticSums):
         else:
             double = rows
         sums, totals = np.zeros_like(self.even), np.zeros_like(self.totals)
+        counts = np.zeros(len(self.coefficients))
         self.loops.sweep(
             double,
             single,
@@ -57,16 +61,19 @@ class FusedKernel(QuadraticSums):
             self.frame.scale,
             isinstance(self.features, SquareFeatures),
             self.even,
+            self.constants,
             self.ends,
             LOWEST_EXPONENT["float64"],
             self.tile,
             sums,
+            counts,
             totals,
         )
         if not (np.isfinite(totals).all() and np.isfinite(sums).all()):
             return False
         components, columns = self.coefficients.shape
-        self.sums += sums[:components, :columns]
+        self.sums[:, :-1] += sums[:components, : columns - 1]
+        self.sums[:, -1] += counts
         evidence, peak, mixed = totals.T
         self.totals += np.stack([evidence + peak, evidence - mixed, -evidence], axis=1)
         self.count(rows, weights)
