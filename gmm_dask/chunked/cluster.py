@@ -11,10 +11,11 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from operator import add
+from itertools import groupby, repeat
+from operator import add, itemgetter
 from typing import Any, Literal, TypeVar
 
 import dask
@@ -40,6 +41,9 @@ V = TypeVar("V")
 TOPIC = "gmm-dask"
 MERGE_AT_ONCE = 16  # a power of two: a merge task covers a whole subtree
 POLL_SECONDS = 2.0
+SEND_EVERY = 0.002
+"""Seconds between the client's messages: a pass waits for some. Dask's workers and its scheduler
+have the same; clients, which send whole graphs elsewhere, take 10 ms."""
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +58,7 @@ class DaskEngine:
         *,
         cache: Literal["auto", "memory", "none"] = "auto",
         memory_share: float = 0.5,
-        tasks_per_thread: int = 4,
+        tasks_per_thread: int | None = None,
         attempts: int = 4,
         no_workers_timeout: float | None = None,
         run: str | None = None,
@@ -75,6 +79,8 @@ class DaskEngine:
         self._suspects: list[tuple[int, int]] = []
         self._known: set[str] = set()
         self._alive = time.monotonic()
+        with suppress(AttributeError):  # no part of Dask's interface
+            client.scheduler_comm.interval = SEND_EVERY
         if cache == "auto" and not isinstance(rows.source, MemorySource):
             self._threads()  # what fits is a matter of workers: of the first ones at least
         self.cached = cache == "memory" or (
@@ -122,11 +128,21 @@ class DaskEngine:
         try:
             with _large_arguments():
                 self._place()
-                held.append(self._submit(tasks.same, value, key=self._label("parameters", step)))
-                level = self._map(work, held[0], self._label(name, step), verify)
-                held += level
-                held += (merges := self._merge(level, work, self._label("merge", step)))
-            return self._wait((merges or level)[-1])
+                places, packed = self._places(), tasks.Packed.of(value)
+
+                async def submit() -> Future:
+                    held.append(
+                        self._submit(tasks.same, packed, key=self._label("parameters", step))
+                    )
+                    level = self._map(work, held[0], self._label(name, step), verify, places)
+                    merges = self._merge(level, work, self._label("merge", step))
+                    held.extend([*level, *merges])
+                    return (merges or level)[-1]
+
+                # On the client's loop, where all of it is one message to the scheduler; from here
+                # the first task is sent at once, and the client lets 10 ms pass before the others.
+                root = self.client.sync(submit)
+            return self._wait(root)
         except BaseException:
             # A worker takes down whatever waits on it: the innocent are marked along.
             marked = sorted({f.key[1] for f in (*held, *self._loads) if _failed_share(f)})
@@ -149,6 +165,21 @@ class DaskEngine:
 
     def _submit(self, function: Callable[..., Any], *arguments: object, **options: Any) -> Future:
         return self.client.submit(function, *arguments, pure=False, **options)
+
+    def _submit_each(
+        self,
+        function: Callable[..., Any],
+        each: Iterable[tuple[Any, tuple[object, ...]]],
+        places: Iterable[Mapping[str, Any]] = repeat({}),
+    ) -> list[Future]:
+        """A task for each key and its arguments. What goes to one place goes in one message:
+        the scheduler has more to do for a message than for a task."""
+        made: list[Future] = []
+        for place, together in groupby(zip(each, places, strict=False), itemgetter(1)):
+            keys, arguments = zip(*(task for task, _ in together), strict=True)
+            columns = zip(*arguments, strict=True)
+            made += self.client.map(function, *columns, key=list(keys), pure=False, **place)
+        return made
 
     def _compute(self, delayed: Iterable[Any]) -> list[Future]:
         return list(self.client.compute(list(delayed)))
@@ -180,10 +211,11 @@ class DaskEngine:
             return self._compute(
                 held(parts, dask_key_name=(label, i)) for i, parts in enumerate(self._parts())
             )
-        return [
-            self._submit(tasks.load, self.rows.share(*share), key=(label, i), **place)
-            for i, (share, place) in enumerate(zip(self._shares, self._places(), strict=True))
-        ]
+        loads = (((label, i), (share,)) for i, share in enumerate(self._packed_shares()))
+        return self._submit_each(tasks.load, loads, self._places())
+
+    def _packed_shares(self) -> Iterator[tasks.Packed[Rows]]:
+        return (tasks.Packed.of(self.rows.share(*share)) for share in self._shares)
 
     def _places(self) -> list[dict[str, object]]:
         """Neighbouring shares on one worker, evenly by threads; elsewhere when it is gone."""
@@ -205,34 +237,39 @@ class DaskEngine:
 
     # -- tasks ----------------------------------------------------------------------------------
 
-    def _map(self, work: Work[V, T], value: Future, label: str, verify: bool) -> list[Future]:
+    def _map(
+        self,
+        work: Work[V, T],
+        value: Future,
+        label: str,
+        verify: bool,
+        places: Sequence[Mapping[str, Any]],
+    ) -> list[Future]:
         if self.cached:
-            return [
-                self._submit(tasks.sweep_held, work, load, value, key=(label, i), **place)
-                for i, (load, place) in enumerate(zip(self._loads, self._places(), strict=True))
-            ]
+            held = (((label, i), (work, load, value)) for i, load in enumerate(self._loads))
+            return self._submit_each(tasks.sweep_held, held, places)
         if self.rows.lazy:
             swept = dask.delayed(tasks.sweep_held, pure=False)
             return self._compute(
                 swept(work, parts, value, dask_key_name=(label, i))
                 for i, parts in enumerate(self._parts())
             )
-        return [
-            self._submit(
-                tasks.sweep, work, self.rows.share(*share), value, verify, key=(label, i), **place
-            )
-            for i, (share, place) in enumerate(zip(self._shares, self._places(), strict=True))
-        ]
+        streamed = (
+            ((label, i), (work, share, value, verify))
+            for i, share in enumerate(self._packed_shares())
+        )
+        return self._submit_each(tasks.sweep, streamed, places)
 
     def _merge(self, level: list[Future], work: Work[V, T], label: str) -> list[Future]:
         """Upper nodes of the tree; the last one is the root. Empty when there is one share."""
         made: list[Future] = []
         height = 0
         while len(level) > 1:
-            level = [
-                self._submit(tasks.merge, work, level[first:last], key=(label, height, i))
+            nodes = (
+                ((label, height, i), (work, level[first:last]))
                 for i, (first, last) in enumerate(runs(len(level), MERGE_AT_ONCE))
-            ]
+            )
+            level = self._submit_each(tasks.merge, nodes)
             made += level
             height += 1
         return made

@@ -8,13 +8,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import dask
 from distributed import get_worker
+from distributed.protocol.pickle import dumps, loads
 
-from gmm_dask.chunked.passes import Work
+from gmm_dask.chunked.passes import Work, one_blas_thread
 from gmm_dask.chunked.rows import Rows, Table, as_weights
 from gmm_dask.chunked.sources.dask_source import DaskSource
 from gmm_dask.chunked.sources.protocol import Source, native
@@ -25,22 +28,49 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 
+@dataclass(frozen=True, eq=False)
+class Packed(Generic[V]):
+    """A value on its way: unpacked where it is used, once, on one BLAS thread.
+
+    Neither by the scheduler, which unpickles all that it passes on, nor by the thread with which a
+    worker hears and answers: mixtures factor their covariances when they are made.
+    """
+
+    data: bytes
+
+    @classmethod
+    def of(cls, value: V) -> Packed[V]:
+        return cls(dumps(value))
+
+    @cached_property
+    def value(self) -> V:
+        with one_blas_thread():
+            opened: V = loads(self.data)
+            return opened
+
+    def __reduce__(self) -> tuple[type[Packed[V]], tuple[bytes]]:
+        return type(self), (self.data,)
+
+    def __sizeof__(self) -> int:
+        return 2 * len(self.data)  # packed and unpacked
+
+
 def same(value: V) -> V:
     """A value as a task: fetched once per worker, computed again where it is lost."""
     return value
 
 
-def load(share: Rows) -> list[Placed]:
+def load(share: Packed[Rows]) -> list[Placed]:
     """All blocks of a share, to be held; read once, so absent chunks are looked for here."""
-    return list(stream(share, verify=True))
+    return list(stream(share.value, verify=True))
 
 
 def hold(blocks: list[Placed]) -> list[Placed]:
     return blocks
 
 
-def sweep(work: Work[V, T], share: Rows, value: V, verify: bool) -> T:
-    return work.fold(timed(stream(share, verify=verify)), value)
+def sweep(work: Work[V, T], share: Packed[Rows], value: Packed[V], verify: bool) -> T:
+    return work.fold(timed(stream(share.value, verify=verify)), value.value)
 
 
 def timed(blocks: Iterator[Placed]) -> Iterator[Placed]:
@@ -56,8 +86,8 @@ def timed(blocks: Iterator[Placed]) -> Iterator[Placed]:
         worker.state.tasks[worker.get_current_task()].metadata["waited"] = waited
 
 
-def sweep_held(work: Work[V, T], blocks: list[Placed], value: V) -> T:
-    return work.fold(blocks, value)
+def sweep_held(work: Work[V, T], blocks: list[Placed], value: Packed[V]) -> T:
+    return work.fold(blocks, value.value)
 
 
 def merge(work: Work[V, T], nodes: list[T]) -> T:

@@ -32,9 +32,17 @@ def fold(values: Iterable[T], combine: Callable[[T, T], T] = add) -> T:
     return total
 
 
-def share_size(blocks: int, threads: int, tasks_per_thread: int = 4) -> int:
-    """Blocks per task: the largest power of two that leaves every thread enough tasks."""
-    wanted = max(1, threads * tasks_per_thread)
+FEW_THREADS = 64
+
+
+def share_size(blocks: int, threads: int, tasks_per_thread: int | None = None) -> int:
+    """Blocks per task: the largest power of two that leaves every thread enough tasks.
+
+    Eight a thread leave none idle for long at the end of a pass; of many threads, four each are as
+    many as a scheduler deals out in good time.
+    """
+    enough = tasks_per_thread or (8 if threads <= FEW_THREADS else 4)
+    wanted = max(1, threads * enough)
     size = 1
     while size < blocks and -(-blocks // (2 * size)) >= wanted:
         size *= 2

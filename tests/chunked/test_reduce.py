@@ -158,7 +158,7 @@ def test_keys_say_what_a_task_does(client: Client, rows: Rows) -> None:
 
 def test_tasks_follow_threads_not_blocks(client: Client, rows: Rows) -> None:
     reports: list[PassReport] = []
-    engine = DaskEngine(client, rows, cache="none", on_pass=reports.append)
+    engine = DaskEngine(client, rows, cache="none", tasks_per_thread=4, on_pass=reports.append)
     engine.map_reduce(total, VALUE, name="sweep", step=1)
     (report,) = reports
     assert (report.name, report.step, report.rows, report.attempts) == ("sweep", 1, 1003, 1)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gmm_dask.chunked.tree import fold, runs, share_size
+from gmm_dask.chunked.tree import FEW_THREADS, fold, runs, share_size
 
 floats = st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=70)
 
@@ -66,10 +66,13 @@ def test_nothing_to_fold() -> None:
         fold([])
 
 
-@given(st.integers(1, 100_000), st.integers(0, 64))
-def test_every_thread_has_four_to_eight_tasks(blocks: int, threads: int) -> None:
+@given(st.integers(1, 100_000), st.integers(0, 200))
+def test_every_thread_has_eight_to_sixteen_tasks_and_one_of_many_half_of_that(
+    blocks: int, threads: int
+) -> None:
+    least = 8 if threads <= FEW_THREADS else 4
     size = share_size(blocks, threads)
     tasks = len(runs(blocks, size))
     assert size & (size - 1) == 0
-    assert tasks <= 8 * max(threads, 1)
-    assert tasks >= min(blocks, 4 * threads)
+    assert tasks <= 2 * least * max(threads, 1)
+    assert tasks >= min(blocks, least * threads)
