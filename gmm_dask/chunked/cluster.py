@@ -277,13 +277,20 @@ class DaskEngine:
     # -- waiting and faults ---------------------------------------------------------------------
 
     def _wait(self, root: Future) -> Any:
+        patience = POLL_SECONDS
         while True:
             try:
-                return root.result(timeout=POLL_SECONDS)
+                return root.result(timeout=patience)
             except TimeoutError:
-                if root.done():
-                    return root.result()
                 self._check_workers()
+                if root.done():
+                    patience *= 2  # it is its way here that takes so long
+            except UnboundLocalError:
+                # How distributed's sync() ends when it is cancelled: a question for a result that
+                # is given up takes the next one for it along.
+                if root.status == "error":
+                    raise
+                time.sleep(0.01)
 
     def _threads(self) -> dict[str, int]:
         """Threads by worker; waits for the first worker to come.
@@ -409,7 +416,10 @@ async def _answer_or_gone(client: Client, question: str, details: dict[str, Any]
         if client.status != "running" and not asked.done():
             asked.cancel()
             raise ConnectionError("the scheduler is gone")
-    return asked.result()
+    try:
+        return asked.result()
+    except asyncio.CancelledError:
+        raise ConnectionError("the scheduler's answer was cut off") from None
 
 
 def patience() -> float:

@@ -16,6 +16,7 @@ import pytest
 from distributed import Client, get_task_stream
 from numpy.typing import NDArray
 
+from gmm_dask.chunked import cluster
 from gmm_dask.chunked.reduce import (
     BlocksKilledWorkers,
     ClusterError,
@@ -308,3 +309,17 @@ def test_a_lost_scheduler_is_an_error_not_a_hang(rows: Rows) -> None:
         client.cluster.close()
         with pytest.raises(ClusterError, match="the pass failed"):
             engine.map_reduce(total, VALUE)
+
+
+def large(table: Table, weights: Weights, first_row: int, value: int) -> np.ndarray:  # noqa: ARG001
+    """Statistics that take a while to get to the driver."""
+    return np.full(value, 1.0)
+
+
+def test_a_result_that_is_long_on_its_way_is_waited_for(
+    client: Client, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than the time between two looks at the workers."""
+    monkeypatch.setattr(cluster, "POLL_SECONDS", 0.0005)
+    engine = DaskEngine(client, rows, cache="none")
+    assert engine.map_reduce(large, 2**18)[0] == len(rows)
