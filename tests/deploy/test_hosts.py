@@ -52,7 +52,7 @@ def cluster(tmp_path: Path, certificates: Path, processes: Processes) -> Iterato
         "GMM_DASK_BIN": str(BIN),
         "GMM_DASK_STATE": str(tmp_path),
         "WORKER_OPTIONS": "--memory-limit 1GB",
-        # sooner than deploy/dask.yaml has it: 60 s, and 10 s for the knock at a door
+        # sooner than deploy/dask.yaml has it: 60 s, and 5 s for the knock at a door
         "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "5s",
         "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "3s",
     }
