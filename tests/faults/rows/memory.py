@@ -15,7 +15,8 @@ from tests.faults.outcome import Outcome, Scale
 from tests.faults.rows.ground import Ground, ground
 from tests.faults.test_memory import streamed
 
-SOAK, WARM_UP = 1200.0, 180.0
+SOAK, WARM_UP = 1200.0, 480.0
+"""Seconds. What Dask keeps of the last so many messages and events takes minutes to fill."""
 GROWTH_BAR = 1.0
 """MB per hour."""
 EVERY = 2.0

@@ -26,7 +26,6 @@ STOPPED_BAR = 2 * TTL + 10.0
 CUT_BAR = 45.0
 BLIP = 8.0
 PASSES = 80
-PATIENCE = 200.0
 HERE, THERE = "10.79.0.1", "10.79.0.2"
 
 
@@ -112,7 +111,7 @@ def _cut_off(folder: Path, made: Ground, after: int, seconds: float | None) -> t
         if seconds is not None:
             time.sleep(seconds)
             network.heal(second)
-        until(lambda: driver.poll() is not None, lambda: processes.log("driver"), PATIENCE)
+        until(lambda: driver.poll() is not None, lambda: processes.log("driver"))
         assert driver.returncode == 0, processes.log("driver")[-2000:]
     lines = [json.loads(line) for line in told.read_text().splitlines()]
     assert lines[-1]["digest"] == lines[-1]["undisturbed"], "other bits"
