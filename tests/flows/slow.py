@@ -15,7 +15,7 @@ from gmm_dask.synthetic import make, recipe_named
 from tests.flows.asking import Asking
 from tests.flows.servers import until
 
-SLOW = {"components": 8, "covariance": "full", "tol": 0.0, "max_iter": 600, "accelerate": "none"}
+SLOW = {"components": 8, "covariance": "full", "tol": 0.0, "max_iter": 400, "accelerate": "none"}
 """Some ten seconds of many short iterations."""
 
 
