@@ -20,7 +20,7 @@ def main(configuration: str, first: str, second: str) -> None:
         before = workers(client)
         replace(job, run=first).fit(client)
         until(lambda: not before & workers(client))
-        client.wait_for_workers(1, timeout=100)
+        client.wait_for_workers(1, timeout=300)  # SLURM holds a job that was queued again: 120 s
         replace(job, run=second).fit(client)
 
 

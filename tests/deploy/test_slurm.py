@@ -12,7 +12,10 @@ from tests.deploy.conftest import bits
 from tests.deploy.processes import BIN, DEPLOY, ROOT, Processes, until
 from tests.deploy.slurm import Slurm, slurm_in
 
-pytestmark = pytest.mark.needs("slurmctld", "slurmd", "munged", "sbatch", "openssl")
+pytestmark = [
+    pytest.mark.needs("slurmctld", "slurmd", "munged", "sbatch", "openssl"),
+    pytest.mark.timeout(600),
+]
 
 JOB = """
 source = "{source}"
