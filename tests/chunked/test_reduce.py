@@ -323,3 +323,25 @@ def test_a_result_that_is_long_on_its_way_is_waited_for(
     monkeypatch.setattr(cluster, "POLL_SECONDS", 0.0005)
     engine = DaskEngine(client, rows, cache="none")
     assert engine.map_reduce(large, 2**18)[0] == len(rows)
+
+
+class Homesick:
+    """A value that cannot be unpickled in the process that it comes from."""
+
+    def __reduce__(self) -> tuple[Any, tuple[int]]:
+        return arrived, (os.getpid(),)
+
+
+def arrived(home: int) -> Homesick:
+    assert os.getpid() != home, "unpickled by the scheduler, which only passes it on"
+    return Homesick()
+
+
+def counted(table: Table, weights: Weights, first_row: int, value: Homesick) -> int:  # noqa: ARG001
+    return len(table)
+
+
+@pytest.mark.parametrize("cache", ["memory", "none"])
+def test_only_workers_unpack_a_value(client: Client, rows: Rows, cache: Any) -> None:
+    engine = DaskEngine(client, rows, cache=cache)
+    assert engine.map_reduce(counted, Homesick()) == rows.shape[0]
