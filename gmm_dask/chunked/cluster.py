@@ -6,7 +6,6 @@ the pass's value is a task too, so a lost worker costs its own share and nothing
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 import time
@@ -19,17 +18,17 @@ from operator import add, itemgetter
 from typing import Any, Literal, TypeVar
 
 import dask
-from dask.utils import parse_timedelta
 from distributed import Client, Future
 
 from gmm_dask.chunked import tasks
+from gmm_dask.chunked.asking import answer_or_gone, executing, fits_in_memory, patience
 from gmm_dask.chunked.faults import (
-    NO_WORKERS_TIMEOUT,
     BlocksKilledWorkers,
     ClusterError,
     kills_workers,
     passes_over,
 )
+from gmm_dask.chunked.labels import Labels
 from gmm_dask.chunked.passes import MapFunction, PassReport, Work
 from gmm_dask.chunked.rows import Rows
 from gmm_dask.chunked.sources.memory import MemorySource
@@ -71,8 +70,7 @@ class DaskEngine:
         self._attempts = attempts
         self._patience = patience() if no_workers_timeout is None else no_workers_timeout
         self._on_pass = on_pass
-        self._names: Counter[str] = Counter()
-        self._newest: dict[str, str] = {}
+        self._label = Labels(self.run)
         self._shares: list[tuple[int, int]] = []
         self._cut_for = 0
         self._loads: list[Future] = []
@@ -151,17 +149,6 @@ class DaskEngine:
             with suppress(Exception):
                 self.client.cancel(held, force=True)
             raise
-
-    def _label(self, name: str, step: int | None) -> str:
-        """`sweep-<run>-it3`, which the dashboard shows as `sweep`; numbered where used again."""
-        label = f"{name}-{self.run}" + ("" if step is None else f"-it{step}")
-        if step is not None:
-            if (passed := self._newest.get(name, label)) != label:
-                del self._names[passed]  # a fit may go on for a million passes
-            self._newest[name] = label
-        self._names[label] += 1
-        again = self._names[label]
-        return label if again == 1 else f"{label}-{again}"
 
     def _submit(self, function: Callable[..., Any], *arguments: object, **options: Any) -> Future:
         return self.client.submit(function, *arguments, pure=False, **options)
@@ -307,7 +294,7 @@ class DaskEngine:
 
         The client's own methods knock at a dead scheduler's door until connecting times out.
         """
-        return self.client.sync(_answer_or_gone, self.client, question, details)
+        return self.client.sync(answer_or_gone, self.client, question, details)
 
     def _check_workers(self) -> None:
         """A pass whose workers are all gone or paused would wait for ever."""
@@ -317,7 +304,7 @@ class DaskEngine:
         self._check_patience(connected.values())
 
     def _check_patience(self, workers: Collection[dict[str, Any]]) -> None:
-        if any(worker["status"] == "running" or _executing(worker) for worker in workers):
+        if any(worker["status"] == "running" or executing(worker) for worker in workers):
             self._alive = time.monotonic()
         elif time.monotonic() - self._alive > self._patience:
             states = Counter(str(worker["status"]) for worker in workers)
@@ -407,47 +394,9 @@ class DaskEngine:
             self._on_pass(report)
 
 
-async def _answer_or_gone(client: Client, question: str, details: dict[str, Any]) -> Any:
-    if client.status != "running":
-        raise ConnectionError("the scheduler is gone")
-    asked = asyncio.ensure_future(getattr(client.scheduler, question)(**details))
-    while not asked.done():
-        await asyncio.wait([asked], timeout=0.2)
-        if client.status != "running" and not asked.done():
-            asked.cancel()
-            raise ConnectionError("the scheduler is gone")
-    try:
-        return asked.result()
-    except asyncio.CancelledError:
-        raise ConnectionError("the scheduler's answer was cut off") from None
-
-
-def patience() -> float:
-    """Seconds to wait while no worker runs: as long as Dask's own scheduler is told to wait."""
-    told = dask.config.get("distributed.scheduler.no-workers-timeout", None)
-    return float(parse_timedelta(told or NO_WORKERS_TIMEOUT))
-
-
-def fits_in_memory(client: Client, rows: Rows, share: float) -> bool:
-    """Whether all rows take at most this share of the memory that workers may use together."""
-    if isinstance(rows.source, MemorySource):
-        return True  # an array of this process: streaming would send it anew in every pass
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    limits = [int(worker["memory_limit"] or 0) for worker in workers]
-    if not all(limits):
-        logger.info("workers have no memory limit: rows are streamed; pass cache='memory' to hold")
-        return False
-    return rows.nbytes <= share * sum(limits)
-
-
 def _failed_share(task: Future) -> bool:
     """Tasks of one share have keys of two parts, merges of three."""
     return task.status == "error" and isinstance(task.key, tuple) and len(task.key) == 2
-
-
-def _executing(worker: dict[str, Any]) -> bool:
-    counts = worker.get("metrics", {}).get("task_counts", {})
-    return bool(counts.get("executing", 0))
 
 
 def _large_arguments() -> Any:

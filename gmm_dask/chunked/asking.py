@@ -1,0 +1,57 @@
+"""What a cluster says of itself: workers, their memory and what they do, or that it is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import dask
+from dask.utils import parse_timedelta
+from distributed import Client
+
+from gmm_dask.chunked.faults import NO_WORKERS_TIMEOUT
+from gmm_dask.chunked.rows import Rows
+from gmm_dask.chunked.sources.memory import MemorySource
+
+logger = logging.getLogger(__name__)
+
+
+async def answer_or_gone(client: Client, question: str, details: dict[str, Any]) -> Any:
+    """The scheduler's answer; ConnectionError as soon as the client knows that it is gone."""
+    if client.status != "running":
+        raise ConnectionError("the scheduler is gone")
+    asked = asyncio.ensure_future(getattr(client.scheduler, question)(**details))
+    while not asked.done():
+        await asyncio.wait([asked], timeout=0.2)
+        if client.status != "running" and not asked.done():
+            asked.cancel()
+            raise ConnectionError("the scheduler is gone")
+    try:
+        return asked.result()
+    except asyncio.CancelledError:
+        raise ConnectionError("the scheduler's answer was cut off") from None
+
+
+def patience() -> float:
+    """Seconds to wait while no worker runs: as long as Dask's own scheduler is told to wait."""
+    told = dask.config.get("distributed.scheduler.no-workers-timeout", None)
+    return float(parse_timedelta(told or NO_WORKERS_TIMEOUT))
+
+
+def fits_in_memory(client: Client, rows: Rows, share: float) -> bool:
+    """Whether all rows take at most this share of the memory that workers may use together."""
+    if isinstance(rows.source, MemorySource):
+        return True  # an array of this process: streaming would send it anew in every pass
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    limits = [int(worker["memory_limit"] or 0) for worker in workers]
+    if not all(limits):
+        logger.info("workers have no memory limit: rows are streamed; pass cache='memory' to hold")
+        return False
+    return rows.nbytes <= share * sum(limits)
+
+
+def executing(worker: dict[str, Any]) -> bool:
+    """Whether a worker has a task in hand."""
+    counts = worker.get("metrics", {}).get("task_counts", {})
+    return bool(counts.get("executing", 0))
