@@ -85,7 +85,7 @@ def test_nan_is_lifted_too():
     matrices = np.full((1, 2, 2), np.nan)
     lifted, changed = floor_matrices(matrices, np.ones(2))
     assert changed == (0,)
-    assert certainly_positive(lifted[0])
+    assert certainly_positive(lifted).all()
     variances, changed = floor_variances(np.full((1, 2), np.nan), np.ones(2))
     assert changed == (0,)
     assert (variances == 1).all()
@@ -96,7 +96,8 @@ def test_certainly_positive_knows_the_smallest_eigenvalue(smallest):
     random = np.random.default_rng(0)
     basis = np.linalg.qr(random.normal(size=(6, 6)))[0]
     matrix = (basis * np.array([1, 1, 1, 1, 1, smallest])) @ basis.T
-    assert certainly_positive(matrix) == (smallest > 1.1e-14)
+    beside = np.stack([np.eye(6), matrix, np.eye(6)])
+    assert certainly_positive(beside).tolist() == [True, smallest > 1.1e-14, True]
 
 
 def test_conditional_is_the_schur_complement():

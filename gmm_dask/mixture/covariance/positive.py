@@ -1,7 +1,8 @@
 """Keeping covariances positive definite: floors and triangular factors, for stacks of them."""
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from numpy.typing import NDArray
+from scipy.linalg.lapack import dtrtri
 
 from gmm_dask.mixture.arrays import Array, Indices
 
@@ -24,16 +25,24 @@ class NotPositiveDefiniteError(ValueError):
 
 
 def triangular_factors(matrices: Array) -> Array:
-    """Upper triangular U (..., D, D) with matrix⁻¹ = U Uᵀ, through the Cholesky factor."""
-    identity = np.eye(matrices.shape[-1])
-    factors = np.empty_like(matrices)
+    """Upper triangular U (..., D, D) with matrix⁻¹ = U Uᵀ, through the Cholesky factors."""
+    try:
+        lower = np.linalg.cholesky(matrices)
+    except np.linalg.LinAlgError:
+        raise NotPositiveDefiniteError(_first_not_positive(matrices)) from None
+    factors = np.empty_like(lower)
+    for k, factor in enumerate(lower):
+        factors[k] = dtrtri(factor.T)[0]
+    return factors
+
+
+def _first_not_positive(matrices: Array) -> int:
     for k, matrix in enumerate(matrices):
         try:
-            lower = np.linalg.cholesky(matrix)
+            np.linalg.cholesky(matrix)
         except np.linalg.LinAlgError:
-            raise NotPositiveDefiniteError(k) from None
-        factors[k] = solve_triangular(lower, identity, lower=True, check_finite=False).T
-    return factors
+            return k
+    raise AssertionError("together they were not positive definite, one by one they are")
 
 
 def square_root_factors(variances: Array) -> Array:
@@ -55,30 +64,32 @@ def floor_matrices(matrices: Array, floor: Array) -> tuple[Array, tuple[int, ...
 
     The work is done on correlations, so that features of very different scale do not matter.
     """
-    lifted, changed = matrices.copy(), []
-    for k, matrix in enumerate(matrices):
-        diagonal = np.maximum(np.nan_to_num(np.diagonal(matrix)), floor)
-        deviation = np.sqrt(diagonal)
-        # below the floor there may be nothing but rounding: no correlation is larger than 1
-        with np.errstate(over="ignore"):
-            correlation = np.clip(matrix / deviation / deviation[:, None], -1, 1)
-        if (np.diagonal(matrix) < floor).any() or not certainly_positive(correlation):
-            np.fill_diagonal(correlation, 1.0)
-            lifted[k] = positive_part(correlation) * deviation * deviation[:, None]
-            changed.append(k)
+    variances = np.diagonal(matrices, axis1=1, axis2=2)
+    deviations = np.sqrt(np.maximum(np.nan_to_num(variances), floor))
+    # below the floor there may be nothing but rounding: no correlation is larger than 1
+    with np.errstate(over="ignore"):
+        correlations = np.clip(matrices / deviations[:, None] / deviations[:, :, None], -1, 1)
+    good = certainly_positive(correlations) & ~(variances < floor).any(axis=1)
+    lifted, changed = matrices.copy(), np.flatnonzero(~good).tolist()
+    for k in changed:
+        np.fill_diagonal(correlations[k], 1.0)
+        lifted[k] = positive_part(correlations[k]) * deviations[k] * deviations[k][:, None]
     return lifted, tuple(changed)
 
 
-def certainly_positive(correlation: Array) -> bool:
-    """Whether the smallest eigenvalue is beyond rounding; cheap: λ_min ≥ 1 / ‖L⁻¹‖²."""
-    limit = len(correlation) * ROUNDING
+def certainly_positive(correlations: Array) -> NDArray[np.bool_]:
+    """Whether the smallest eigenvalues are beyond rounding; cheap: λ_min ≥ 1 / ‖L⁻¹‖²."""
     try:
-        factor = triangular_factors(correlation[None])[0]
+        factors = triangular_factors(correlations)
     except NotPositiveDefiniteError:
-        return False
-    if np.vdot(factor, factor) * limit <= 1:
-        return True
-    return bool(np.linalg.eigvalsh(correlation)[0] >= limit)
+        if len(correlations) == 1:
+            return np.array([False])
+        return np.concatenate([certainly_positive(one[None]) for one in correlations])
+    limit = correlations.shape[-1] * ROUNDING
+    sure: NDArray[np.bool_] = np.einsum("kde,kde->k", factors, factors) * limit <= 1
+    for k in np.flatnonzero(~sure):
+        sure[k] = np.linalg.eigvalsh(correlations[k])[0] >= limit
+    return sure
 
 
 def positive_part(correlation: Array) -> Array:
