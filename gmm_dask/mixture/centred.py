@@ -5,21 +5,29 @@ then merged in the difference form. It is right to rounding at any offset, when 
 to a point, and for rows up to 1e150. Triangular and symmetric products spend half the flops of
 general ones, which makes it the fastest kernel too where D is large; and where components are
 apart, a row's distance in its first few whitened coordinates already rules most of them out.
+
+All products are NumPy's, which lets other threads run meanwhile; SciPy's dtrmm and dsyrk do not.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import blas
 
 from gmm_dask.mixture.arrays import Array, Layout, Rows
 from gmm_dask.mixture.density import LARGEST_DEVIATION
 from gmm_dask.mixture.kernels import Frame
 from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.mixture.quadratic import LOWEST_EXPONENT, TEMPORARIES, softmax
+from gmm_dask.mixture.quadratic import LOWEST_EXPONENT, softmax
 from gmm_dask.mixture.statistics import SufficientStatistics, two_sum
 
+TEMPORARIES = 16 * 2**20
+"""Bytes for deviations and responsibilities. More than the caches hold: a component has but a share
+of the rows, and products of few rows at a time are slow."""
+MOST_ROWS = 8192
+COLUMNS = 32
+"""Whitened coordinates at a time: products left of the diagonal are not made, and fewer columns
+than these are slow."""
 NEGLIGIBLE = 1e-30
 """Rows of less than this share of a component add nothing to its scatter that float64 could hold;
 where components are apart, as they are in many dimensions, that is nearly all rows of each."""
@@ -29,11 +37,13 @@ sum, not over a billion rows."""
 SEEN, LOOK_FROM_FEATURES = 3, 32
 """A first look is at one of so many features. Whitened coordinates need no later feature than their
 own (U is triangular), so it takes 1/9 of the product."""
-LOOK_VALUES = 2**17
+LOOK_VALUES = 2**18
 """Whitened values of a look at once: more falls out of the second cache."""
 SHARP = 1e16
 """The conditioning up to which a look, which is taken from one centre for all components, sees
 distances to much better than RULED_OUT."""
+TRIED = 256
+"""Rows at which a first look is tried before it is taken at all the others."""
 WORTHWHILE = 0.5
 """The share of log-densities left over by a first look, above which no more of them are taken."""
 
@@ -46,7 +56,7 @@ class CentredKernel:
         self.factors = mixture.spread(mixture.factors)
         k, d = mixture.means.shape
         fitting = TEMPORARIES // (8 * (3 * d + 2 * k))
-        self.step = int(np.clip(fitting // 64 * 64, 128, 2048))
+        self.step = int(np.clip(fitting // 64 * 64, 128, MOST_ROWS))
         self.sum = SufficientStatistics.zero(k, d, mixture.kind.layout)
         self.look = Look.at(mixture, self.factors)
 
@@ -55,6 +65,8 @@ class CentredKernel:
         block = np.asarray(rows, dtype=np.float64)
         if not np.isfinite(block).all():
             return False
+        if self.look is not None and not self.sum.rows:
+            self._logs_after(self.look, block[:TRIED])  # which may give looks up
         logs = self._logs(block) if self.look is None else self._logs_after(self.look, block)
         posteriors = np.empty_like(logs)
         totals = softmax(logs, posteriors, weights, LOWEST_EXPONENT["float64"])
@@ -93,14 +105,13 @@ class CentredKernel:
             logs[k, rows] = self._log(deviations, k)
 
     def _log(self, deviations: Array, k: int) -> Array:
-        """log w_k N(x | k) of x − μ_k, which is overwritten; cut before the square overflows."""
+        """log w_k N(x | k) of x − μ_k; cut before the square overflows."""
         factor = self.factors[k]
         with np.errstate(over="ignore", invalid="ignore"):
             if factor.ndim == 1:
                 whitened = deviations * factor
             else:
-                # Uᵀ (D, D) on deviationsᵀ (D, B): both are Fortran's own order, nothing is copied
-                whitened = blas.dtrmm(1.0, factor, deviations.T, trans_a=1, overwrite_b=1).T
+                whitened = times_triangular(deviations, factor)
             distances = np.einsum("nd,nd->n", whitened, whitened)
         if not np.isfinite(distances).all():
             whitened = np.nan_to_num(whitened, nan=LARGEST_DEVIATION)
@@ -118,13 +129,16 @@ class Look:
     """Upper bounds of all log-densities, from the first whitened coordinates of a row."""
 
     def __init__(self, mixture: Mixture, factors: Array, centre: Array) -> None:
-        seen = mixture.features // SEEN
+        self.seen = mixture.features // SEEN
         self.constants = mixture.log_normalisers[:, None]
-        self.centre = centre[:seen, None]
-        self.factors = np.swapaxes(factors[:, :seen, :seen], 1, 2).reshape(-1, seen)
-        offsets = (mixture.means - centre)[:, :seen]
-        self.means = np.einsum("kij,kj->ki", self.factors.reshape(-1, seen, seen), offsets)
-        self.step = max(64, LOOK_VALUES // len(self.factors) // 64 * 64)
+        self.centre = centre[: self.seen, None]
+        upper = factors[:, : self.seen, : self.seen]
+        offsets = (mixture.means - centre)[:, : self.seen]
+        means = np.einsum("kji,kj->ki", upper, offsets)
+        # A last feature, which is 1, takes the means away within the product.
+        affine = np.concatenate([np.swapaxes(upper, 1, 2), -means[:, :, None]], axis=2)
+        self.factors = affine.reshape(-1, self.seen + 1)
+        self.step = max(192, LOOK_VALUES // len(self.factors) // 64 * 64)
 
     @classmethod
     def at(cls, mixture: Mixture, factors: Array) -> Look | None:
@@ -137,11 +151,13 @@ class Look:
     def bounds(self, block: Array) -> Array:
         """At least log w_k N(x | k), (K, B)."""
         found = np.empty((len(self.constants), len(block)))
+        rows = np.ones((self.seen + 1, self.step))
         for first in range(0, len(block), self.step):
-            rows = block[first : first + self.step, : len(self.centre)].T - self.centre
-            whitened = (self.factors @ rows).reshape(*self.means.shape, -1)
-            whitened -= self.means[:, :, None]
-            np.einsum("kib,kib->kb", whitened, whitened, out=found[:, first : first + self.step])
+            some = rows[:, : len(block) - first]
+            part = slice(first, first + self.step)
+            np.subtract(block[part, : self.seen].T, self.centre, out=some[:-1])
+            whitened = (self.factors @ some).reshape(len(found), self.seen, -1)
+            np.einsum("kib,kib->kb", whitened, whitened, out=found[:, part])
         found *= -0.5
         found += self.constants
         return found
@@ -178,16 +194,17 @@ def statistics_of_responsibilities(
             np.einsum("nd,nd->d", deviations, deviations, out=scatter[j])
         else:
             target = scatter if layout == "pooled" else scatter[j]
-            target += blas.dsyrk(1.0, deviations.T, lower=1)
-    if layout != "squares":
-        scatter = mirrored(scatter)
+            target += deviations.T @ deviations  # a matrix by its own transpose: half is made
     size = len(block) if weights is None else int(np.count_nonzero(weights))
     weight = float(len(block)) if weights is None else float(weights.sum())
     means, remainders = two_sum(means, remainders)
     return SufficientStatistics(counts, means, remainders, scatter, layout, *totals, size, weight)
 
 
-def mirrored(lower: Array) -> Array:
-    """Symmetric matrices from their lower triangles."""
-    below = np.tril(lower, -1)
-    return np.tril(lower) + np.swapaxes(below, -1, -2)
+def times_triangular(rows: Array, upper: Array) -> Array:
+    """rows @ upper (D, D), without most of what the zeros of `upper` would give."""
+    product = np.empty(rows.shape)
+    for first in range(0, len(upper), COLUMNS):
+        last = min(first + COLUMNS, len(upper))
+        np.matmul(rows[:, :last], upper[:last, first:last], out=product[:, first:last])
+    return product
