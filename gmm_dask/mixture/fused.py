@@ -34,12 +34,7 @@ class FusedKernel(QuadraticSums):
                 f"on every worker, or set {SWITCH}=0 where the fit is started"
             )
         # The last feature is 1: its products are neither computed nor stored.
-        components, columns = self.coefficients.shape[0], self.coefficients.shape[1] - 1
-        self.even = np.zeros((components + components % 2, columns + columns % 2))
-        self.even[:components, :columns] = self.coefficients[:, :-1]
-        self.constants = np.zeros(len(self.even))
-        self.constants[:components] = self.coefficients[:, -1]
-        self.ends = np.array([part.stop for part in self.slices])
+        self.even, self.constants = self.expansion.even
         self.tile = int(np.clip(TILE_BYTES // (8 * sum(self.even.shape)) // 32 * 32, 32, 256))
         self.step = max(self.tile, STEP_VALUES // mixtures[0].features)
 
@@ -62,7 +57,7 @@ class FusedKernel(QuadraticSums):
             isinstance(self.features, SquareFeatures),
             self.even,
             self.constants,
-            self.ends,
+            self.expansion.ends,
             LOWEST_EXPONENT["float64"],
             self.tile,
             sums,

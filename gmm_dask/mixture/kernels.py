@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -33,7 +34,7 @@ class PrecisionError(ValueError):
     """float32 arithmetic was asked for where its error bound is too large."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Frame:
     """Coordinates z = (x − centre) / scale in which rows of these mixtures are of order one.
 
@@ -45,12 +46,10 @@ class Frame:
     centre: Array
     scale: Array
 
-    @classmethod
-    def of(cls, mixtures: Sequence[Mixture]) -> Frame:
+    @staticmethod
+    def of(mixtures: Sequence[Mixture]) -> Frame:
         """The frame midway between the mixtures."""
-        centre: Array = np.mean([mixture.mean for mixture in mixtures], axis=0)
-        deviations = np.mean([np.sqrt(mixture.variance) for mixture in mixtures], axis=0)
-        return cls(centre, np.exp2(np.round(np.log2(deviations))))
+        return frame_of(tuple(mixtures))
 
     def conditioning(self, mixture: Mixture) -> float:
         """κ = max_k (μ_k − c)ᵀ Σ_k⁻¹ (μ_k − c)."""
@@ -60,6 +59,14 @@ class Frame:
             return float(((offsets * factors) ** 2).sum(axis=1).max())
         whitened = np.einsum("kd,kde->ke", offsets, factors)
         return float((whitened**2).sum(axis=1).max())
+
+
+@lru_cache(maxsize=8)
+def frame_of(mixtures: tuple[Mixture, ...]) -> Frame:
+    """Remembered: every block of a pass asks for the same one."""
+    centre: Array = np.mean([mixture.mean for mixture in mixtures], axis=0)
+    deviations = np.mean([np.sqrt(mixture.variance) for mixture in mixtures], axis=0)
+    return Frame(centre, np.exp2(np.round(np.log2(deviations))))
 
 
 def error_bound(frame: Frame, mixture: Mixture, arithmetic: Arithmetic = "float64") -> float:

@@ -13,6 +13,8 @@ F = D(D+1)/2 + D + 1; diagonal families need only [z_i², z_i, 1]. All mixtures 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,38 @@ LOWEST_EXPONENT = {"float64": -600.0, "float32": -60.0}
 """exp() of less is nothing beside 1, but subnormal numbers make the second product 10x slower."""
 
 
+class Expansion:
+    """Mixtures of one layout as linear forms in the quadratic features."""
+
+    def __init__(self, mixtures: tuple[Mixture, ...], frame: Frame, arithmetic: Arithmetic) -> None:
+        self.features = features_of(mixtures[0])
+        ends = np.cumsum([mixture.components for mixture in mixtures])
+        self.slices = [slice(a, b) for a, b in pairwise([0, *ends.tolist()])]
+        self.ends = ends
+        self.coefficients = np.vstack(
+            [coefficients(mixture, frame, self.features) for mixture in mixtures]
+        ).astype(arithmetic)
+
+    @cached_property
+    def even(self) -> tuple[Array, Array]:
+        """Coefficients and constants apart, filled up with zeros to even numbers of both
+        components and features, as the compiled loops have them."""
+        components, columns = self.coefficients.shape[0], self.coefficients.shape[1] - 1
+        even = np.zeros((components + components % 2, columns + columns % 2))
+        even[:components, :columns] = self.coefficients[:, :-1]
+        constants = np.zeros(len(even))
+        constants[:components] = self.coefficients[:, -1]
+        return even, constants
+
+
+@lru_cache(maxsize=4)
+def expansion(
+    mixtures: tuple[Mixture, ...], frame: Frame, arithmetic: Arithmetic = "float64"
+) -> Expansion:
+    """Remembered: every block of a pass asks for the same one."""
+    return Expansion(mixtures, frame, arithmetic)
+
+
 class QuadraticSums:
     """Coefficients of mixtures of one layout, and the sums that their statistics follow from."""
 
@@ -37,12 +71,9 @@ class QuadraticSums:
     ) -> None:
         self.mixtures = mixtures
         self.frame = frame
-        self.features = features_of(mixtures[0])
-        ends = np.cumsum([mixture.components for mixture in mixtures]).tolist()
-        self.slices = [slice(a, b) for a, b in zip([0, *ends], ends, strict=False)]
-        self.coefficients = np.vstack(
-            [coefficients(mixture, frame, self.features) for mixture in mixtures]
-        ).astype(arithmetic)
+        self.expansion = expansion(tuple(mixtures), frame, arithmetic)
+        self.features, self.slices = self.expansion.features, self.expansion.slices
+        self.coefficients = self.expansion.coefficients
         self.sums = np.zeros(self.coefficients.shape)
         self.totals = np.zeros((len(mixtures), 3))
         self.rows = 0
