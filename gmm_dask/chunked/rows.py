@@ -29,6 +29,9 @@ T = TypeVar("T")
 
 TARGET_BYTES = 8_000_000
 LARGEST_BYTES = 64_000_000
+SMALL_BYTES, FEW_BLOCKS = 2_000_000, 32
+"""What is less than FEW_BLOCKS of TARGET_BYTES is cut smaller, for as many threads to work at once;
+to less than SMALL_BYTES only for four of them: a block costs a tenth of a millisecond by itself."""
 LARGEST_VALUE = 1e150  # squares of larger finite values overflow in every statistic
 
 
@@ -143,12 +146,13 @@ def open_rows(
     weights: object = None,
     missing_chunks: Literal["error", "fill"] = "error",
     nonfinite: Policy = "error",
-    block_bytes: int = TARGET_BYTES,
+    block_bytes: int | None = None,
     largest_block_bytes: int = LARGEST_BYTES,
 ) -> Rows:
     """Open any source as a plan of blocks; refuses what cannot be fitted, in one sentence.
 
-    `block_bytes` counts eight bytes per value, whatever the storage type.
+    `block_bytes` counts eight bytes per value, whatever the storage type; left out, rows are cut
+    into blocks of 8 MB, or less where they are few.
     """
     _one_of("missing_chunks", missing_chunks, ("error", "fill"))
     _one_of("nonfinite", nonfinite, ("error", "skip"))
@@ -162,14 +166,23 @@ def open_rows(
             f"{table.shape[0]} rows; pass one weight per stored row"
         )
     layouts = table.layouts() + ([] if heights is None else heights.layouts())
+    first, last = _range(rows, table)
+    row_bytes = 8 * table.shape[1]
     cuts = plan_cuts(
-        *_range(rows, table),
+        first,
+        last,
         layouts,
-        row_bytes=8 * table.shape[1],
-        target_bytes=block_bytes,
+        row_bytes=row_bytes,
+        target_bytes=block_bytes or usual_block((last - first) * row_bytes),
         largest_bytes=largest_block_bytes,
     )
     return Rows(table, heights, cuts, nonfinite, missing_chunks)
+
+
+def usual_block(nbytes: int) -> int:
+    """Bytes of a block of rows that take `nbytes`: equal blocks, a power of two, of few rows."""
+    blocks = max(min(nbytes // SMALL_BYTES, FEW_BLOCKS), min(2 * nbytes // SMALL_BYTES, 4), 1)
+    return min(TARGET_BYTES, -(-nbytes // 2 ** (blocks.bit_length() - 1)))
 
 
 def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
