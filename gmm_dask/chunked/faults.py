@@ -60,6 +60,10 @@ def cluster_settings() -> dict[str, object]:
         # A local cluster looks so long after a worker's death (15 s by default) whether it is back,
         # and if not, ends its nanny too: a second death may be what it sees.
         "distributed.deploy.lost-worker-timeout": "1d",
+        # Ten samples a second for the dashboard, and five looks at whether a loop is late, are
+        # enough over minutes; the hundred and fifty of Dask's own took 3% of every core.
+        "distributed.worker.profile.interval": "100ms",
+        "distributed.admin.tick.interval": "200ms",
         # One BLAS thread per task: two threads give other bits, and oversubscribe. Blocks and
         # temporaries come from the heap and go back to it: Dask's own setting maps and unmaps
         # each of them, which made streaming up to a fifth slower.
