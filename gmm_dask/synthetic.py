@@ -18,7 +18,7 @@ from distributed import Client, as_completed
 
 from gmm_dask.chunked.passes import one_blas_thread
 from gmm_dask.chunked.rows import TARGET_BYTES
-from gmm_dask.chunked.tree import runs, share_size
+from gmm_dask.chunked.tree import shares
 from gmm_dask.configuration import ConfigurationError
 from gmm_dask.mixture.arrays import Array, Indices
 from gmm_dask.mixture.parameters import Mixture
@@ -195,9 +195,8 @@ def make(
 def draw_on(client: Client, drawing: Drawing, chunks: int, tell: Callable[[int], None]) -> None:
     """The same on a cluster: as many tasks as keep its threads busy."""
     threads = sum(client.nthreads().values())
-    shares = runs(chunks, share_size(chunks, threads))
     shared = client.scatter(drawing, broadcast=True)
-    tasks = [client.submit(_draw, shared, *share, pure=False) for share in shares]
+    tasks = [client.submit(_draw, shared, *share, pure=False) for share in shares(chunks, threads)]
     for task in as_completed(tasks):
         tell(task.result())
 

@@ -10,10 +10,10 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from itertools import groupby, repeat
+from itertools import count, groupby, repeat
 from operator import add, itemgetter
 from typing import Any, Literal, TypeVar
 
@@ -22,6 +22,7 @@ from distributed import Client, Future
 
 from gmm_dask.chunked import tasks
 from gmm_dask.chunked.asking import answer_or_gone, executing, fits_in_memory, patience
+from gmm_dask.chunked.dealing import Dealt, deal, tasks_for
 from gmm_dask.chunked.faults import (
     BlocksKilledWorkers,
     ClusterError,
@@ -32,13 +33,13 @@ from gmm_dask.chunked.labels import Labels
 from gmm_dask.chunked.passes import MapFunction, PassReport, Work
 from gmm_dask.chunked.rows import Rows
 from gmm_dask.chunked.sources.memory import MemorySource
-from gmm_dask.chunked.tree import runs, share_size
+from gmm_dask.chunked.tree import runs, shares
 
 T = TypeVar("T")
 V = TypeVar("V")
 
 TOPIC = "gmm-dask"
-MERGE_AT_ONCE = 16  # a power of two: a merge task covers a whole subtree
+MERGE_AT_ONCE = 16
 POLL_SECONDS = 2.0
 SEND_EVERY = 0.002
 """Seconds between the client's messages: a pass waits for some. Dask's workers and its scheduler
@@ -73,6 +74,8 @@ class DaskEngine:
         self._label = Labels(self.run)
         self._shares: list[tuple[int, int]] = []
         self._cut_for = 0
+        self._dealt: list[Dealt] = []
+        self._seconds: dict[str, float] = {}
         self._loads: list[Future] = []
         self._suspects: list[tuple[int, int]] = []
         self._known: set[str] = set()
@@ -100,14 +103,17 @@ class DaskEngine:
         work = Work(function, combine, self.rows.nonfinite == "skip" and not every_row)
         self._alive = time.monotonic()
         attempt, killed = 1, 0
+        # Where something went wrong, small tasks: fewer blocks to suspect.
+        each = tasks_for(self._seconds.get(name))
         while True:
             try:
-                result: T = self._attempt(work, value, name, step, verify)
+                result: T = self._attempt(work, value, name, step, verify, each)
                 break
             except Exception as problem:
                 killed += kills_workers(problem)
                 self._give_up(problem, attempt, killed)
-            attempt += 1
+            attempt, each = attempt + 1, None
+        self._seconds[name] = time.perf_counter() - started
         self._report(name, step, time.perf_counter() - started, attempt)
         return result
 
@@ -121,21 +127,32 @@ class DaskEngine:
         """Let go of the rows that workers hold."""
         self._loads = []
 
-    def _attempt(self, work: Work[V, T], value: V, name: str, step: int | None, verify: bool) -> T:
+    def _attempt(
+        self,
+        work: Work[V, T],
+        value: V,
+        name: str,
+        step: int | None,
+        verify: bool,
+        each: int | None,
+    ) -> T:
         held: list[Future] = []
         try:
             with _large_arguments():
-                self._place()
-                places, packed = self._places(), tasks.Packed.of(value)
+                threads = self._place()
+                one_each = self.rows.lazy and not self.cached
+                self._dealt = deal(len(self._shares), threads, None if one_each else each)
+                packed = tasks.Packed.of(value)
 
                 async def submit() -> Future:
                     held.append(
                         self._submit(tasks.same, packed, key=self._label("parameters", step))
                     )
-                    level = self._map(work, held[0], self._label(name, step), verify, places)
+                    level = self._map(work, held[0], self._label(name, step), verify)
+                    held.extend(level)
                     merges = self._merge(level, work, self._label("merge", step))
-                    held.extend([*level, *merges])
-                    return (merges or level)[-1]
+                    held.extend(merges)
+                    return merges[-1]
 
                 # On the client's loop, where all of it is one message to the scheduler; from here
                 # the first task is sent at once, and the client lets 10 ms pass before the others.
@@ -143,8 +160,10 @@ class DaskEngine:
             return self._wait(root)
         except BaseException:
             # A worker takes down whatever waits on it: the innocent are marked along.
-            marked = sorted({f.key[1] for f in (*held, *self._loads) if _failed_share(f)})
-            self._suspects = [self._shares[i] for i in marked]
+            marked = {f.key[1] for f in self._loads if _failed_share(f)}
+            for task in filter(_failed_share, held):
+                marked.update(self._shares_of(task.key[1]))
+            self._suspects = [self._shares[i] for i in sorted(marked)]
             # Also on Ctrl-C: nobody is left to want what is still running.
             with suppress(Exception):
                 self.client.cancel(held, force=True)
@@ -173,49 +192,47 @@ class DaskEngine:
 
     # -- shares ---------------------------------------------------------------------------------
 
-    def _place(self) -> None:
-        """Cut blocks into shares and, in memory mode, load each where it is to stay."""
+    def _place(self) -> list[str]:
+        """Cut blocks into shares and, in memory mode, load each where it is to stay; the threads
+        there are, by the addresses of their workers."""
         workers = self._threads()
         self._all_replaced(workers)
-        threads = sum(workers.values())
+        addresses = [address for address, n in sorted(workers.items()) for _ in range(n)]
+        threads = len(addresses)
         good = self._loads and all(load.status in ("pending", "finished") for load in self._loads)
         if good and threads < 2 * self._cut_for:
-            return
+            return addresses
         # Inputs of a task are all in memory at once: a Dask array is streamed block by block.
         whole = self.rows.lazy and not self.cached
-        size = 1 if whole else share_size(len(self.rows), threads, self._tasks_per_thread)
-        shares = runs(len(self.rows), size)
+        blocks = len(self.rows)
+        cut = runs(blocks, 1) if whole else shares(blocks, threads, self._tasks_per_thread)
         self._cut_for = threads
-        if good and len(shares) <= len(self._shares):
-            return
-        self._shares = shares
+        if good and len(cut) <= len(self._shares):
+            return addresses
+        self._shares = cut
         if self.cached:
-            self._loads = self._load(self._label("load-rows", None))
+            self._loads = self._load(self._label("load-rows", None), addresses)
+        return addresses
 
-    def _load(self, label: str) -> list[Future]:
+    def _load(self, label: str, threads: Sequence[str]) -> list[Future]:
         if self.rows.lazy:
             held = dask.delayed(tasks.hold, pure=False)
             return self._compute(
                 held(parts, dask_key_name=(label, i)) for i, parts in enumerate(self._parts())
             )
-        loads = (((label, i), (share,)) for i, share in enumerate(self._packed_shares()))
-        return self._submit_each(tasks.load, loads, self._places())
+        dealt = deal(len(self._shares), threads)
+        loads = (((label, d.first), (self._packed(d),)) for d in dealt)
+        return self._submit_each(tasks.load, loads, (d.place for d in dealt))
 
-    def _packed_shares(self) -> Iterator[tasks.Packed[Rows]]:
-        return (tasks.Packed.of(self.rows.share(*share)) for share in self._shares)
+    def _packed(self, dealt: Dealt) -> tasks.Packed[Rows]:
+        """The rows of a task that reads them itself."""
+        first, last = self._shares[dealt.first][0], self._shares[dealt.last - 1][1]
+        return tasks.Packed.of(self.rows.share(first, last))
 
-    def _places(self) -> list[dict[str, object]]:
-        """Neighbouring shares on one worker, evenly by threads; elsewhere when it is gone."""
-        threads = [
-            address for address, count in sorted(self._ask("ncores").items()) for _ in range(count)
-        ]
-        shares = len(self._shares)
-        if not threads:
-            return [{}] * shares
-        return [
-            {"workers": [threads[i * len(threads) // shares]], "allow_other_workers": True}
-            for i in range(shares)
-        ]
+    def _shares_of(self, first: int) -> range:
+        """The shares of the task that begins with this one."""
+        ends = (dealt.last for dealt in self._dealt if dealt.first == first)
+        return range(first, next(ends, first + 1))
 
     def _parts(self) -> list[list[Any]]:
         """Per share, its blocks as delayed objects: inputs of tasks, never here."""
@@ -224,41 +241,33 @@ class DaskEngine:
 
     # -- tasks ----------------------------------------------------------------------------------
 
-    def _map(
-        self,
-        work: Work[V, T],
-        value: Future,
-        label: str,
-        verify: bool,
-        places: Sequence[Mapping[str, Any]],
-    ) -> list[Future]:
-        if self.cached:
-            held = (((label, i), (work, load, value)) for i, load in enumerate(self._loads))
-            return self._submit_each(tasks.sweep_held, held, places)
-        if self.rows.lazy:
+    def _map(self, work: Work[V, T], value: Future, label: str, verify: bool) -> list[Future]:
+        if self.rows.lazy and not self.cached:
             swept = dask.delayed(tasks.sweep_held, pure=False)
             return self._compute(
-                swept(work, parts, value, dask_key_name=(label, i))
+                swept(work, [parts], value, dask_key_name=(label, i))
                 for i, parts in enumerate(self._parts())
             )
-        streamed = (
-            ((label, i), (work, share, value, verify))
-            for i, share in enumerate(self._packed_shares())
-        )
+        places = (dealt.place for dealt in self._dealt)
+        if self.cached:
+            held = (
+                ((label, d.first), (work, self._loads[d.first : d.last], value))
+                for d in self._dealt
+            )
+            return self._submit_each(tasks.sweep_held, held, places)
+        streamed = (((label, d.first), (work, self._packed(d), value, verify)) for d in self._dealt)
         return self._submit_each(tasks.sweep, streamed, places)
 
     def _merge(self, level: list[Future], work: Work[V, T], label: str) -> list[Future]:
-        """Upper nodes of the tree; the last one is the root. Empty when there is one share."""
+        """Nodes side by side made into larger ones; the last task is the root of the tree."""
         made: list[Future] = []
-        height = 0
-        while len(level) > 1:
-            nodes = (
-                ((label, height, i), (work, level[first:last]))
-                for i, (first, last) in enumerate(runs(len(level), MERGE_AT_ONCE))
-            )
-            level = self._submit_each(tasks.merge, nodes)
+        for height in count():
+            groups = [level[a:b] for a, b in runs(len(level), MERGE_AT_ONCE)]
+            each = (((label, height, i), (work, group)) for i, group in enumerate(groups))
+            level = self._submit_each(tasks.merge if len(groups) > 1 else tasks.total, each)
             made += level
-            height += 1
+            if len(level) == 1:
+                break
         return made
 
     # -- waiting and faults ---------------------------------------------------------------------
@@ -385,7 +394,7 @@ class DaskEngine:
             rows.shape[0],
             rows.nbytes,
             len(rows),
-            tasks=len(self._shares),
+            tasks=len(self._dealt),
             attempts=attempts,
             cached=self.cached,
         )

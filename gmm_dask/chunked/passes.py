@@ -17,7 +17,7 @@ from threadpoolctl import ThreadpoolController
 
 from gmm_dask.chunked.rows import Rows, Table, Weights, kept_rows
 from gmm_dask.chunked.stream import Placed
-from gmm_dask.chunked.tree import fold
+from gmm_dask.chunked.tree import Node, nodes
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -75,10 +75,10 @@ class Work(Generic[V, T]):
     combine: Callable[[T, T], T]
     skip: bool
 
-    def fold(self, blocks: Iterable[Placed], value: V) -> T:
-        """The tree node over an aligned run of blocks."""
+    def nodes(self, blocks: Iterable[Placed], value: V) -> list[Node[T]]:
+        """The nodes of the tree over a run of blocks."""
         with one_blas_thread():
-            return fold((self._one(block, value) for block in blocks), self.combine)
+            return nodes(((b.index, 0, self._one(b, value)) for b in blocks), self.combine)
 
     def _one(self, block: Placed, value: V) -> T:
         table, weights = block.table, block.weights

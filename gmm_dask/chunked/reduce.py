@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from operator import add
 from threading import Event
 from typing import Literal, TypeVar
@@ -20,7 +21,7 @@ from gmm_dask.chunked.faults import BlocksKilledWorkers, ClusterError, cluster_s
 from gmm_dask.chunked.passes import Engine, MapFunction, PassReport, Work, one_blas_thread
 from gmm_dask.chunked.rows import Rows
 from gmm_dask.chunked.stream import Placed, stream
-from gmm_dask.chunked.tree import fold, runs, share_size
+from gmm_dask.chunked.tree import Node, fold, root, shares
 
 __all__ = [
     "BlocksKilledWorkers",
@@ -33,7 +34,7 @@ __all__ = [
     "cluster_settings",
     "fold",
     "one_blas_thread",
-    "share_size",
+    "shares",
 ]
 
 T = TypeVar("T")
@@ -45,7 +46,7 @@ logger = logging.getLogger(__name__)
 class SerialEngine:
     """The reference: every block in order in this process, added up in tree order.
 
-    With `threads`, aligned runs of blocks at once: other nodes of the same tree, the same bits.
+    With `threads`, runs of blocks at once: other nodes of the same tree, the same bits.
     """
 
     def __init__(
@@ -102,15 +103,16 @@ class SerialEngine:
 
     def _at_once(self, work: Work[V, T], value: V, verify: bool) -> T:
         if self.threads == 1:
-            return work.fold(self._blocks(0, len(self.rows), verify), value)
+            return root(work.nodes(self._blocks(0, len(self.rows), verify), value), work.combine)
         stopped = Event()
 
-        def node(share: tuple[int, int]) -> T:
-            return work.fold(_unless(stopped, self._blocks(*share, verify)), value)
+        def nodes(share: tuple[int, int]) -> list[Node[T]]:
+            return work.nodes(_unless(stopped, self._blocks(*share, verify)), value)
 
         with ThreadPoolExecutor(self.threads, thread_name_prefix="sweep") as threads:
             try:
-                return fold(threads.map(node, self._shares()), work.combine)
+                found = threads.map(nodes, self._shares())
+                return root(chain.from_iterable(found), work.combine)
             except BaseException:  # also Ctrl-C: what is still running ends with its block
                 stopped.set()
                 raise
@@ -118,7 +120,7 @@ class SerialEngine:
     def _shares(self) -> list[tuple[int, int]]:
         if self.threads == 1:
             return [(0, len(self.rows))]
-        return runs(len(self.rows), share_size(len(self.rows), self.threads))
+        return shares(len(self.rows), self.threads)
 
     def _hold(self) -> None:
         if self._held is None:

@@ -44,6 +44,7 @@ class Rows:
     cuts: tuple[int, ...]
     nonfinite: Policy = "error"
     missing_chunks: Literal["error", "fill"] = "error"
+    first_block: int = 0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -115,7 +116,9 @@ class Rows:
         cuts = self.cuts[first : last + 1]
         span = cuts[0], cuts[-1]
         weights = None if self.weights is None else self.weights.restrict(*span)
-        return replace(self, cuts=cuts, source=self.source.restrict(*span), weights=weights)
+        source = self.source.restrict(*span)
+        place = self.first_block + first
+        return replace(self, cuts=cuts, source=source, weights=weights, first_block=place)
 
     def keeping_all(self) -> Rows:
         """The same rows with no policy applied on reading; for when the profile found all good."""

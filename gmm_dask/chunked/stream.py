@@ -22,7 +22,7 @@ from gmm_dask.chunked.rows import Rows, Table, Weights
 
 @dataclass(frozen=True)
 class Placed:
-    """A block with the place that it has among all blocks."""
+    """A block with the place that it has among all blocks, also where it is of a share of them."""
 
     index: int
     first_row: int
@@ -38,7 +38,7 @@ def read_placed(rows: Rows, index: int, *, verify: bool = False) -> Placed:
     """Block `index` with all its rows; with `verify`, absent chunks are errors."""
     if verify:
         rows.verify(index)
-    return Placed(index, rows.blocks[index][0], *rows.read_all(index))
+    return Placed(rows.first_block + index, rows.blocks[index][0], *rows.read_all(index))
 
 
 def stream(

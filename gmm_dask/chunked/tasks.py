@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Generic, TypeVar
 
 import dask
@@ -22,7 +22,7 @@ from gmm_dask.chunked.rows import Rows, Table, as_weights
 from gmm_dask.chunked.sources.dask_source import DaskSource
 from gmm_dask.chunked.sources.protocol import Source, native
 from gmm_dask.chunked.stream import Placed, stream
-from gmm_dask.chunked.tree import fold
+from gmm_dask.chunked.tree import Node, nodes, root
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -69,8 +69,8 @@ def hold(blocks: list[Placed]) -> list[Placed]:
     return blocks
 
 
-def sweep(work: Work[V, T], share: Packed[Rows], value: Packed[V], verify: bool) -> T:
-    return work.fold(timed(stream(share.value, verify=verify)), value.value)
+def sweep(work: Work[V, T], share: Packed[Rows], value: Packed[V], verify: bool) -> list[Node[T]]:
+    return work.nodes(timed(stream(share.value, verify=verify)), value.value)
 
 
 def timed(blocks: Iterator[Placed]) -> Iterator[Placed]:
@@ -86,12 +86,16 @@ def timed(blocks: Iterator[Placed]) -> Iterator[Placed]:
         worker.state.tasks[worker.get_current_task()].metadata["waited"] = waited
 
 
-def sweep_held(work: Work[V, T], blocks: list[Placed], value: Packed[V]) -> T:
-    return work.fold(blocks, value.value)
+def sweep_held(work: Work[V, T], shares: list[list[Placed]], value: Packed[V]) -> list[Node[T]]:
+    return work.nodes(chain.from_iterable(shares), value.value)
 
 
-def merge(work: Work[V, T], nodes: list[T]) -> T:
-    return fold(nodes, work.combine)
+def merge(work: Work[V, T], found: list[list[Node[T]]]) -> list[Node[T]]:
+    return nodes(chain.from_iterable(found), work.combine)
+
+
+def total(work: Work[V, T], found: list[list[Node[T]]]) -> T:
+    return root(chain.from_iterable(found), work.combine)
 
 
 def delayed_blocks(rows: Rows) -> list[Any]:

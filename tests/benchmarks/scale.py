@@ -1,6 +1,6 @@
 """How an iteration grows: with workers, with K and D, and what a large cluster's scheduler costs.
 
-    python -m tests.benchmarks.scale [--tasks 7813]
+    python -m tests.benchmarks.scale [--tasks 4000]
 
 Workers: the same cached rows on one worker and on two, in turns, in three sizes:
 what an iteration costs beside its arithmetic weighs less the more rows there are. The bar holds
@@ -31,7 +31,7 @@ from distributed import Client, LocalCluster
 from gmm_dask.chunked.passes import one_blas_thread
 from gmm_dask.chunked.reduce import DaskEngine, cluster_settings
 from gmm_dask.chunked.rows import Table, Weights, open_rows
-from gmm_dask.chunked.tree import runs, share_size
+from gmm_dask.chunked.tree import runs, shares
 from gmm_dask.mixture.sweep import sweep
 from tests.benchmarks.engine import one_pass, timed
 from tests.benchmarks.results import save
@@ -130,8 +130,7 @@ def main() -> int:
     """Print the tables; 1 where the target is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    shares = runs(BLOCKS, share_size(BLOCKS, THREADS))
-    parser.add_argument("--tasks", type=int, default=len(shares))
+    parser.add_argument("--tasks", type=int, default=len(shares(BLOCKS, THREADS)))
     options = parser.parse_args()
     workers = []
     for shape in HEIGHTS:

@@ -163,7 +163,7 @@ def test_tasks_follow_threads_not_blocks(client: Client, rows: Rows) -> None:
     engine.map_reduce(total, VALUE, name="sweep", step=1)
     (report,) = reports
     assert (report.name, report.step, report.rows, report.attempts) == ("sweep", 1, 1003, 1)
-    assert report.tasks == 11
+    assert report.tasks == 2 * 4
     assert report.blocks == 21
     events = [event for _, event in client.get_events("gmm-dask")]
     assert events[-1]["run"] == engine.run

@@ -5,11 +5,13 @@ import json
 from pathlib import Path
 from statistics import median
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 import gmm_dask
 from gmm_dask import Configuration, Fit, Rows
+from gmm_dask.chunked import dealing
 from tests.chunked.conftest import store
 
 SWEEPS = 12
@@ -27,10 +29,14 @@ def stored_rows(path: Path) -> str:
     return store(path, rows, chunks=(BLOCK_ROWS, FEATURES))
 
 
-def fitted(source: object, **conduct: Any) -> Fit:
+def fitted(source: object, *, small_tasks: bool = True, **conduct: Any) -> Fit:
+    """By as many tasks in every pass as in the first, for faults to strike between: so short a
+    pass would otherwise be a task a thread."""
     if not isinstance(source, Rows):
         conduct["block_bytes"] = BLOCK_BYTES
-    return gmm_dask.fit(source, CONFIGURATION, **conduct)
+    least = 0.0001 if small_tasks else dealing.LEAST_SECONDS
+    with patch.object(dealing, "LEAST_SECONDS", least):
+        return gmm_dask.fit(source, CONFIGURATION, **conduct)
 
 
 def digest(fit: Fit) -> str:

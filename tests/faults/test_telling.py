@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from math import ceil
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from distributed import Client, SchedulerPlugin
 
 from gmm_dask import Fit
 from gmm_dask.chunked.rows import open_rows
-from gmm_dask.chunked.tree import share_size
+from gmm_dask.chunked.tree import shares
 from tests.faults.cluster import watching
 from tests.faults.conftest import WORKERS
 from tests.faults.fits import BLOCK_BYTES, BLOCKS, SWEEPS, digest, fitted
@@ -73,26 +72,35 @@ def test_events_reach_subscribers(cluster: Client, stored: str) -> None:
     assert heard == list(range(SWEEPS))
 
 
+def iteration(group: str) -> int:
+    """The iteration that a group of tasks is named after."""
+    return int(group.split("-it")[1])
+
+
 @pytest.mark.parametrize("cache", ["memory", "none"])
 @pytest.mark.parametrize("blocks", [BLOCKS, BLOCKS // 2 + 1])
 def test_names_and_numbers_of_tasks(cluster: Client, stored: str, cache: str, blocks: int) -> None:
-    """Sweep tasks follow threads: eight for each or up to twice as many, not the chunks."""
+    """Tasks follow threads, eight for each, not the chunks; and where a pass was so short that
+    they cost more than they do, the next has fewer."""
     bytes_of_block = BLOCK_BYTES if blocks == BLOCKS else 2 * BLOCK_BYTES
     rows = open_rows(stored, block_bytes=bytes_of_block)
     assert len(rows) == blocks
     seen = Seen(cluster.cluster.scheduler)
     with watching(cluster, seen):
-        fitted(rows, client=cluster, cache=cache)
-    shares = ceil(blocks / share_size(blocks, WORKERS))
-    assert min(blocks, 8 * WORKERS) <= shares <= 16 * WORKERS
-    wanted = {"profile": shares, "sweep": shares * SWEEPS, "parameters": 1 + SWEEPS}
+        fitted(rows, small_tasks=False, client=cluster, cache=cache)
+    cut = len(shares(blocks, WORKERS))
+    assert cut == min(blocks, 8 * WORKERS)
+    wanted = {"profile": cut, "parameters": 1 + SWEEPS}
     if cache == "memory":
-        wanted["load-rows"] = shares
+        wanted["load-rows"] = cut
     assert {name: len(seen.prefixes[name]) for name in wanted} == wanted
-    assert set(seen.prefixes) == {*wanted, "merge"}
+    assert set(seen.prefixes) == {*wanted, "sweep", "merge"}
     sweeps = [group for group in seen.groups if group.startswith("sweep")]
-    assert sorted(int(group.split("-it")[1]) for group in sweeps) == list(range(SWEEPS))
-    assert {len(seen.groups[group]) for group in sweeps} == {shares}
+    assert sorted(map(iteration, sweeps)) == list(range(SWEEPS))
+    first, *others = (len(seen.groups[group]) for group in sorted(sweeps, key=iteration))
+    assert first == cut
+    assert all(WORKERS <= many <= cut for many in others)
+    assert min(others) < cut
 
 
 def test_parameters_travel_once_per_worker_and_pass(

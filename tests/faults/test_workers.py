@@ -8,7 +8,7 @@ import pytest
 from distributed import Client
 
 from gmm_dask.journey import Progress
-from tests.faults.cluster import MENDED, SEED, Schedule, cluster_of, scaled, striking
+from tests.faults.cluster import MENDED, SEED, Schedule, Strike, cluster_of, scaled, striking
 from tests.faults.conftest import RECOVERIES, WORKERS
 from tests.faults.fits import SWEEPS, digest, fitted, recovery
 
@@ -18,10 +18,12 @@ SLOWEST = 60.0
 """Seconds that a recovery may take on a busy machine; the table at the end has what it took."""
 
 
-def disturbed(client: Client, stored: str, schedule: Schedule, cache: Any) -> str:
+def disturbed(
+    client: Client, stored: str, schedule: Schedule, cache: Any, small_tasks: bool = True
+) -> str:
     """The digest of a fit with faults; how long it took to recover is noted."""
     with striking(client, schedule):
-        found = fitted(stored, client=client, cache=cache)
+        found = fitted(stored, small_tasks=small_tasks, client=client, cache=cache)
     for strike in schedule.strikes:
         seconds = recovery(found, strike.sweep)
         RECOVERIES.append((f"{strike.fault} ({cache})", seconds))
@@ -47,6 +49,14 @@ def test_faults_change_no_bit(
 ) -> None:
     schedule = Schedule.drawn(SEED, faults, sweeps=SWEEPS, tasks=TASKS)
     assert disturbed(cluster, stored, schedule, cache) == undisturbed, schedule
+
+
+@pytest.mark.parametrize("cache", ["memory", "none"])
+def test_a_fault_among_large_tasks_changes_no_bit(
+    cluster: Client, stored: str, undisturbed: str, cache: str
+) -> None:
+    schedule = Schedule(SEED, (Strike(4, 1, "one killed"), Strike(8, 2, "all killed")))
+    assert disturbed(cluster, stored, schedule, cache, small_tasks=False) == undisturbed
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + SCHEDULES))

@@ -1,0 +1,45 @@
+"""Who does what in a pass: neighbouring shares on one worker; where passes are short, several a
+task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+LEAST_SECONDS = 0.05
+"""A task costs a worker and the scheduler two milliseconds: below this, fewer of them pay."""
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """Shares [first, last) for one task, and the worker that it is meant for."""
+
+    first: int
+    last: int
+    worker: str | None
+
+    @property
+    def place(self) -> dict[str, object]:
+        """As Dask's client takes it: there, and elsewhere when it is gone."""
+        if self.worker is None:
+            return {}
+        return {"workers": [self.worker], "allow_other_workers": True}
+
+
+def deal(shares: int, threads: Sequence[str], each: int | None = None) -> list[Dealt]:
+    """Shares in order over threads (named by their workers) evenly; a task for every share, or
+    `each` for a thread at most."""
+    dealt: list[Dealt] = []
+    for thread, members in groupby(range(shares), lambda i: i * len(threads) // shares):
+        own = list(members)
+        tasks = min(each or len(own), len(own))
+        for i in range(tasks):
+            first, last = own[0] + i * len(own) // tasks, own[0] + (i + 1) * len(own) // tasks
+            dealt.append(Dealt(first, last, threads[thread] if threads else None))
+    return dealt
+
+
+def tasks_for(seconds: float | None) -> int | None:
+    """Tasks a thread in a pass that takes so long; None: as many as there are shares."""
+    return None if seconds is None else max(1, int(seconds / LEAST_SECONDS))
