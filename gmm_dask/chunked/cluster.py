@@ -104,7 +104,7 @@ class DaskEngine:
         self._alive = time.monotonic()
         attempt, killed = 1, 0
         # Where something went wrong, small tasks: fewer blocks to suspect.
-        each = tasks_for(self._seconds.get(name))
+        each = tasks_for(self._seconds.get(name), self.cached)
         while True:
             try:
                 result: T = self._attempt(work, value, name, step, verify, each)

@@ -9,6 +9,8 @@ from itertools import groupby
 
 LEAST_SECONDS = 0.05
 """A task costs a worker and the scheduler two milliseconds: below this, fewer of them pay."""
+STREAMED = 5
+"""Times as long where a task reads its blocks: nothing is computed while it waits for the first."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ def deal(shares: int, threads: Sequence[str], each: int | None = None) -> list[D
     return dealt
 
 
-def tasks_for(seconds: float | None) -> int | None:
+def tasks_for(seconds: float | None, cached: bool) -> int | None:
     """Tasks a thread in a pass that takes so long; None: as many as there are shares."""
-    return None if seconds is None else max(1, int(seconds / LEAST_SECONDS))
+    least = LEAST_SECONDS * (1 if cached else STREAMED)
+    return None if seconds is None else max(1, int(seconds / least))

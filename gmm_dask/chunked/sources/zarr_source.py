@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import zarr
 
+from gmm_dask.chunked.sources.direct import DirectChunks
 from gmm_dask.chunked.sources.presence import absent_chunk, chunk_key
 from gmm_dask.chunked.sources.protocol import (
     LARGEST_CHUNK,
@@ -68,15 +69,28 @@ class ZarrSource:
                 raise ConnectionError(f"{self.address}: {problem}") from problem
             raise self._unreadable(first, last, problem) from problem
 
+    @cached_property
+    def _direct(self) -> DirectChunks | None:
+        return DirectChunks.of(self.array)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     def _read(self, first: int, last: int) -> Table:
         if self.array.ndim == 1:
-            return native(self.array[first:last])
+            return native(self._range((first, last)))
         low, high = min(self.columns), max(self.columns) + 1
         if self.columns == tuple(range(low, high)):
-            return native(self.array[first:last, low:high])
+            return native(self._range((first, last), (low, high)))
         if self._grid[1] < self.array.shape[1]:
             return native(self.array.oindex[slice(first, last), list(self.columns)])
         return native(self.array[first:last][:, list(self.columns)])
+
+    def _range(self, *ranges: tuple[int, int]) -> Table:
+        found = None if self._direct is None else self._direct.read(*ranges)
+        if found is None:
+            found = self.array[tuple(slice(first, last) for first, last in ranges)]
+        return found
 
     def _too_large(self, first: int, last: int) -> DataError:
         keys = " or ".join(self._keys(first))

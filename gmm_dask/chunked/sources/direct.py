@@ -1,0 +1,86 @@
+"""Stored chunks read and decoded in the thread that asks for them.
+
+Zarr reads through an event loop and threads of its own: several hops for each chunk between threads
+that all want the interpreter, which beside one that computes took as long again as decoding. What
+is done here is the same, by the same codecs, where neither they nor the store have to be awaited
+(files in Zarr's format 3 without shards); everything else is left to Zarr.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from zarr.core.buffer import default_buffer_prototype
+
+from gmm_dask.chunked.sources.presence import chunk_key
+
+Place: TypeAlias = tuple[int, ...]
+Slices: TypeAlias = tuple[slice, ...]
+
+
+class DirectChunks:
+    """The chunks of an array whose store and codecs answer at once."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self.grid: Place = tuple(array.chunks)
+        self.prototype = default_buffer_prototype()
+        self.get = array.store_path.store.get_sync
+        inside = array._async_array
+        spec = array.metadata.get_chunk_spec((0,) * array.ndim, inside.config, self.prototype)
+        self.decoders: list[tuple[Any, Any]] = []
+        for codec in inside.codec_pipeline:
+            self.decoders.insert(0, (codec._decode_sync, spec))
+            spec = codec.resolve_metadata(spec)
+
+    @classmethod
+    def of(cls, array: Any) -> DirectChunks | None:
+        """None where Zarr has to do it, or where another Zarr keeps these things elsewhere."""
+        try:
+            return cls(array) if array.metadata.zarr_format == 3 and not array.shards else None
+        except AttributeError:
+            return None
+
+    def read(self, *ranges: tuple[int, int]) -> NDArray[Any] | None:
+        """The values within [first, last) along each axis; None where a chunk of them is absent."""
+        places = list(
+            product(
+                *(
+                    range(first // size, (last - 1) // size + 1)
+                    for (first, last), size in zip(ranges, self.grid, strict=True)
+                )
+            )
+        )
+        found: NDArray[Any] | None = None
+        for place in places:
+            chunk = self._chunk(place)
+            if chunk is None:
+                return None
+            inside, target = self._overlap(place, ranges)
+            if len(places) == 1:
+                return np.ascontiguousarray(chunk[inside])
+            if found is None:
+                found = np.empty([last - first for first, last in ranges], chunk.dtype)
+            found[target] = chunk[inside]
+        return found
+
+    def _chunk(self, place: Place) -> NDArray[Any] | None:
+        content = self.get(chunk_key(self.array, place), prototype=self.prototype)
+        if content is None:
+            return None
+        for decode, spec in self.decoders:
+            content = decode(content, spec)
+        chunk: NDArray[Any] = content.as_numpy_array()
+        return chunk
+
+    def _overlap(self, place: Place, ranges: tuple[tuple[int, int], ...]) -> tuple[Slices, Slices]:
+        """The part of a chunk that is asked for, in the chunk and in the answer."""
+        inside, target = [], []
+        for at, size, (first, last) in zip(place, self.grid, ranges, strict=True):
+            low, high = max(first, at * size), min(last, (at + 1) * size)
+            inside.append(slice(low - at * size, high - at * size))
+            target.append(slice(low - first, high - first))
+        return tuple(inside), tuple(target)
