@@ -18,6 +18,7 @@ from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from statistics import median
 from tempfile import TemporaryDirectory
+from time import sleep
 
 import numpy as np
 
@@ -32,6 +33,9 @@ PEERS = ("gmm_dask_", "scikit_learn", "onedal", "pomegranate_", "spark")
 LIMITS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 PATIENCE = 240.0
 """Seconds to wait for one answer; the first comes after imports, and after a JVM has started."""
+
+SETTLE = 0.3
+"""Seconds before a turn on several threads: until then those of the one before may be spinning."""
 
 
 class Peer:
@@ -106,6 +110,8 @@ def measure(
             stack.callback(peer.close)
         for number in range(rounds + 1):
             for peer in asked:
+                if threads > 1:
+                    sleep(SETTLE)
                 peer.ask(keep=number > 0)
             rates.append(machine.rates())
     parts = [one.parts(shape, family) for one in rates]
