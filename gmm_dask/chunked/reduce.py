@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -104,18 +105,31 @@ class SerialEngine:
     def _at_once(self, work: Work[V, T], value: V, verify: bool) -> T:
         if self.threads == 1:
             return root(work.nodes(self._blocks(0, len(self.rows), verify), value), work.combine)
-        stopped = Event()
+        shares = self._shares()
+        left, stopped = deque(enumerate(shares)), Event()
+        found: list[list[Node[T]]] = [[] for _ in shares]
 
-        def nodes(share: tuple[int, int]) -> list[Node[T]]:
-            return work.nodes(_unless(stopped, self._blocks(*share, verify)), value)
+        def take() -> None:
+            while True:
+                try:
+                    number, share = left.popleft()
+                except IndexError:
+                    return
+                blocks = _unless(stopped, self._blocks(*share, verify))
+                found[number] = work.nodes(blocks, value)
 
-        with ThreadPoolExecutor(self.threads, thread_name_prefix="sweep") as threads:
+        # This thread works as well: others take a while to wake.
+        with ThreadPoolExecutor(self.threads - 1, thread_name_prefix="sweep") as others:
             try:
-                found = threads.map(nodes, self._shares())
-                return root(chain.from_iterable(found), work.combine)
+                taking = [others.submit(take) for _ in range(min(self.threads, len(shares)) - 1)]
+                take()
+                for one in taking:
+                    one.result()
             except BaseException:  # also Ctrl-C: what is still running ends with its block
                 stopped.set()
+                left.clear()
                 raise
+        return root(chain.from_iterable(found), work.combine)
 
     def _shares(self) -> list[tuple[int, int]]:
         if self.threads == 1:
