@@ -14,8 +14,6 @@ results/scale.json.
 
 import argparse
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -23,17 +21,15 @@ from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
 from typing import Any
 
-import dask
 import numpy as np
 import zarr
-from distributed import Client, LocalCluster
 
 from gmm_dask.chunked.passes import one_blas_thread
-from gmm_dask.chunked.reduce import DaskEngine, cluster_settings
+from gmm_dask.chunked.reduce import DaskEngine
 from gmm_dask.chunked.rows import Table, Weights, open_rows
 from gmm_dask.chunked.tree import runs, shares
 from gmm_dask.mixture.sweep import sweep
-from tests.benchmarks.engine import one_pass, timed
+from tests.benchmarks.engine import one_pass, timed, workers
 from tests.benchmarks.results import save
 from tests.benchmarks.sweep import drawn
 
@@ -43,27 +39,14 @@ HEIGHTS = ((500_000, 8, 8), (2_000_000, 8, 8), (5_000_000, 16, 16))
 THREADS, BLOCKS = 1_000, 1_000_000
 
 
-@contextmanager
-def cluster(workers: int, threads: int) -> Iterator[Client]:
-    """Workers on this machine, with the settings that fits use."""
-    with (
-        dask.config.set(cluster_settings()),
-        LocalCluster(
-            n_workers=workers, threads_per_worker=threads, host="127.0.0.1", dashboard_address=None
-        ) as made,
-        Client(made) as client,
-    ):
-        yield client
-
-
 def against_workers(shape: tuple[int, int, int], rounds: int) -> dict[str, Any]:
     """Median seconds of a cached iteration on one worker and on two, in turns."""
     rows, mixture = drawn(*shape)
     taken: list[list[float]] = [[], []]
     with (
         TemporaryDirectory() as folder,
-        cluster(1, 1) as alone,
-        cluster(2, 1) as pair,
+        workers(1) as alone,
+        workers(2) as pair,
     ):
         store = Path(folder, "rows.zarr")
         zarr.create_array(store, data=rows.astype(np.float32), chunks=(50_000, shape[1]))
@@ -103,7 +86,7 @@ def large_cluster(tasks: int, rounds: int) -> dict[str, float]:
     """One pass of the graph that 1,000,000 blocks get on 1,000 threads: seconds, and processor
     seconds of this process, which is scheduler and client."""
     rows = open_rows(np.zeros((tasks, 1)), block_bytes=8)
-    with cluster(2, THREADS // 2) as client:
+    with workers(2, THREADS // 2) as client:
         engine = DaskEngine(client, rows, cache="memory", tasks_per_thread=-(-tasks // THREADS))
         engine.map_reduce(nothing, 0)
         wall, processor = [], []
@@ -132,21 +115,21 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tasks", type=int, default=len(shares(BLOCKS, THREADS)))
     options = parser.parse_args()
-    workers = []
+    measured = []
     for shape in HEIGHTS:
         found = against_workers(shape, options.rounds)
-        workers.append(found)
+        measured.append(found)
         n, d, k = shape
         print(
             f"{n:,} x {d}, K = {k}: one worker {found['one'] * 1e3:.0f} ms, two "
             f"{found['two'] * 1e3:.0f} ms: {found['times']:.2f}x"
         )
-    ratio = workers[-1]["times"]
+    ratio = measured[-1]["times"]
     sizes = against_size(options.rounds)
     for size in sizes:
         per_row = 1e9 * size["seconds"] / size["rows"]
         print(f"D={size['D']:<4}K={size['K']:<4}{per_row:>9.0f} ns a row")
-    save("scale", {"workers": workers, "sizes": sizes})
+    save("scale", {"workers": measured, "sizes": sizes})
     simulated = large_cluster(options.tasks, rounds=2)
     each = simulated["processor"] / simulated["tasks"]
     print(
@@ -154,7 +137,7 @@ def main() -> int:
         f"{simulated['wall']:.1f} s with all on this machine; scheduler and client alone "
         f"{simulated['processor']:.1f} s, {each * 1e6:.0f} µs a task"
     )
-    save("scale", {"workers": workers, "sizes": sizes, "large": simulated})
+    save("scale", {"workers": measured, "sizes": sizes, "large": simulated})
     if ratio < TWO_WORKERS:
         print(f"two workers are {ratio:.2f} times one, not {TWO_WORKERS}")
     return int(ratio < TWO_WORKERS)
