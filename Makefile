@@ -43,7 +43,7 @@ lint:
 	.venv/bin/lint-imports --no-cache
 
 check: lint
-	$(RUN) -m pytest --durations=15
+	$(RUN) -m tests.lanes
 
 bench: setup
 	$(RUN) -m tests.benchmarks
