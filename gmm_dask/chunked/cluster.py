@@ -1,4 +1,4 @@
-"""Passes on a Dask cluster: few tasks, each over an aligned run of blocks, added up in a tree.
+"""Passes on a Dask cluster: few tasks, each over a run of blocks, added up in a tree.
 
 Every key is a task that can be computed again: rows are loaded by tasks (never scattered) and
 the pass's value is a task too, so a lost worker costs its own share and nothing else.
