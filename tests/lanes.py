@@ -2,7 +2,7 @@
 
     python -m tests.lanes [options of pytest]
 
-Flows, deployments, dashboards and refits wait for servers, schedulers and browsers most of the
+Flows, deployments, refits and faults wait for servers, schedulers and dead workers most of the
 time, and leave the processors to the others. Each lane's output comes whole, when it has ended.
 """
 
@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import IO
 
 TESTS = Path(__file__).parent
-WAITING = [str(TESTS / name) for name in ("flows", "deploy", "dashboard", "refit")]
+WAITING = [str(TESTS / name) for name in ("flows", "deploy", "refit", "faults")]
 LANES: Mapping[str, list[str]] = MappingProxyType(
     {
         "computing": [str(TESTS), *(f"--ignore={folder}" for folder in WAITING)],
