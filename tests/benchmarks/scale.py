@@ -112,7 +112,7 @@ def merges(tasks: int) -> int:
 def main() -> int:
     """Print the tables; 1 where the target is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--tasks", type=int, default=len(shares(BLOCKS, THREADS)))
     options = parser.parse_args()
     measured = []
