@@ -3,9 +3,10 @@
 import getpass
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.deploy.processes import processes_in, run, until, well
@@ -36,12 +37,15 @@ NodeName={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=16000 State=UNKNOWN
 PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
+REFUSED_SECONDS = 4.0
+
 
 @dataclass(frozen=True)
 class Slurm:
     """A queue of one node of eight processors."""
 
     configuration: Path
+    waiting: dict[str, float] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -56,9 +60,14 @@ class Slurm:
         return dict(line.split() for line in lines)
 
     def release(self) -> None:
-        """Whatever waits for its time may begin."""
-        for number, state in self.jobs().items():
-            if state == "PENDING":
+        """Whatever waits for its time may begin; not at once: in the second in which a job ended,
+        its node takes it for the one that did, and refuses it for good (credential revoked)."""
+        states = self.jobs()
+        for number in set(self.waiting) - {n for n, state in states.items() if state == "PENDING"}:
+            del self.waiting[number]
+        for number, state in states.items():
+            now = time.monotonic()
+            if state == "PENDING" and now - self.waiting.setdefault(number, now) > REFUSED_SECONDS:
                 update = ["scontrol", "update", f"JobId={number}", "StartTime=now"]
                 run(update, **self.environment)
 
