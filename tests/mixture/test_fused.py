@@ -13,6 +13,7 @@ from gmm_dask.mixture import compiled
 from gmm_dask.mixture.compiling import SWITCH, compiler, compiles
 from gmm_dask.mixture.fused import FusedKernel
 from gmm_dask.mixture.kernels import Frame, choose_kernels
+from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.sweep import sweep
 from tests.mixture.problems import FAMILY_NAMES, assert_alike, assert_same_bits
 
@@ -151,3 +152,19 @@ def test_without_a_place_for_a_cache_it_compiles_for_the_process(caplog):
     exec("def tripled(x):\n    return x * 3", space)  # nowhere on disk: no cache is possible
     assert compiled.cached()(space["tripled"])(2.0) == 6.0
     assert "compiled for this process only" in caplog.text
+
+
+@pytest.mark.parametrize("components", [2, 16, 64, 300])
+def test_rows_that_all_components_share_do_not_overflow(components):
+    """Sums of K equal exponentials, multiplied over a tile before the logarithm is taken."""
+    one = Mixture([1.0], np.zeros((1, 2)), np.eye(2)[None])
+    alike = Mixture(
+        np.full(components, 1 / components),
+        np.zeros((components, 2)),
+        np.broadcast_to(np.eye(2), (components, 2, 2)),
+    )
+    rows = np.random.default_rng(0).normal(size=(1000, 2))
+    kernel = FusedKernel([alike], Frame.of([alike]))
+    assert kernel.add(rows, None)
+    (found,) = kernel.statistics()
+    assert found.log_likelihood == pytest.approx(one.log_density(rows).sum(), rel=1e-13)
