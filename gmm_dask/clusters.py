@@ -90,7 +90,7 @@ def reached(address: str) -> Iterator[Client]:
 def made(options: ClusterOptions, kind: str) -> Iterator[Client]:
     """A cluster of any class of Dask's, whose workers may have to be waited for in a queue."""
     cluster_class = cluster_class_at(kind)
-    arguments = {**encryption(cluster_class), **options.arguments}
+    arguments = {**encryption(cluster_class), **dashboard(cluster_class), **options.arguments}
     refuse_open_door(options, cluster_class, arguments)
     with dask.config.set(cluster_settings()):
         try:
@@ -129,6 +129,13 @@ def encryption(cluster_class: type[Cluster]) -> dict[str, Any]:
     means = {"security": Security(require_encryption=True), "protocol": "tls://"}
     taken = signature(cluster_class).parameters
     return {name: value for name, value in means.items() if name in taken}
+
+
+def dashboard(cluster_class: type[Cluster]) -> dict[str, Any]:
+    """On this machine only: Dask's local clusters would show it, unencrypted, to every network."""
+    if not issubclass(cluster_class, LocalCluster):
+        return {}
+    return {"dashboard_address": f"{LOOPBACK}:{free_port(DASHBOARD_PORT)}"}
 
 
 def refuse_open_door(
@@ -173,7 +180,7 @@ def started(options: ClusterOptions) -> Iterator[Client]:
             # Workers tell at length of every pass that is cancelled, and what fails there fails
             # here as well. Nannies, which are in this process, are still heard.
             silence_logs=logging.CRITICAL,
-            dashboard_address=f"{LOOPBACK}:{free_port(DASHBOARD_PORT)}",
+            **dashboard(LocalCluster),
         ) as local,
         Client(local) as client,
     ):

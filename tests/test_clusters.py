@@ -60,6 +60,16 @@ def test_a_cluster_on_the_network_needs_tls_or_trust():
         assert client.submit(int, "3").result() == 3
 
 
+def test_a_local_cluster_shows_its_dashboard_on_this_machine_only():
+    with cluster_for(ClusterOptions(kind=KIND, arguments={"n_workers": 0}, workers=1)) as client:
+        listening = client.run_on_scheduler(
+            lambda dask_scheduler: [
+                found.getsockname()[0] for found in dask_scheduler.http_server._sockets.values()
+            ]
+        )
+    assert listening == ["127.0.0.1"]
+
+
 def test_certificates_in_the_configuration_of_dask_are_used():
     made = Security.temporary()
     told = {"distributed.comm.tls.ca-file": made.tls_ca_file}
