@@ -19,7 +19,7 @@ from gmm_dask.mixture.density import LARGEST_DEVIATION
 from gmm_dask.mixture.kernels import Frame
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.quadratic import LOWEST_EXPONENT, softmax
-from gmm_dask.mixture.statistics import SufficientStatistics, two_sum
+from gmm_dask.mixture.statistics import NEGLIGIBLE, SufficientStatistics, two_sum
 
 TEMPORARIES = 16 * 2**20
 """Bytes for deviations and responsibilities. More than the caches hold: a component has but a share
@@ -28,9 +28,6 @@ MOST_ROWS = 8192
 COLUMNS = 32
 """Whitened coordinates at a time: products left of the diagonal are not made, and fewer columns
 than these are slow."""
-NEGLIGIBLE = 1e-30
-"""Rows of less than this share of a component add nothing to its scatter that float64 could hold;
-where components are apart, as they are in many dimensions, that is nearly all rows of each."""
 RULED_OUT = -60.0
 """A log-density so far below another of the same row: e⁻⁶⁰ of a row, or less, is nothing in any
 sum, not over a billion rows."""

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 logger = logging.getLogger(__name__)
@@ -30,10 +31,13 @@ LN_2 = 0.6931471805599453
 LN_2_HIGH, LN_2_LOW = 6.93145751953125e-1, 1.42860682030941723212e-6
 """ln 2 in two parts; the first times an integer below 2²¹ is exact (Cody and Waite)."""
 LANES = 8
-"""Rows whose feature is gathered at once: LLVM makes no vectors of a column by itself."""
+"""Rows and features that are turned over at once: LLVM makes no vectors of a column by itself."""
 PAD = 3 * LANES
 """Numbers between the lines of a tile: where these begin 4 kB apart, a load waits for a store to
 another line."""
+ALONE, MORE_COLUMNS = 5, 240
+"""Adding one row to one component alone takes as long as so many times its columns, and that many
+more, in the product of all rows by all components (`apart`)."""
 SQRT_HALF = 0x3FE6A09E667F3BCD
 """The bits of √½: numbers are written as m 2ᵉ with √½ ≤ m < √2."""
 MANTISSA = 0xFFFFFFFFFFFFF
@@ -120,18 +124,72 @@ def log(x):
     return e * LN_2 + (2 * s + 2 * s * q * p)
 
 
+@intrinsic
+def turn_over(typing, rows, first, column, centre, unit, lines, t):  # noqa: ARG001
+    """(x − centre) unit of LANES rows from `first`, of as many features from `column`: from one row
+    after another into one feature a line, from t on."""
+    place = types.intp
+    taken = types.void(rows, place, place, centre, unit, lines, place)
+
+    def generate(context, builder, signature, arguments):
+        double, wide = ir.DoubleType(), ir.IntType(64)
+        arrays = [
+            context.make_array(kind)(context, builder, value) if kind != place else None
+            for kind, value in zip(signature.args, arguments, strict=True)
+        ]
+
+        def at(which, number, *steps):
+            """Where LANES numbers of an array begin."""
+            address = builder.ptrtoint(arrays[which].data, wide)
+            strides = cgutils.unpack_tuple(builder, arrays[which].strides)
+            for step, stride in zip(steps, strides, strict=True):
+                address = builder.add(address, builder.mul(step, stride))
+            return builder.inttoptr(address, ir.VectorType(number, LANES).as_pointer())
+
+        def load(which, *steps):
+            number = context.get_data_type(signature.args[which].dtype)
+            size = signature.args[which].dtype.bitwidth // 8
+            found = builder.load(at(which, number, *steps), align=size)
+            return found if size == 8 else builder.fpext(found, ir.VectorType(double, LANES))
+
+        first, column, t = (arguments[i] for i in (1, 2, 6))
+        middle, unit = load(3, column), load(4, column)
+        lanes = [
+            builder.fmul(builder.fsub(load(0, builder.add(first, wide(s)), column), middle), unit)
+            for s in range(LANES)
+        ]
+        for width in (4, 2, 1):  # blocks of this side change places across the diagonal
+            for s in (s for s in range(LANES) if not s & width):
+                one, other = lanes[s], lanes[s | width]
+                kept = [i ^ width | LANES if i & width else i for i in range(LANES)]
+                moved = [i | LANES if i & width else i | width for i in range(LANES)]
+                for row, mask in ((s, kept), (s | width, moved)):
+                    chosen = ir.Constant(ir.VectorType(ir.IntType(32), LANES), mask)
+                    lanes[row] = builder.shuffle_vector(one, other, chosen)
+        for s, line in enumerate(lanes):
+            builder.store(line, at(5, double, builder.add(column, wide(s)), t), align=8)
+        return context.get_dummy_value()
+
+    return taken, generate
+
+
 @njit(fastmath=EXACT, error_model="numpy")
-def standardise(rows, first, count, centre, scale, linear):
-    """z = (x − centre) / scale, one feature a line, subtracted in float64."""
-    whole = count // LANES * LANES
-    for i in range(rows.shape[1]):
-        line, middle, unit = linear[i], centre[i], 1 / scale[i]
+def standardise(rows, first, count, centre, unit, linear):
+    """z = (x − centre) unit, one feature a line, subtracted in float64."""
+    features = rows.shape[1]
+    lanes, columns = count // LANES * LANES, features // LANES * LANES
+    for t in range(0, lanes, LANES):
+        for i in range(0, columns, LANES):
+            turn_over(rows, first + t, i, centre, unit, linear, t)
+    for i in range(features):
+        line, middle, by = linear[i], centre[i], unit[i]
         column = rows[first : first + count, i]
-        for t in range(0, whole, LANES):
-            for s in range(LANES):
-                line[t + s] = (column[t + s] - middle) * unit
-        for t in range(whole, count):
-            line[t] = (column[t] - middle) * unit
+        if i >= columns:
+            for t in range(0, lanes, LANES):
+                for s in range(LANES):
+                    line[t + s] = (column[t + s] - middle) * by
+        for t in range(lanes, count):
+            line[t] = (column[t] - middle) * by
 
 
 @njit(fastmath=EXACT, error_model="numpy")
@@ -239,6 +297,68 @@ def accumulate_2_by_2(posteriors, phi, sums, count):
     sums[1, 1] += s11
 
 
+@njit(fastmath=REDUCING, error_model="numpy")
+def apart(posteriors, counts, negligible, mixtures, count, columns):
+    """Whether so many responsibilities are negligible, beside all that their component has so far,
+    that rows are better added to their own components one by one."""
+    cost, whole = ALONE * (columns + MORE_COLUMNS), len(posteriors) * columns * count
+    if cost * mixtures * count > whole:  # nor where every row had only one
+        return False
+    found = 0
+    for k in range(len(posteriors)):
+        line, least = posteriors[k], negligible * counts[k]
+        for t in range(count):
+            found += line[t] > least
+    return cost * found < whole
+
+
+@njit(fastmath=EXACT, error_model="numpy")
+def accumulate_apart(
+    rows, first, count, centre, unit, squares, posteriors, counts, negligible, sums, own, scratch
+):  # fmt: skip
+    """G += R φᵀ, of each component over its own rows alone, whose φ is made anew."""
+    features = len(centre)
+    products = features if squares else features * (features + 1) // 2
+    z, share = scratch[0], scratch[1]
+    for k in range(len(posteriors)):
+        line, linear = posteriors[k], sums[k, products : products + features]
+        for one in range(listed(line, negligible * counts[k], count, own)):
+            r, row = line[own[one]], rows[first + own[one]]
+            for i in range(features):
+                z[i] = (row[i] - centre[i]) * unit[i]
+                share[i] = r * z[i]
+                linear[i] += share[i]
+            if squares:
+                add_product(sums[k, :features], share, z)
+                continue
+            f = 0
+            for i in range(features):
+                add_multiple(sums[k, f : f + features - i], z[i], share[i:features])
+                f += features - i
+
+
+@njit(error_model="numpy")
+def listed(line, least, count, own):
+    """How many of the numbers are larger; where they are comes first in `own`."""
+    found = 0
+    for t in range(count):
+        own[found] = t
+        found += line[t] > least
+    return found
+
+
+@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
+def add_product(total, one, other):
+    for i in range(len(total)):
+        total[i] += one[i] * other[i]
+
+
+@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
+def add_multiple(total, factor, line):
+    for i in range(len(total)):
+        total[i] += factor * line[i]
+
+
 @njit(fastmath=EXACT, error_model="numpy")
 def exponentials(logs, floor, count, top, total, mixed):
     """exp(l − max l) in place of the log-densities l of one mixture; their sum over components,
@@ -338,6 +458,7 @@ ARGUMENTS = (
     read_only(types.float64, 1),
     read_only(types.int64, 1),
     types.float64,
+    types.float64,
     types.int64,
     types.float64[:, ::1],
     types.float64[::1],
@@ -347,8 +468,8 @@ ARGUMENTS = (
 
 @cached(types.void(*ARGUMENTS), nogil=True, fastmath=EXACT, error_model="numpy")
 def sweep(
-    rows, rows_float32, weights, centre, scale, squares, a, constants, ends, floor, tile,
-    sums, counts, totals
+    rows, rows_float32, weights, centre, scale, squares, a, constants, ends, floor, negligible,
+    tile, sums, counts, totals
 ):  # fmt: skip
     """Add the sums of rows (N, D), which are in one of the first two arguments, the other being
     empty: one compilation serves both types. `weights` are (N,), or none at all.
@@ -358,25 +479,37 @@ def sweep(
     `totals` (M, 3) are added to.
     """
     components, columns = a.shape
-    features = len(centre)
+    features, mixtures, unit = len(centre), len(ends), 1 / scale
     products = features if squares else features * (features + 1) // 2
     lines = workspace(columns + components + 3, tile + PAD)
     phi, logs = lines[:columns], lines[columns : columns + components]
     linear = phi[products : products + features]
     top, total, mixed = lines[-3], lines[-2], lines[-1]
+    own, scratch = np.empty(tile, np.int64), np.empty((2, features))
     for first in range(0, max(len(rows), len(rows_float32)), tile):
         count = min(tile, max(len(rows), len(rows_float32)) - first)
         if len(rows):
-            standardise(rows, first, count, centre, scale, linear)
+            standardise(rows, first, count, centre, unit, linear)
         else:
-            standardise(rows_float32, first, count, centre, scale, linear)
+            standardise(rows_float32, first, count, centre, unit, linear)
         square(linear, squares, count, features, phi)
         multiply(a, constants, phi, logs, count)
         begin = 0
-        for m in range(len(ends)):
+        for m in range(mixtures):
             end = ends[m]
             some = logs[begin:end]
             exponentials(some, floor, count, top, total, mixed)
             normalise(some, weights, first, count, top, total, mixed, counts[begin:end], totals[m])
             begin = end
-        accumulate(logs, phi, sums, count)
+        if not apart(logs[:begin], counts, negligible, mixtures, count, columns):
+            accumulate(logs, phi, sums, count)
+        elif len(rows):
+            accumulate_apart(
+                rows, first, count, centre, unit, squares, logs[:begin], counts, negligible,
+                sums, own, scratch,
+            )  # fmt: skip
+        else:
+            accumulate_apart(
+                rows_float32, first, count, centre, unit, squares, logs[:begin], counts,
+                negligible, sums, own, scratch,
+            )  # fmt: skip

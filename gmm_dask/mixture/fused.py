@@ -15,6 +15,7 @@ from gmm_dask.mixture.compiling import SWITCH, loops
 from gmm_dask.mixture.kernels import Frame
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.quadratic import LOWEST_EXPONENT, QuadraticSums, SquareFeatures
+from gmm_dask.mixture.statistics import NEGLIGIBLE
 
 TILE_BYTES = 2**20
 """For features and responsibilities of a tile: more falls out of the second cache."""
@@ -47,7 +48,7 @@ class FusedKernel(QuadraticSums):
         else:
             double = rows
         sums, totals = np.zeros_like(self.even), np.zeros_like(self.totals)
-        counts = np.zeros(len(self.coefficients))
+        counts = self.sums[:, -1].copy()
         self.loops.sweep(
             double,
             single,
@@ -59,6 +60,7 @@ class FusedKernel(QuadraticSums):
             self.constants,
             self.expansion.ends,
             LOWEST_EXPONENT["float64"],
+            NEGLIGIBLE,
             self.tile,
             sums,
             counts,
@@ -68,7 +70,7 @@ class FusedKernel(QuadraticSums):
             return False
         components, columns = self.coefficients.shape
         self.sums[:, :-1] += sums[:components, : columns - 1]
-        self.sums[:, -1] += counts
+        self.sums[:, -1] = counts
         evidence, peak, mixed = totals.T
         self.totals += np.stack([evidence + peak, evidence - mixed, -evidence], axis=1)
         self.count(rows, weights)

@@ -8,6 +8,10 @@ import numpy as np
 
 from gmm_dask.mixture.arrays import Array, Layout
 
+NEGLIGIBLE = 1e-30
+"""Rows of less than this share of a component add nothing to its means and scatter that float64
+could hold; where components are apart, as they are in many dimensions, that is nearly all rows."""
+
 
 @dataclass(frozen=True, eq=False)
 class SufficientStatistics:

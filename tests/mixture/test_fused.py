@@ -67,6 +67,51 @@ def test_components_so_far_off_that_their_share_is_nothing():
     assert (found.counts > 0).all()
 
 
+@pytest.mark.parametrize("kind", [float, np.float32])
+@pytest.mark.parametrize("features", [1, 7, 8, 9, 16, 21])
+@pytest.mark.parametrize("count", [3, 8, 20])
+def test_rows_are_turned_into_lines(features, count, kind):
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(30, features)).astype(kind)
+    centre, unit = random.normal(size=features), 2.0 ** random.integers(-3, 4, features)
+    lines = np.zeros((features, count))
+    compiled.standardise(rows, 5, count, centre, unit, lines)
+    np.testing.assert_array_equal(lines, ((rows[5 : 5 + count] - centre) * unit).T)
+
+
+@pytest.mark.parametrize("kind", [float, np.float32])
+@pytest.mark.parametrize(("family", "d"), [("full", 33), ("tied", 32), ("diag", 64)])
+def test_rows_of_components_that_are_apart_are_added_to_their_own(family, d, kind, monkeypatch):
+    """All that the sums need, also of rows that weigh little, and of a component with few rows."""
+    mixture = drawn_mixture(30, d, family, spread=4)
+    rows = drawn_rows(2000, mixture).astype(kind)
+    weights = np.random.default_rng(1).random(2000) * np.where(np.arange(2000) % 7, 1, 1e-60)
+    weights[::11] = 0
+    rows[700:] = rows[699]
+    others = [mixture, drawn_mixture(7, d, family, spread=4)]
+    found = sweep(rows, others, weights, ["fused"] * 2)
+    expected = sweep(rows, others, weights, ["quadratic"] * 2)
+    for one, other in zip(found, expected, strict=True):
+        assert_alike(one, other, 1e-12)
+    monkeypatch.setattr("gmm_dask.mixture.fused.NEGLIGIBLE", 0.5)
+    without_most = sweep(rows, others, weights, ["fused"] * 2)
+    assert (without_most[0].scatter != found[0].scatter).any()
+
+
+def test_responsibilities_are_apart_where_few_of_them_count():
+    random = np.random.default_rng(0)
+    posteriors, counts = np.zeros((16, 256)), np.ones(16)
+    posteriors[random.integers(16, size=256), np.arange(256)] = 1
+    assert compiled.apart(posteriors, counts, 1e-30, 1, 256, 400)
+    assert not compiled.apart(posteriors, counts, 1e-30, 1, 256, 40)  # too few columns
+    assert not compiled.apart(posteriors, counts, 1e-30, 16, 256, 400)  # too many mixtures
+    assert compiled.apart(posteriors + 1e-31, counts, 1e-30, 1, 256, 400)
+    assert not compiled.apart(posteriors + 1e-29, counts, 1e-30, 1, 256, 400)
+    assert not compiled.apart(posteriors + 1e-31, counts / 100, 1e-30, 1, 256, 400)
+    posteriors[:, 100] = np.nan  # of rows that overflow: told by the sums of all rows
+    assert compiled.apart(posteriors, counts, 1e-30, 1, 256, 400)
+
+
 def test_the_same_rows_give_the_same_bits_wherever_they_lie_in_memory():
     mixture = drawn_mixture(5, 3)
     rows = drawn_rows(1111, mixture)
