@@ -9,7 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import chain
 from operator import add
 from threading import Event
@@ -65,6 +65,8 @@ class SerialEngine:
         fits = rows.nbytes <= memory_share * MEMORY_LIMIT
         self.cached = cache == "memory" or (cache == "auto" and fits)
         self._held: tuple[Placed, ...] | None = None
+        # Kept from pass to pass: to start threads takes as long as a pass over a megabyte.
+        self._others = ThreadPoolExecutor(max(threads - 1, 1), thread_name_prefix="sweep")
 
     def map_reduce(
         self,
@@ -118,17 +120,18 @@ class SerialEngine:
                 blocks = _unless(stopped, self._blocks(*share, verify))
                 found[number] = work.nodes(blocks, value)
 
-        # This thread works as well: others take a while to wake.
-        with ThreadPoolExecutor(self.threads - 1, thread_name_prefix="sweep") as others:
-            try:
-                taking = [others.submit(take) for _ in range(min(self.threads, len(shares)) - 1)]
-                take()
-                for one in taking:
-                    one.result()
-            except BaseException:  # also Ctrl-C: what is still running ends with its block
-                stopped.set()
-                left.clear()
-                raise
+        taking: list[Future[None]] = []
+        try:
+            for _ in range(min(self.threads, len(shares)) - 1):
+                taking.append(self._others.submit(take))
+            take()  # this thread works as well: others take a while to wake
+            for one in taking:
+                one.result()
+        except BaseException:  # also Ctrl-C: what is still running ends with its block
+            stopped.set()
+            left.clear()
+            wait(taking)
+            raise
         return root(chain.from_iterable(found), work.combine)
 
     def _shares(self) -> list[tuple[int, int]]:
@@ -147,6 +150,7 @@ class SerialEngine:
 
     def close(self) -> None:
         self._held = None
+        self._others.shutdown()
 
 
 def _unless(stopped: Event, blocks: Iterable[Placed]) -> Iterator[Placed]:
