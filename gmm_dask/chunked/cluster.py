@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from itertools import count, groupby, repeat
 from operator import add, itemgetter
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import dask
 from distributed import Client, Future
@@ -37,10 +37,14 @@ from gmm_dask.chunked.tree import runs, shares
 
 T = TypeVar("T")
 V = TypeVar("V")
+Parameters: TypeAlias = tasks.Packed[Any] | Future
 
 TOPIC = "gmm-dask"
 MERGE_AT_ONCE = 16
 POLL_SECONDS = 2.0
+WITHIN_TASKS = 2**20
+"""Bytes of parameters that go out within the tasks of a pass, of which short passes have few. More
+than these are a task of their own, which each worker fetches once, and all tasks wait for."""
 SEND_EVERY = 0.002
 """Seconds between the client's messages: a pass waits for some. Dask's workers and its scheduler
 have the same; clients, which send whole graphs elsewhere, take 10 ms."""
@@ -142,13 +146,17 @@ class DaskEngine:
                 threads = self._place()
                 one_each = self.rows.lazy and not self.cached
                 self._dealt = deal(len(self._shares), threads, None if one_each else each)
-                packed = tasks.Packed.of(value)
+                packed: Parameters = tasks.Packed.of(value)
+                size = len(packed.data) * len(self._dealt)
 
                 async def submit() -> Future:
-                    held.append(
-                        self._submit(tasks.same, packed, key=self._label("parameters", step))
-                    )
-                    level = self._map(work, held[0], self._label(name, step), verify)
+                    parameters = packed
+                    if size > WITHIN_TASKS:
+                        parameters = self._submit(
+                            tasks.same, packed, key=self._label("parameters", step)
+                        )
+                        held.append(parameters)
+                    level = self._map(work, parameters, self._label(name, step), verify)
                     held.extend(level)
                     merges = self._merge(level, work, self._label("merge", step))
                     held.extend(merges)
@@ -241,7 +249,7 @@ class DaskEngine:
 
     # -- tasks ----------------------------------------------------------------------------------
 
-    def _map(self, work: Work[V, T], value: Future, label: str, verify: bool) -> list[Future]:
+    def _map(self, work: Work[V, T], value: Parameters, label: str, verify: bool) -> list[Future]:
         if self.rows.lazy and not self.cached:
             swept = dask.delayed(tasks.sweep_held, pure=False)
             return self._compute(

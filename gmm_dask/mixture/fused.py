@@ -19,7 +19,7 @@ from gmm_dask.mixture.statistics import NEGLIGIBLE
 
 TILE_BYTES = 2**20
 """For features and responsibilities of a tile: more falls out of the second cache."""
-STEP_VALUES = 2**19
+STEP_VALUES = 2**20
 """Values that are given to the loops at once; and copied, where rows are of another type."""
 
 

@@ -148,7 +148,10 @@ def test_skipped_rows_are_left_out_of_later_passes(client: Client, tmp_path: Pat
         assert np.isnan(engine.map_reduce(total, np.ones(3), every_row=True)[1])
 
 
-def test_keys_say_what_a_task_does(client: Client, rows: Rows) -> None:
+def test_keys_say_what_a_task_does(
+    client: Client, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gmm_dask.chunked.cluster.WITHIN_TASKS", 0)
     engine = DaskEngine(client, rows, cache="memory", run="r1")
     with get_task_stream(client) as stream:
         engine.map_reduce(total, VALUE, step=3)
