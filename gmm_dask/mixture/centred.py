@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gmm_dask.mixture.arrays import Array, Layout, Rows
 from gmm_dask.mixture.density import LARGEST_DEVIATION
-from gmm_dask.mixture.kernels import Frame
+from gmm_dask.mixture.look import RULED_OUT, Look
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.quadratic import LOWEST_EXPONENT, softmax
 from gmm_dask.mixture.statistics import NEGLIGIBLE, SufficientStatistics, two_sum
@@ -28,17 +28,6 @@ MOST_ROWS = 8192
 COLUMNS = 32
 """Whitened coordinates at a time: products left of the diagonal are not made, and fewer columns
 than these are slow."""
-RULED_OUT = -60.0
-"""A log-density so far below another of the same row: e⁻⁶⁰ of a row, or less, is nothing in any
-sum, not over a billion rows."""
-SEEN, LOOK_FROM_FEATURES = 3, 32
-"""A first look is at one of so many features. Whitened coordinates need no later feature than their
-own (U is triangular), so it takes 1/9 of the product."""
-LOOK_VALUES = 2**18
-"""Whitened values of a look at once: more falls out of the second cache."""
-SHARP = 1e16
-"""The conditioning up to which a look, which is taken from one centre for all components, sees
-distances to much better than RULED_OUT."""
 TRIED = 256
 """Rows at which a first look is tried before it is taken at all the others."""
 WORTHWHILE = 0.5
@@ -120,44 +109,6 @@ class CentredKernel:
     def statistics(self) -> list[SufficientStatistics]:
         """What was added."""
         return [self.sum]
-
-
-class Look:
-    """Upper bounds of all log-densities, from the first whitened coordinates of a row."""
-
-    def __init__(self, mixture: Mixture, factors: Array, centre: Array) -> None:
-        self.seen = mixture.features // SEEN
-        self.constants = mixture.log_normalisers[:, None]
-        self.centre = centre[: self.seen, None]
-        upper = factors[:, : self.seen, : self.seen]
-        offsets = (mixture.means - centre)[:, : self.seen]
-        means = np.einsum("kji,kj->ki", upper, offsets)
-        # A last feature, which is 1, takes the means away within the product.
-        affine = np.concatenate([np.swapaxes(upper, 1, 2), -means[:, :, None]], axis=2)
-        self.factors = affine.reshape(-1, self.seen + 1)
-        self.step = max(192, LOOK_VALUES // len(self.factors) // 64 * 64)
-
-    @classmethod
-    def at(cls, mixture: Mixture, factors: Array) -> Look | None:
-        """None where a look is not worth it, or would be blurred."""
-        if factors.ndim != 3 or mixture.features < LOOK_FROM_FEATURES or mixture.components < 3:
-            return None
-        frame = Frame.of([mixture])
-        return cls(mixture, factors, frame.centre) if frame.conditioning(mixture) < SHARP else None
-
-    def bounds(self, block: Array) -> Array:
-        """At least log w_k N(x | k), (K, B)."""
-        found = np.empty((len(self.constants), len(block)))
-        rows = np.ones((self.seen + 1, self.step))
-        for first in range(0, len(block), self.step):
-            some = rows[:, : len(block) - first]
-            part = slice(first, first + self.step)
-            np.subtract(block[part, : self.seen].T, self.centre, out=some[:-1])
-            whitened = (self.factors @ some).reshape(len(found), self.seen, -1)
-            np.einsum("kib,kib->kb", whitened, whitened, out=found[:, part])
-        found *= -0.5
-        found += self.constants
-        return found
 
 
 def statistics_of_responsibilities(

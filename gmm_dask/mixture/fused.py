@@ -12,7 +12,7 @@ import numpy as np
 
 from gmm_dask.mixture.arrays import Array, Rows
 from gmm_dask.mixture.compiling import SWITCH, loops
-from gmm_dask.mixture.kernels import Frame
+from gmm_dask.mixture.frame import Frame
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.quadratic import LOWEST_EXPONENT, QuadraticSums, SquareFeatures
 from gmm_dask.mixture.statistics import NEGLIGIBLE

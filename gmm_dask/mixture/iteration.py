@@ -19,9 +19,9 @@ from gmm_dask.mixture.acceleration import (
     lifted,
 )
 from gmm_dask.mixture.arrays import FamilyName
+from gmm_dask.mixture.frame import Frame
 from gmm_dask.mixture.kernels import (
     Arithmetic,
-    Frame,
     Kernel,
     accurate,
     choose_kernels,

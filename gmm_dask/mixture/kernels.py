@@ -8,15 +8,15 @@ fused kernel is the quadratic one's arithmetic in compiled loops, where numba is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 import numpy as np
 
-from gmm_dask.mixture.arrays import Array
 from gmm_dask.mixture.compiling import compiles
+from gmm_dask.mixture.frame import Frame
+from gmm_dask.mixture.look import components_left
 from gmm_dask.mixture.parameters import Mixture
 
 Kernel: TypeAlias = Literal["quadratic", "quadratic-float32", "fused", "centred"]
@@ -24,49 +24,17 @@ Arithmetic: TypeAlias = Literal["float64", "float32"]
 
 LARGEST_ERROR = 1e-11
 LARGEST_ERROR_FLOAT32 = 1e-4
-CENTRED_FROM_FEATURES = 64
-"""From here on the centred kernel is the faster one as well, where components are apart; where all
-overlap it is at 64 features still 1.2 times slower (tests/benchmarks/sweep). Diagonal families have
-so few quadratic features that theirs is always the faster."""
+CENTRED_FROM_FEATURES, COMPONENTS_LEFT = 56, 5
+"""From so many features on the centred kernel is the faster one as well where a first look leaves
+no more components than these to a row: up to three times. Diagonal families have so few quadratic
+features that theirs is always the faster."""
+ALWAYS_CENTRED_FROM: Mapping[Kernel, int] = MappingProxyType({"fused": 128, "quadratic": 80})
+"""Where all components overlap it is half as fast, until features fall out of the others' caches
+(tests/benchmarks/sweep)."""
 
 
 class PrecisionError(ValueError):
     """float32 arithmetic was asked for where its error bound is too large."""
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """Coordinates z = (x − centre) / scale in which rows of these mixtures are of order one.
-
-    Both come from the mixtures alone, so every block of a pass uses the same; the scale is a
-    power of two in each feature, so scaling rounds nothing. After one M-step the centre is the
-    mean of the data, whatever the mixture.
-    """
-
-    centre: Array
-    scale: Array
-
-    @staticmethod
-    def of(mixtures: Sequence[Mixture]) -> Frame:
-        """The frame midway between the mixtures."""
-        return frame_of(tuple(mixtures))
-
-    def conditioning(self, mixture: Mixture) -> float:
-        """κ = max_k (μ_k − c)ᵀ Σ_k⁻¹ (μ_k − c)."""
-        offsets = mixture.means - self.centre
-        factors = mixture.spread(mixture.factors)
-        if factors.ndim == 2:
-            return float(((offsets * factors) ** 2).sum(axis=1).max())
-        whitened = np.einsum("kd,kde->ke", offsets, factors)
-        return float((whitened**2).sum(axis=1).max())
-
-
-@lru_cache(maxsize=8)
-def frame_of(mixtures: tuple[Mixture, ...]) -> Frame:
-    """Remembered: every block of a pass asks for the same one."""
-    centre: Array = np.mean([mixture.mean for mixture in mixtures], axis=0)
-    deviations = np.mean([np.sqrt(mixture.variance) for mixture in mixtures], axis=0)
-    return Frame(centre, np.exp2(np.round(np.log2(deviations))))
 
 
 def error_bound(frame: Frame, mixture: Mixture, arithmetic: Arithmetic = "float64") -> float:
@@ -88,10 +56,18 @@ def choose_kernels(
 def _choose(frame: Frame, mixture: Mixture, arithmetic: Arithmetic) -> Kernel:
     if arithmetic == "float32" and accurate(frame, mixture, "quadratic-float32"):
         return "quadratic-float32"
-    few = mixture.features < CENTRED_FROM_FEATURES or mixture.kind.layout == "squares"
-    if few and accurate(frame, mixture, "quadratic"):
-        return "fused" if compiles() else "quadratic"
-    return "centred"
+    expanding: Kernel = "fused" if compiles() else "quadratic"
+    if faster_centred(mixture, expanding) or not accurate(frame, mixture, expanding):
+        return "centred"
+    return expanding
+
+
+def faster_centred(mixture: Mixture, other: Kernel) -> bool:
+    """Whether the centred kernel is faster than the other as well."""
+    if mixture.kind.layout == "squares" or mixture.features < CENTRED_FROM_FEATURES:
+        return False
+    many = mixture.features >= ALWAYS_CENTRED_FROM[other]
+    return many or components_left(mixture) <= COMPONENTS_LEFT
 
 
 def accurate(frame: Frame, mixture: Mixture, kernel: Kernel) -> bool:

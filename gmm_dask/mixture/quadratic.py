@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmm_dask.mixture.arrays import Array, Rows
-from gmm_dask.mixture.kernels import Arithmetic, Frame
+from gmm_dask.mixture.frame import Frame
+from gmm_dask.mixture.kernels import Arithmetic
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics, between, two_sum
 

@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike
 
 from gmm_dask.mixture.arrays import Array, Layout, Rows, as_rows, as_weights
 from gmm_dask.mixture.centred import CentredKernel, statistics_of_responsibilities
+from gmm_dask.mixture.frame import Frame
 from gmm_dask.mixture.fused import FusedKernel
 from gmm_dask.mixture.kernels import (
     Arithmetic,
-    Frame,
     Kernel,
     choose_kernels,
     require_float32,

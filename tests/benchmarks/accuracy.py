@@ -17,8 +17,9 @@ from typing import TypeAlias
 import numpy as np
 
 from gmm_dask.mixture.compiling import compiles
+from gmm_dask.mixture.frame import Frame
 from gmm_dask.mixture.iteration import Settings, evaluate
-from gmm_dask.mixture.kernels import Frame, Kernel, error_bound
+from gmm_dask.mixture.kernels import Kernel, error_bound
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.sweep import sweep

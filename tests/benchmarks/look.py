@@ -13,7 +13,8 @@ from time import perf_counter
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from gmm_dask.mixture.centred import RULED_OUT, CentredKernel
+from gmm_dask.mixture.centred import CentredKernel
+from gmm_dask.mixture.look import RULED_OUT
 from gmm_dask.mixture.parameters import Mixture
 
 SHAPES = ((20_000, 64, 32), (10_000, 128, 16))

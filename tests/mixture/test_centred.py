@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from gmm_dask.mixture.centred import RULED_OUT, CentredKernel, Look
+from gmm_dask.mixture.centred import CentredKernel
+from gmm_dask.mixture.look import RULED_OUT, Look
 from gmm_dask.mixture.parameters import Mixture
 from tests.mixture.problems import assert_alike, assert_same_bits
 

@@ -11,8 +11,9 @@ from numba import njit
 
 from gmm_dask.mixture import compiled
 from gmm_dask.mixture.compiling import SWITCH, compiler, compiles
+from gmm_dask.mixture.frame import Frame
 from gmm_dask.mixture.fused import FusedKernel
-from gmm_dask.mixture.kernels import Frame, choose_kernels
+from gmm_dask.mixture.kernels import choose_kernels
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.sweep import sweep
 from tests.mixture.problems import FAMILY_NAMES, assert_alike, assert_same_bits

@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 
+from gmm_dask.mixture.frame import Frame
 from gmm_dask.mixture.iteration import Settings, run, start
 from gmm_dask.mixture.kernels import (
     CENTRED_FROM_FEATURES,
-    Frame,
     PrecisionError,
     choose_kernels,
     error_bound,
+    faster_centred,
 )
+from gmm_dask.mixture.look import components_left
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.stopping import Stopping
 from gmm_dask.mixture.sweep import sweep
@@ -53,10 +55,45 @@ def test_each_mixture_of_a_pass_has_its_own_kernel(fastest):
     assert choose_kernels([apart(1), apart(1, width=1e-6)]) == (fastest, "centred")
 
 
-def test_from_many_features_on_the_centred_kernel_is_the_faster_one(fastest):
-    for d, kernel in ((CENTRED_FROM_FEATURES - 1, fastest), (CENTRED_FROM_FEATURES, "centred")):
-        assert choose_kernels([apart(1, d=d)]) == (kernel,)
-    assert choose_kernels([apart(1, d=CENTRED_FROM_FEATURES, family="diag")]) == (fastest,)
+@pytest.mark.parametrize(
+    ("components", "features", "distance", "centred"),
+    [
+        (2, CENTRED_FROM_FEATURES, 1, True),  # few components
+        (2, CENTRED_FROM_FEATURES - 1, 1, False),
+        (20, CENTRED_FROM_FEATURES, 14, True),  # a look sees them apart
+        (20, CENTRED_FROM_FEATURES, 1, False),
+        (20, CENTRED_FROM_FEATURES - 1, 14, False),
+        (20, 200, 1, True),
+    ],
+)
+def test_where_a_look_leaves_few_components_the_centred_kernel_is_faster(
+    components, features, distance, centred, fastest
+):
+    weights = np.full(components, 1 / components)
+    means = np.zeros((components, features))
+    means[:, 0] = np.arange(components) * distance
+    alike = np.broadcast_to(np.eye(features), (components, features, features))
+    mixture = Mixture(weights, means, alike)
+    assert choose_kernels([mixture]) == ("centred" if centred else fastest,)
+    assert choose_kernels([Mixture(weights, means, alike[:, 0] + 1, "diag")]) == (fastest,)
+
+
+def test_where_none_of_the_loops_are_compiled_features_fall_out_of_the_caches_earlier():
+    mixture = drawn_mixture(8, 100, spread=0.1)
+    assert not faster_centred(mixture, "fused")
+    assert faster_centred(mixture, "quadratic")
+
+
+def test_a_look_leaves_what_it_sees_beside_a_row():
+    features = 60
+    means = np.zeros((6, features))
+    means[:3, 0] = 0, 20, 20.5  # one alone, and two beside each other
+    means[3:, -1] = 0, 20, 40  # which are apart where a look does not reach
+    means[3:, 0] = -60
+    weights = np.array([0.3, 0.2, 0.2, 0.1, 0.1, 0.1])
+    mixture = Mixture(weights, means, np.broadcast_to(np.eye(features), (6, features, features)))
+    expected = 0.3 * 1 + 0.4 * 2 + 0.3 * 3
+    assert components_left(mixture) == pytest.approx(expected)
 
 
 def test_the_bound_does_not_depend_on_where_the_data_lie():

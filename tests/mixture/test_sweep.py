@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gmm_dask.mixture import centred
-from gmm_dask.mixture.kernels import Frame
+from gmm_dask.mixture.frame import Frame
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.quadratic import QuadraticKernel
 from gmm_dask.mixture.sweep import sweep, sweep_labels
