@@ -16,11 +16,14 @@ def test_a_bar_that_does_not_hold_is_told_with_what_the_floor_allows():
     (miss,) = missed(FOUND)
     assert miss["against"] == "onedal"
     assert miss["sentence"] == (
-        "N=400000 D=2 K=3: 0.8x oneDAL, not 1x (the floor itself is at 2.0x)"
+        "N=400000 D=2 K=3 full, 1 thread(s): 0.8x oneDAL, not 1x (the floor itself is at 2.0x)"
     )
     slow = FOUND | {"floor": {"products": 0.0002}}
     assert [m["against"] for m in missed(slow)] == ["onedal", "floor"]
-    assert missed(FOUND | {"threads": 2}) == []
+    slower = {"gmm_dask_": 0.004, "scikit_learn": 0.012, "onedal": 0.003}
+    for elsewhere in ({"threads": 2}, {"family": "diag"}):
+        (miss,) = missed(slow | elsewhere | {"seconds": slower})
+        assert miss["against"] == "onedal"
 
 
 def test_the_table_has_a_line_for_each_shape_and_a_dash_for_who_gave_no_answer():

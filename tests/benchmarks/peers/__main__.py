@@ -5,7 +5,7 @@
 Every peer is a process of its own, in an environment of its own, given the same rows and the same
 start. A round asks each for one iteration, and this process for the machine's rates (floors.py);
 medians over the rounds are compared. Saved in results/peers.json. A peer that fails is left out
-with a sentence. Exits with 1 where a target is missed on one thread.
+with a sentence. Exits with 1 where a target is missed.
 """
 
 import argparse

@@ -1,4 +1,8 @@
-"""What one iteration must hold beside each peer and beside the floor: one thread, full."""
+"""What one iteration must hold beside each peer, and on one thread, full, beside the floor.
+
+scikit-learn's bars, too, are for full covariances on one thread: its diagonal iteration with 64
+features is four floors, which five times as fast as it would lie below.
+"""
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -28,7 +32,7 @@ def most(features: int) -> float:
 
 def missed(found: Mapping) -> list[dict[str, str]]:
     """Every bar that does not hold, with a sentence."""
-    if found["family"] != "full" or found["threads"] != 1 or "gmm_dask_" not in found["seconds"]:
+    if "gmm_dask_" not in found["seconds"]:
         return []
     return [{"against": name, "sentence": told} for name, told in _misses(found)]
 
@@ -36,13 +40,15 @@ def missed(found: Mapping) -> list[dict[str, str]]:
 def _misses(found: Mapping) -> Iterator[tuple[str, str]]:
     n, d, k = found["shape"]
     ours, floor = found["seconds"]["gmm_dask_"], sum(found["floor"].values())
-    where = f"N={n} D={d} K={k}"
+    where = f"N={n} D={d} K={k} {found['family']}, {found['threads']} thread(s)"
+    main = found["family"] == "full" and found["threads"] == 1
     for name, seconds in found["seconds"].items():
-        if name != "gmm_dask_" and seconds < least(name, d) * ours:
+        judged = name != "gmm_dask_" and (main or name != "scikit_learn")
+        if judged and seconds < least(name, d) * ours:
             yield (
                 name,
                 f"{where}: {seconds / ours:.1f}x {TITLES[name]}, not {least(name, d):g}x "
                 f"(the floor itself is at {seconds / floor:.1f}x)",
             )
-    if ours > most(d) * floor:
+    if main and ours > most(d) * floor:
         yield "floor", f"{where}: {ours / floor:.1f}x the floor, not {most(d):g}x"
