@@ -46,7 +46,10 @@ def workers(count: int, threads: int = 1) -> Iterator[Client]:
     with (
         dask.config.set(cluster_settings()),
         LocalCluster(
-            n_workers=count, threads_per_worker=threads, host="127.0.0.1", dashboard_address=None
+            n_workers=count,
+            threads_per_worker=threads,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
         ) as cluster,
         Client(cluster) as client,
     ):
