@@ -10,7 +10,7 @@ from itertools import groupby
 LEAST_SECONDS = 0.4
 """A task costs its worker and the scheduler two to five milliseconds each, which on few cores is
 time of others' tasks: of passes below this, one a thread."""
-STREAMED = 2.5
+STREAMED = 1.5
 """Times as long where a task reads its blocks: nothing is computed while it waits for the first."""
 
 

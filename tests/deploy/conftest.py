@@ -18,7 +18,7 @@ class Work:
 
     source: Path
     folder: Path
-    passes: int = 60
+    passes: int = 300
 
     def fit(self, out: Path, *more: object) -> list[object]:
         """A command whose result does not depend on where it runs."""
@@ -38,8 +38,9 @@ def bits(run: Path) -> list[bytes]:
 def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
     folder = tmp_path_factory.mktemp("deploy")
     draw = np.random.default_rng(3)
-    rows = draw.normal(size=(40_000, 4)) + draw.integers(4, size=(40_000, 1)) * [1, 0, 2, 0]
-    zarr.create_array(str(folder / "rows.zarr"), data=rows, chunks=(1000, 4))
+    count = 400_000  # several blocks: every worker has a share
+    rows = draw.normal(size=(count, 4)) + draw.integers(4, size=(count, 1)) * [1, 0, 2, 0]
+    zarr.create_array(str(folder / "rows.zarr"), data=rows, chunks=(10_000, 4))
     return Work(folder / "rows.zarr", folder)
 
 
