@@ -123,6 +123,23 @@ def test_a_failure_in_one_thread_ends_the_pass(rows: Rows) -> None:
     assert len(seen) < len(rows)
 
 
+def test_threads_are_kept_from_pass_to_pass_until_the_engine_is_closed(rows: Rows) -> None:
+    used = set()
+
+    def noted(*arguments: Any) -> Any:
+        used.add(threading.current_thread())
+        time.sleep(0.005)  # for the others to wake
+        return total(*arguments)
+
+    engine = SerialEngine(rows, threads=2)
+    for _ in range(3):
+        engine.map_reduce(noted, VALUE)
+    (other,) = used - {threading.current_thread()}
+    assert other.is_alive()
+    engine.close()
+    assert not other.is_alive()
+
+
 def test_weights_of_a_dask_array_beside_rows_of_zarr(
     client: Client, stored: str, table: NDArray[np.float64]
 ) -> None:
