@@ -146,11 +146,11 @@ class DaskEngine:
                 threads = self._place()
                 one_each = self.rows.lazy and not self.cached
                 self._dealt = deal(len(self._shares), threads, None if one_each else each)
-                packed: Parameters = tasks.Packed.of(value)
+                packed = tasks.Packed.of(value)
                 size = len(packed.data) * len(self._dealt)
 
                 async def submit() -> Future:
-                    parameters = packed
+                    parameters: Parameters = packed
                     if size > WITHIN_TASKS:
                         parameters = self._submit(
                             tasks.same, packed, key=self._label("parameters", step)
