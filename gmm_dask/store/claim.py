@@ -49,7 +49,8 @@ def find_run(where: Location, record: str) -> Folder | None:
 def _claim_local(folder: LocalFolder, record: str, restart: bool) -> Claim:
     lock = _lock_local(folder, record)
     try:
-        if restart and folder.exists(record):
+        # A while, for another driver may begin and end a run between putting aside and locking.
+        while restart and folder.exists(record):
             _put_aside(folder.root)
             old, lock = lock, _lock_local(folder, record)
             old.release()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -226,14 +227,43 @@ def test_lock_of_a_folder_moved_aside_is_not_taken_for_the_new_ones(tmp_path: Pa
     ) as opener:
         assert opener.stdout is not None
         assert opener.stdout.readline() == "opening\n"
-        deadline = time.monotonic() + 20
-        while not opened_by_others(f"{where}/.lock"):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_until(lambda: opened_by_others(f"{where}/.lock"))
         with begin(where, restart=True):  # while the other is between opening and locking
             told, complaint = opener.communicate(timeout=20)
     assert told == ""
     assert "RunIsBusy" in complaint
+
+
+RESTARTER = HOLDER.replace("**GIVEN,", "**GIVEN, restart=True,")
+
+
+@pytest.mark.needs("strace")
+def test_run_begun_and_ended_while_another_restarts_is_put_aside_too(tmp_path: Path) -> None:
+    where = str(tmp_path / "run")
+    begin(where, seed=1).close()
+    # -D: the holder is our own child, so that it ends when it is killed, not when strace is.
+    slowly = ["strace", "-D", "-f", "-o", "/dev/null", "-e", "inject=rename:delay_exit=2000000"]
+    restarter = subprocess.Popen(
+        [*slowly, sys.executable, "-c", RESTARTER, where, "60"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        wait_until(lambda: (tmp_path / "run.old-1").exists())
+        begin(where, seed=2).close()  # while the other is between putting aside and locking
+        assert restarter.stdout is not None
+        assert restarter.stdout.readline() == "holding\n"
+        kept = [where, f"{where}.old-1", f"{where}.old-2"]
+        folders = [look_at_run(place) for place in kept]
+        assert [folder and read_record(folder).seed for folder in folders] == [7, 1, 2]
+    finally:
+        restarter.kill()
+        restarter.communicate()
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def opened_by_others(path: str) -> bool:
