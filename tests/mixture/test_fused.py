@@ -7,6 +7,7 @@ import textwrap
 
 import numpy as np
 import pytest
+from llvmlite.binding import get_host_cpu_features
 from numba import njit
 
 from gmm_dask.mixture import compiled
@@ -46,6 +47,9 @@ def test_the_loops_run_in_vectors():
     (assembly,) = found(compiled.sweep.py_func).inspect_asm().values()
     lanes = re.findall(r"\bvfn?m[as][a-z0-9]+pd\b|\bfmla\b", assembly)
     assert len(lanes) > 60, "LLVM does not make vectors of the loops"
+    if get_host_cpu_features().get("avx512f"):
+        wide = re.findall(r"\bvfn?m[as][a-z0-9]+pd\b[^\n]*%zmm", assembly)
+        assert len(wide) > 60, "LLVM makes vectors of half the width that the CPU has"
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
