@@ -17,7 +17,7 @@ from gmm_dask.chunked.moments import Moments, moments_of, no_moments
 from gmm_dask.chunked.passes import Engine
 from gmm_dask.chunked.rows import LARGEST_VALUE, DataError, Rows, Table, Weights
 from gmm_dask.chunked.sample import RowSample, sample_of
-from gmm_dask.mixture.compiling import compiles
+from gmm_dask.mixture.fused import prepare
 
 Vector = NDArray[np.float64]
 
@@ -123,7 +123,7 @@ def _profile_block(
     table: Table, weights: Weights, first_row: int, question: tuple[int, int]
 ) -> _Part:
     seed, size = question
-    compiles()  # every worker profiles before it iterates: what is compiled is ready by then
+    prepare(table.shape[1])  # every worker profiles before it iterates: loops are ready by then
     good = np.ones(len(table), dtype=np.bool_)
     faults: list[Fault] = []
     moments = no_moments(table.shape[1])

@@ -20,8 +20,8 @@ def compiles() -> bool:
 
 
 @cache
-def loops() -> Any:
-    """The compiled loops; why there are none, as a sentence, where there are none.
+def loops(which: str = "whole") -> Any:
+    """A module of compiled loops; why there is none, as a sentence, where there is none.
 
     The first call in a process takes half a second, or some where they are not in the cache yet.
     """
@@ -29,7 +29,7 @@ def loops() -> Any:
         numba = import_module("numba")
         if numba.config.DISABLE_JIT:
             return "numba's compiler is switched off (NUMBA_DISABLE_JIT)"
-        return import_module("gmm_dask.mixture.compiled")
+        return import_module(f"gmm_dask.mixture.compiled.{which}")
     except ModuleNotFoundError as absent:
         return f"{absent.name} is not installed"
     except Exception as problem:

@@ -10,15 +10,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gmm_dask.mixture.apart import APART_FROM_FEATURES, Apart, height
 from gmm_dask.mixture.arrays import Array, Rows
-from gmm_dask.mixture.compiling import SWITCH, loops
+from gmm_dask.mixture.compiling import SWITCH, compiles, loops
 from gmm_dask.mixture.frame import Frame
+from gmm_dask.mixture.look import RULED_OUT
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.quadratic import LOWEST_EXPONENT, QuadraticSums, SquareFeatures
 from gmm_dask.mixture.statistics import NEGLIGIBLE
 
 TILE_BYTES = 2**20
 """For features and responsibilities of a tile: more falls out of the second cache."""
+ROWS, FEW_ROWS, SLAB = 256, 160, 64
+"""Rows of a tile, at the most. Where fewer than these have room with all of their features, a slab
+of features at a time is made, and made again for the sums."""
 STEP_VALUES = 2**20
 """Values that are given to the loops at once; and copied, where rows are of another type."""
 
@@ -36,45 +41,114 @@ class FusedKernel(QuadraticSums):
             )
         # The last feature is 1: its products are neither computed nor stored.
         self.even, self.constants = self.expansion.even
-        self.tile = int(np.clip(TILE_BYTES // (8 * sum(self.even.shape)) // 32 * 32, 32, 256))
-        self.step = max(self.tile, STEP_VALUES // mixtures[0].features)
+        self.room = room(*self.even.shape)
+        self.step = max(ROWS, STEP_VALUES // mixtures[0].features)
+        self.apart = Apart.of(mixtures, frame)
 
     def add(self, rows: Rows, weights: Array | None) -> bool:
         """Add these rows; False, and nothing added, where the expansion overflows for them."""
         rows = as_read(rows)
-        double, single = np.empty((0, rows.shape[1])), np.empty((0, rows.shape[1]), np.float32)
-        if rows.dtype == np.float32:
-            single = rows
-        else:
-            double = rows
-        sums, totals = np.zeros_like(self.even), np.zeros_like(self.totals)
-        counts = self.sums[:, -1].copy()
+        sums, totals = np.zeros_like(self.sums), np.zeros_like(self.totals)
+        sums[:, -1] = self.sums[:, -1]  # some of what weighs little beside all so far is left out
+        row_weights = np.empty(0) if weights is None else np.ascontiguousarray(weights)
+        done = self._add_apart(rows, row_weights, sums, totals)
+        self._add_whole(rows[done:], row_weights[done:], sums, totals)
+        if not (np.isfinite(totals).all() and np.isfinite(sums).all()):
+            return False
+        self.sums[:, :-1] += sums[:, :-1]
+        self.sums[:, -1] = sums[:, -1]
+        evidence, peak, mixed = totals.T
+        self.totals += np.stack([evidence + peak, evidence - mixed, -evidence], axis=1)
+        self.count(rows, weights)
+        return True
+
+    def _add_apart(self, rows: Rows, weights: Array, sums: Array, totals: Array) -> int:
+        """As many rows as a first look leaves few components of; how many that are."""
+        if self.apart is None:
+            return 0
+        apart = self.apart
+        second, linear = np.zeros_like(apart.factors), np.zeros_like(apart.offsets)
+        counts = sums[:, -1].copy()
+        done = loops("apart").sweep_apart(
+            *double_or_single(rows),
+            weights,
+            self.frame.centre,
+            self.frame.scale,
+            apart.seen,
+            *apart.pairs,
+            apart.coefficients,
+            apart.constants,
+            apart.factors,
+            apart.offsets,
+            apart.normalisers,
+            self.expansion.ends,
+            RULED_OUT,
+            apart.most,
+            LOWEST_EXPONENT["float64"],
+            *room(*apart.coefficients.shape),
+            height(len(counts)),
+            second,
+            linear,
+            counts,
+            totals,
+        )
+        if done < len(rows):
+            self.apart = None
+        i, j = np.triu_indices(rows.shape[1])
+        sums[:, :-1] += np.hstack([second[:, i, j], linear[:, : rows.shape[1]]])
+        sums[:, -1] = counts
+        return done
+
+    def _add_whole(self, rows: Rows, weights: Array, sums: Array, totals: Array) -> None:
+        """All rows that are left."""
+        if not len(rows):
+            return
+        found, counts = np.zeros_like(self.even), sums[:, -1].copy()
         self.loops.sweep(
-            double,
-            single,
-            np.empty(0) if weights is None else np.ascontiguousarray(weights),
+            *double_or_single(rows),
+            weights,
             self.frame.centre,
             self.frame.scale,
             isinstance(self.features, SquareFeatures),
+            *self.features.pairs,
             self.even,
             self.constants,
             self.expansion.ends,
             LOWEST_EXPONENT["float64"],
             NEGLIGIBLE,
-            self.tile,
-            sums,
+            *self.room,
+            found,
             counts,
             totals,
         )
-        if not (np.isfinite(totals).all() and np.isfinite(sums).all()):
-            return False
-        components, columns = self.coefficients.shape
-        self.sums[:, :-1] += sums[:components, : columns - 1]
-        self.sums[:, -1] = counts
-        evidence, peak, mixed = totals.T
-        self.totals += np.stack([evidence + peak, evidence - mixed, -evidence], axis=1)
-        self.count(rows, weights)
-        return True
+        components, columns = sums.shape
+        sums[:, :-1] += found[:components, : columns - 1]
+        sums[:, -1] = counts
+
+
+def prepare(features: int) -> None:
+    """Have compiled, or loaded, what the kernel will need for rows of so many features."""
+    if compiles() and features >= APART_FROM_FEATURES:
+        loops("apart")
+
+
+def room(components: int, columns: int) -> tuple[int, int]:
+    """Rows of a tile, and features at once: all of them while enough rows of all stay in the second
+    cache, else a slab of them at a time."""
+    if tile(components + columns) >= FEW_ROWS:
+        return tile(components + columns), columns
+    return tile(components + SLAB), SLAB
+
+
+def tile(lines: int) -> int:
+    """Rows of so many lines that stay in the second cache."""
+    return int(np.clip(TILE_BYTES // (8 * lines) // 32 * 32, 32, ROWS))
+
+
+def double_or_single(rows: Rows) -> tuple[Rows, Rows]:
+    """The rows in one of two arrays, the other being empty."""
+    double, single = np.empty((0, rows.shape[1])), np.empty((0, rows.shape[1]), np.float32)
+    return (double, rows) if rows.dtype == np.float32 else (rows, single)
 
 
 def as_read(rows: Rows) -> Rows:

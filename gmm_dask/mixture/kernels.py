@@ -8,8 +8,7 @@ fused kernel is the quadratic one's arithmetic in compiled loops, where numba is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -24,13 +23,13 @@ Arithmetic: TypeAlias = Literal["float64", "float32"]
 
 LARGEST_ERROR = 1e-11
 LARGEST_ERROR_FLOAT32 = 1e-4
-CENTRED_FROM_FEATURES, COMPONENTS_LEFT = 56, 5
-"""From so many features on the centred kernel is the faster one as well where a first look leaves
-no more components than these to a row: up to three times. Diagonal families have so few quadratic
-features that theirs is always the faster."""
-ALWAYS_CENTRED_FROM: Mapping[Kernel, int] = MappingProxyType({"fused": 128, "quadratic": 80})
-"""Where all components overlap the others are up to 1.5 times as fast, until their features fall
-out of the caches."""
+FEW_FROM_FEATURES, FEATURES_EACH = 40, 24
+"""Beside the fused kernel the centred one is faster as well from so many features on, where there
+are so many to a component: products by one or two components are thin."""
+CENTRED_FROM_FEATURES, COMPONENTS_LEFT, ALWAYS_CENTRED_FROM = 56, 5, 80
+"""Beside the quadratic kernel it is from so many features on where a first look leaves no more
+components than these to a row, up to three times; and where all overlap from 80 on, where quadratic
+features fall out of the caches."""
 
 
 class PrecisionError(ValueError):
@@ -63,11 +62,16 @@ def _choose(frame: Frame, mixture: Mixture, arithmetic: Arithmetic) -> Kernel:
 
 
 def faster_centred(mixture: Mixture, other: Kernel) -> bool:
-    """Whether the centred kernel is faster than the other as well."""
-    if mixture.kind.layout == "squares" or mixture.features < CENTRED_FROM_FEATURES:
+    """Whether the centred kernel is faster than the other as well; never for diagonal families,
+    which have few quadratic features."""
+    features = mixture.features
+    if mixture.kind.layout == "squares":
         return False
-    many = mixture.features >= ALWAYS_CENTRED_FROM[other]
-    return many or components_left(mixture) <= COMPONENTS_LEFT
+    if other == "fused":
+        return features >= max(FEW_FROM_FEATURES, FEATURES_EACH * mixture.components)
+    if features < CENTRED_FROM_FEATURES:
+        return False
+    return features >= ALWAYS_CENTRED_FROM or components_left(mixture) <= COMPONENTS_LEFT
 
 
 def accurate(frame: Frame, mixture: Mixture, kernel: Kernel) -> bool:

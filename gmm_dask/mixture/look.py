@@ -27,8 +27,8 @@ JUDGED = 64
 class Look:
     """Upper bounds of all log-densities, from the first whitened coordinates of a row."""
 
-    def __init__(self, mixture: Mixture, factors: Array, centre: Array) -> None:
-        self.seen = mixture.features // SEEN
+    def __init__(self, mixture: Mixture, factors: Array, centre: Array, seen: int) -> None:
+        self.seen = seen
         self.constants = mixture.log_normalisers[:, None]
         self.centre = centre[: self.seen, None]
         upper = factors[:, : self.seen, : self.seen]
@@ -45,7 +45,9 @@ class Look:
         if factors.ndim != 3 or mixture.features < LOOK_FROM_FEATURES or mixture.components < 3:
             return None
         frame = Frame.of([mixture])
-        return cls(mixture, factors, frame.centre) if frame.conditioning(mixture) < SHARP else None
+        if frame.conditioning(mixture) >= SHARP:
+            return None
+        return cls(mixture, factors, frame.centre, mixture.features // SEEN)
 
     def bounds(self, block: Array) -> Array:
         """At least log w_k N(x | k), (K, B)."""
@@ -61,16 +63,18 @@ class Look:
         found += self.constants
         return found
 
+    def left(self, mixture: Mixture) -> float:
+        """About how many components it leaves to a row of this mixture, its own among them; judged
+        by the rows in the middle of the largest components."""
+        judged = np.argsort(-mixture.weights)[:JUDGED]
+        # A row is one standard deviation from its mean in every coordinate, in those seen as well.
+        bounds = self.bounds(mixture.means[judged]) - 0.5 * self.seen
+        own = mixture.log_normalisers[judged] - 0.5 * mixture.features
+        left = (bounds >= own + RULED_OUT).sum(axis=0)
+        return float(np.average(left, weights=mixture.weights[judged]))
+
 
 def components_left(mixture: Mixture) -> float:
-    """About how many components a look leaves to a row, its own among them; all where it would
-    be none. Judged by the rows in the middle of the largest components."""
+    """The same of the look that the centred kernel takes; all of them where it takes none."""
     look = Look.at(mixture, mixture.spread(mixture.factors))
-    if look is None:
-        return mixture.components
-    judged = np.argsort(-mixture.weights)[:JUDGED]
-    # A row is one standard deviation from its mean in every coordinate, in those seen as well.
-    bounds = look.bounds(mixture.means[judged]) - 0.5 * look.seen
-    own = mixture.log_normalisers[judged] - 0.5 * mixture.features
-    left = (bounds >= own + RULED_OUT).sum(axis=0)
-    return float(np.average(left, weights=mixture.weights[judged]))
+    return mixture.components if look is None else look.left(mixture)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ from gmm_dask.mixture.statistics import SufficientStatistics, between, two_sum
 
 TEMPORARIES = 4 * 2**20
 """Bytes for features and responsibilities: more falls out of the caches."""
+
+Indices: TypeAlias = NDArray[np.int64]
 
 LOWEST_EXPONENT = {"float64": -600.0, "float32": -60.0}
 """exp() of less is nothing beside 1, but subnormal numbers make the second product 10x slower."""
@@ -46,14 +49,8 @@ class Expansion:
 
     @cached_property
     def even(self) -> tuple[Array, Array]:
-        """Coefficients and constants apart, filled up with zeros to even numbers of both
-        components and features, as the compiled loops have them."""
-        components, columns = self.coefficients.shape[0], self.coefficients.shape[1] - 1
-        even = np.zeros((components + components % 2, columns + columns % 2))
-        even[:components, :columns] = self.coefficients[:, :-1]
-        constants = np.zeros(len(even))
-        constants[:components] = self.coefficients[:, -1]
-        return even, constants
+        """Coefficients and constants, as the compiled loops have them."""
+        return even(self.coefficients)
 
 
 @lru_cache(maxsize=4)
@@ -180,6 +177,7 @@ class OuterFeatures:
         self.upper = np.triu_indices(features)
         self.products = len(self.upper[0])
         self.starts = np.concatenate([[0], np.cumsum(np.arange(features, 0, -1))]).tolist()
+        self.pairs = pairs(*self.upper, features)
 
     def fill(self, phi: NDArray[np.floating], rows: Rows, frame: Frame) -> None:
         """Write φ of these rows into phi (F, B), whose last line is 1 already."""
@@ -206,6 +204,7 @@ class SquareFeatures:
 
     def __init__(self, features: int) -> None:
         self.d = features
+        self.pairs = pairs(np.arange(features), np.arange(features), features)
 
     def fill(self, phi: NDArray[np.floating], rows: Rows, frame: Frame) -> None:
         """Write φ of these rows into phi (F, B), whose last line is 1 already."""
@@ -220,6 +219,13 @@ class SquareFeatures:
     def unpack(self, sums: Array) -> tuple[Array, Array, Array]:
         """Σ r z² (K, D), Σ r z (K, D) and Σ r (K,)."""
         return sums[:, : self.d], sums[:, self.d : -1], sums[:, -1]
+
+
+def pairs(left: Indices, right: Indices, features: int) -> tuple[Indices, Indices]:
+    """Which two coordinates a feature is the product of, as the compiled loops have them: −1 for
+    the second where it is one alone, for both where there is none, to make their number even."""
+    alone, none = np.full(features, -1), np.full((len(left) + features) % 2, -1)
+    return np.concatenate([left, np.arange(features), none]), np.concatenate([right, alone, none])
 
 
 def features_of(mixture: Mixture) -> OuterFeatures | SquareFeatures:
@@ -239,14 +245,36 @@ def standardise(rows: Rows, frame: Frame, out: NDArray[np.floating]) -> None:
 
 def coefficients(mixture: Mixture, frame: Frame, features: OuterFeatures | SquareFeatures) -> Array:
     """A (K, F): each line gives log w_k N(x | k) as a linear form in φ(z)."""
+    return linear_forms(*standardised(mixture, frame), mixture.log_normalisers, features)
+
+
+def standardised(mixture: Mixture, frame: Frame) -> tuple[Array, Array]:
+    """The means, and the factors of the precisions, in the coordinates z."""
     means = (mixture.means - frame.centre) / frame.scale
     factors = mixture.spread(mixture.factors)
+    return means, factors * (frame.scale if factors.ndim == 2 else frame.scale[:, None])
+
+
+def linear_forms(
+    means: Array, factors: Array, normalisers: Array, features: OuterFeatures | SquareFeatures
+) -> Array:
+    """normaliser_k − ½ |U_kᵀ(z − μ_k)|² as linear forms in φ(z), (K, F)."""
     if factors.ndim == 2:
-        precisions = (factors * frame.scale) ** 2
+        precisions = factors**2
         linear = precisions * means
     else:
-        factors = factors * frame.scale[:, None]
         precisions = factors @ factors.transpose(0, 2, 1)
         linear = np.einsum("kij,kj->ki", precisions, means)
-    constant = mixture.log_normalisers - 0.5 * np.einsum("ki,ki->k", linear, means)
+    constant = normalisers - 0.5 * np.einsum("ki,ki->k", linear, means)
     return np.hstack([features.second_order(precisions), linear, constant[:, None]])
+
+
+def even(coefficients: Array) -> tuple[Array, Array]:
+    """Coefficients, and the constants that are their last column, filled up with zeros to even
+    numbers of both components and features."""
+    components, columns = coefficients.shape[0], coefficients.shape[1] - 1
+    filled = np.zeros((components + components % 2, columns + columns % 2))
+    filled[:components, :columns] = coefficients[:, :-1]
+    constants = np.zeros(len(filled))
+    constants[:components] = coefficients[:, -1]
+    return filled, constants

@@ -4,16 +4,18 @@ import re
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
 from llvmlite.binding import get_host_cpu_features
 from numba import njit
 
-from gmm_dask.mixture import compiled
+from gmm_dask.mixture.compiled import alone, apart, caching, products, vectors, whole
 from gmm_dask.mixture.compiling import SWITCH, compiler, compiles
 from gmm_dask.mixture.frame import Frame
-from gmm_dask.mixture.fused import FusedKernel
+from gmm_dask.mixture.fused import ROWS, SLAB, FusedKernel, room
 from gmm_dask.mixture.kernels import choose_kernels
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.sweep import sweep
@@ -34,17 +36,17 @@ def of_each(function, numbers):
 
 def test_exp_and_log_are_right_to_a_unit_or_two_in_the_last_place():
     exponents = np.concatenate([np.linspace(-600, 0, 100_001), [-1e-300, -1e-17]])
-    found = of_each(compiled.exp, exponents)
+    found = of_each(vectors.exp, exponents)
     np.testing.assert_allclose(found, np.exp(exponents), rtol=2 * EPS)
     numbers = np.concatenate([np.linspace(1, 100, 100_001), [1 + EPS, 1e-200, 1e200, 2**0.5]])
-    np.testing.assert_allclose(of_each(compiled.log, numbers), np.log(numbers), rtol=2 * EPS)
-    assert of_each(compiled.log, np.ones(1)) == 0
-    assert np.isnan(of_each(compiled.exp, np.full(1, np.nan)))
+    np.testing.assert_allclose(of_each(vectors.log, numbers), np.log(numbers), rtol=2 * EPS)
+    assert of_each(vectors.log, np.ones(1)) == 0
+    assert np.isnan(of_each(vectors.exp, np.full(1, np.nan)))
 
 
 def test_the_loops_run_in_vectors():
-    found = njit(compiled.ARGUMENTS, nogil=True, fastmath=compiled.EXACT, error_model="numpy")
-    (assembly,) = found(compiled.sweep.py_func).inspect_asm().values()
+    found = njit(whole.ARGUMENTS, nogil=True, fastmath=vectors.EXACT, error_model="numpy")
+    (assembly,) = found(whole.sweep.py_func).inspect_asm().values()
     lanes = re.findall(r"\bvfn?m[as][a-z0-9]+pd\b|\bfmla\b", assembly)
     assert len(lanes) > 60, "LLVM does not make vectors of the loops"
     if get_host_cpu_features().get("avx512f"):
@@ -80,8 +82,19 @@ def test_rows_are_turned_into_lines(features, count, kind):
     rows = random.normal(size=(30, features)).astype(kind)
     centre, unit = random.normal(size=features), 2.0 ** random.integers(-3, 4, features)
     lines = np.zeros((features, count))
-    compiled.standardise(rows, 5, count, centre, unit, lines)
+    products.standardise(rows, 5, count, centre, unit, lines)
     np.testing.assert_array_equal(lines, ((rows[5 : 5 + count] - centre) * unit).T)
+
+
+@pytest.mark.parametrize(("d", "k"), [(41, 21), (50, 3), (64, 8)])
+def test_features_that_have_no_room_are_made_twice(d, k):
+    mixture = drawn_mixture(k, d, spread=0.2)
+    assert room(k, d * (d + 3) // 2)[1] == SLAB
+    rows = drawn_rows(700, mixture)
+    weights = np.random.default_rng(1).random(700)
+    (found,) = sweep(rows, [mixture], weights, ["fused"])
+    (expected,) = sweep(rows, [mixture], weights, ["quadratic"])
+    assert_alike(found, expected, 1e-12)
 
 
 @pytest.mark.parametrize("kind", [float, np.float32])
@@ -93,6 +106,7 @@ def test_rows_of_components_that_are_apart_are_added_to_their_own(family, d, kin
     weights = np.random.default_rng(1).random(2000) * np.where(np.arange(2000) % 7, 1, 1e-60)
     weights[::11] = 0
     rows[700:] = rows[699]
+    monkeypatch.setattr("gmm_dask.mixture.fused.Apart.of", lambda *_: None)
     others = [mixture, drawn_mixture(7, d, family, spread=4)]
     found = sweep(rows, others, weights, ["fused"] * 2)
     expected = sweep(rows, others, weights, ["quadratic"] * 2)
@@ -107,14 +121,14 @@ def test_responsibilities_are_apart_where_few_of_them_count():
     random = np.random.default_rng(0)
     posteriors, counts = np.zeros((16, 256)), np.ones(16)
     posteriors[random.integers(16, size=256), np.arange(256)] = 1
-    assert compiled.apart(posteriors, counts, 1e-30, 1, 256, 400)
-    assert not compiled.apart(posteriors, counts, 1e-30, 1, 256, 40)  # too few columns
-    assert not compiled.apart(posteriors, counts, 1e-30, 16, 256, 400)  # too many mixtures
-    assert compiled.apart(posteriors + 1e-31, counts, 1e-30, 1, 256, 400)
-    assert not compiled.apart(posteriors + 1e-29, counts, 1e-30, 1, 256, 400)
-    assert not compiled.apart(posteriors + 1e-31, counts / 100, 1e-30, 1, 256, 400)
+    assert alone.apart(posteriors, counts, 1e-30, 1, 256, 400)
+    assert not alone.apart(posteriors, counts, 1e-30, 1, 256, 40)  # too few columns
+    assert not alone.apart(posteriors, counts, 1e-30, 16, 256, 400)  # too many mixtures
+    assert alone.apart(posteriors + 1e-31, counts, 1e-30, 1, 256, 400)
+    assert not alone.apart(posteriors + 1e-29, counts, 1e-30, 1, 256, 400)
+    assert not alone.apart(posteriors + 1e-31, counts / 100, 1e-30, 1, 256, 400)
     posteriors[:, 100] = np.nan  # of rows that overflow: told by the sums of all rows
-    assert compiled.apart(posteriors, counts, 1e-30, 1, 256, 400)
+    assert alone.apart(posteriors, counts, 1e-30, 1, 256, 400)
 
 
 def test_the_same_rows_give_the_same_bits_wherever_they_lie_in_memory():
@@ -138,7 +152,7 @@ def test_the_kernel_takes_no_more_rows_at_once_than_it_says(monkeypatch):
     monkeypatch.setattr("gmm_dask.mixture.fused.STEP_VALUES", 1)
     mixture = drawn_mixture(3, 2)
     rows = drawn_rows(1500, mixture)
-    assert FusedKernel([mixture], Frame.of([mixture])).step == 256
+    assert FusedKernel([mixture], Frame.of([mixture])).step == ROWS
     (found,) = sweep(rows, [mixture], kernels=["fused"])
     monkeypatch.undo()
     assert_alike(found, sweep(rows, [mixture], kernels=["fused"])[0], 1e-12)
@@ -178,7 +192,7 @@ def test_where_numba_is_not_installed_numpy_does_all_and_a_driver_that_has_it_is
 
 DOUBLING = """
     from numba import types
-    from gmm_dask.mixture.compiled import cached
+    from gmm_dask.mixture.compiled.caching import cached
 
     @cached(types.float64(types.float64))
     def doubled(x):
@@ -197,10 +211,21 @@ def test_processes_that_compile_at_once_share_a_cache(tmp_path):
     assert again.stdout == "4.0 1\n"
 
 
+def test_what_is_kept_is_compiled_anew_when_any_of_the_files_changes():
+    """numba's cache looks at the file of a function, and at what it closes over."""
+    for function in (whole.sweep, apart.sweep_apart):
+        cells = [cell.cell_contents for cell in function.py_func.__closure__]
+        assert cells == [caching.SOURCES]
+    folder = Path(caching.__file__).parent
+    texts = {file.name: file.read_bytes() for file in folder.glob("*.py")}
+    assert crc32(b"".join(texts[name] for name in sorted(texts))) == caching.SOURCES
+    assert {"products.py", "softmax.py", "vectors.py"} < set(texts)
+
+
 def test_without_a_place_for_a_cache_it_compiles_for_the_process(caplog):
     space = {}
     exec("def tripled(x):\n    return x * 3", space)  # nowhere on disk: no cache is possible
-    assert compiled.cached()(space["tripled"])(2.0) == 6.0
+    assert caching.cached()(space["tripled"])(2.0) == 6.0
     assert "compiled for this process only" in caplog.text
 
 

@@ -6,11 +6,12 @@ import pytest
 from gmm_dask.mixture.frame import Frame
 from gmm_dask.mixture.iteration import Settings, run, start
 from gmm_dask.mixture.kernels import (
+    ALWAYS_CENTRED_FROM,
     CENTRED_FROM_FEATURES,
+    FEW_FROM_FEATURES,
     PrecisionError,
     choose_kernels,
     error_bound,
-    faster_centred,
 )
 from gmm_dask.mixture.look import components_left
 from gmm_dask.mixture.parameters import Mixture
@@ -56,32 +57,29 @@ def test_each_mixture_of_a_pass_has_its_own_kernel(fastest):
 
 
 @pytest.mark.parametrize(
-    ("components", "features", "distance", "centred"),
+    ("components", "features", "distance", "centred_beside"),
     [
-        (2, CENTRED_FROM_FEATURES, 1, True),  # few components
-        (2, CENTRED_FROM_FEATURES - 1, 1, False),
-        (20, CENTRED_FROM_FEATURES, 14, True),  # a look sees them apart
-        (20, CENTRED_FROM_FEATURES, 1, False),
-        (20, CENTRED_FROM_FEATURES - 1, 14, False),
-        (20, 200, 1, True),
+        (1, FEW_FROM_FEATURES, 1, "fused"),  # thin products
+        (1, FEW_FROM_FEATURES - 1, 1, ""),
+        (2, CENTRED_FROM_FEATURES, 1, "fused quadratic"),
+        (3, CENTRED_FROM_FEATURES, 1, "quadratic"),
+        (20, CENTRED_FROM_FEATURES, 14, "quadratic"),  # a look sees them apart
+        (20, CENTRED_FROM_FEATURES, 1, ""),
+        (20, CENTRED_FROM_FEATURES - 1, 14, ""),
+        (20, ALWAYS_CENTRED_FROM, 1, "quadratic"),  # features fall out of the caches
+        (8, 200, 1, "fused quadratic"),
     ],
 )
-def test_where_a_look_leaves_few_components_the_centred_kernel_is_faster(
-    components, features, distance, centred, fastest
+def test_where_the_centred_kernel_is_faster(
+    components, features, distance, centred_beside, fastest
 ):
     weights = np.full(components, 1 / components)
     means = np.zeros((components, features))
     means[:, 0] = np.arange(components) * distance
     alike = np.broadcast_to(np.eye(features), (components, features, features))
     mixture = Mixture(weights, means, alike)
-    assert choose_kernels([mixture]) == ("centred" if centred else fastest,)
+    assert choose_kernels([mixture]) == ("centred" if fastest in centred_beside else fastest,)
     assert choose_kernels([Mixture(weights, means, alike[:, 0] + 1, "diag")]) == (fastest,)
-
-
-def test_where_none_of_the_loops_are_compiled_features_fall_out_of_the_caches_earlier():
-    mixture = drawn_mixture(8, 100, spread=0.1)
-    assert not faster_centred(mixture, "fused")
-    assert faster_centred(mixture, "quadratic")
 
 
 def test_a_look_leaves_what_it_sees_beside_a_row():

@@ -1,0 +1,10 @@
+"""The loops of the fused kernel, compiled by numba; they know arrays and nothing else.
+
+A tile of some hundred rows goes through all of the quadratic kernel while it is in the innermost
+caches: features, log-densities, responsibilities, sums (`whole`). Where components are apart, a
+first look leaves few of a row's log-densities to be computed at all (`apart`).
+
+The cache of what is compiled lies beside these files, where that may not be written in the user's
+own cache folder (or in NUMBA_CACHE_DIR), and where there is none at all each process compiles for
+itself, some seconds.
+"""

@@ -1,0 +1,96 @@
+"""Rows through the whole of the quadratic kernel, a tile at a time."""
+# mypy: allow-untyped-decorators, allow-untyped-defs, allow-untyped-calls
+
+import numpy as np
+from numba import types
+
+from gmm_dask.mixture.compiled.alone import accumulate_apart, apart
+from gmm_dask.mixture.compiled.caching import SOURCES, cached, read_only
+from gmm_dask.mixture.compiled.products import (
+    PAD,
+    add_products,
+    log_densities,
+    standardise,
+    workspace,
+)
+from gmm_dask.mixture.compiled.softmax import exponentials, normalise
+from gmm_dask.mixture.compiled.vectors import EXACT, full_vectors
+
+ARGUMENTS = (
+    read_only(types.float64, 2),
+    read_only(types.float32, 2),
+    read_only(types.float64, 1),
+    read_only(types.float64, 1),
+    read_only(types.float64, 1),
+    types.boolean,
+    read_only(types.int64, 1),
+    read_only(types.int64, 1),
+    read_only(types.float64, 2),
+    read_only(types.float64, 1),
+    read_only(types.int64, 1),
+    types.float64,
+    types.float64,
+    types.int64,
+    types.int64,
+    types.float64[:, ::1],
+    types.float64[::1],
+    types.float64[:, ::1],
+)
+
+
+def kept(sources):
+    @cached(types.void(*ARGUMENTS), nogil=True, fastmath=EXACT, error_model="numpy")
+    def sweep(
+        rows, rows_float32, weights, centre, scale, squares, left, right, a, constants, ends, floor,
+        negligible, tile, slab, sums, counts, totals
+    ):  # fmt: skip
+        """Add the sums of rows (N, D), which are in one of the first two arguments, the other being
+        empty: one compilation serves both types. `weights` are (N,), or none at all.
+
+        Feature f is z_left[f] z_right[f]; `slab` of them, a multiple of four, are held at once.
+        `a` (K, F) and `constants` (K,) are the coefficients of all mixtures, filled up to even
+        numbers; mixture m has the components from ends[m − 1] to ends[m]; `sums` (K, F), `counts`
+        (K,) and `totals` (M, 3) are added to.
+        """
+        sources  # noqa: B018
+        full_vectors()
+        components, columns = a.shape
+        features, mixtures, unit = len(centre), len(ends), 1 / scale
+        slab = min(slab, columns)
+        lines = workspace(slab + features + components + 3, tile + PAD)
+        phi, linear, logs = lines[:slab], lines[slab : slab + features], lines[slab + features : -3]
+        top, total, mixed = lines[-3], lines[-2], lines[-1]
+        own, scratch = np.empty(tile, np.int64), np.empty((2, features))
+        for first in range(0, max(len(rows), len(rows_float32)), tile):
+            count = min(tile, max(len(rows), len(rows_float32)) - first)
+            if len(rows):
+                standardise(rows, first, count, centre, unit, linear)
+            else:
+                standardise(rows_float32, first, count, centre, unit, linear)
+            log_densities(linear, left, right, a, constants, phi, logs, count)
+            begin = 0
+            for m in range(mixtures):
+                end = ends[m]
+                some = logs[begin:end]
+                exponentials(some, floor, count, top, total, mixed)
+                normalise(
+                    some, weights, first, count, top, total, mixed, counts[begin:end], totals[m]
+                )
+                begin = end
+            if not apart(logs[:begin], counts, negligible, mixtures, count, columns):
+                add_products(linear, left, right, logs, phi, sums, count)
+            elif len(rows):
+                accumulate_apart(
+                    rows, first, count, centre, unit, squares, logs[:begin], counts, negligible,
+                    sums, own, scratch,
+                )  # fmt: skip
+            else:
+                accumulate_apart(
+                    rows_float32, first, count, centre, unit, squares, logs[:begin], counts,
+                    negligible, sums, own, scratch,
+                )  # fmt: skip
+
+    return sweep
+
+
+sweep = kept(SOURCES)
