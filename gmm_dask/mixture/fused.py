@@ -39,9 +39,6 @@ class FusedKernel(QuadraticSums):
                 f"the driver chose the fused kernel and here {self.loops}: install gmm-dask[fast] "
                 f"on every worker, or set {SWITCH}=0 where the fit is started"
             )
-        # The last feature is 1: its products are neither computed nor stored.
-        self.even, self.constants = self.expansion.even
-        self.room = room(*self.even.shape)
         self.step = max(ROWS, STEP_VALUES // mixtures[0].features)
         self.apart = Apart.of(mixtures, frame)
 
@@ -103,7 +100,9 @@ class FusedKernel(QuadraticSums):
         """All rows that are left."""
         if not len(rows):
             return
-        found, counts = np.zeros_like(self.even), sums[:, -1].copy()
+        # The last feature is 1: its products are neither computed nor stored.
+        coefficients, constants = self.expansion.even
+        found, counts = np.zeros_like(coefficients), sums[:, -1].copy()
         self.loops.sweep(
             *double_or_single(rows),
             weights,
@@ -111,12 +110,12 @@ class FusedKernel(QuadraticSums):
             self.frame.scale,
             isinstance(self.features, SquareFeatures),
             *self.features.pairs,
-            self.even,
-            self.constants,
+            coefficients,
+            constants,
             self.expansion.ends,
             LOWEST_EXPONENT["float64"],
             NEGLIGIBLE,
-            *self.room,
+            *room(*coefficients.shape),
             found,
             counts,
             totals,

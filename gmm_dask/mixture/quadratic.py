@@ -39,13 +39,16 @@ class Expansion:
     """Mixtures of one layout as linear forms in the quadratic features."""
 
     def __init__(self, mixtures: tuple[Mixture, ...], frame: Frame, arithmetic: Arithmetic) -> None:
+        self.mixtures, self.frame, self.arithmetic = mixtures, frame, arithmetic
         self.features = features_of(mixtures[0])
-        ends = np.cumsum([mixture.components for mixture in mixtures])
-        self.slices = [slice(a, b) for a, b in pairwise([0, *ends.tolist()])]
-        self.ends = ends
-        self.coefficients = np.vstack(
-            [coefficients(mixture, frame, self.features) for mixture in mixtures]
-        ).astype(arithmetic)
+        self.ends = np.cumsum([mixture.components for mixture in mixtures])
+        self.slices = [slice(a, b) for a, b in pairwise([0, *self.ends.tolist()])]
+
+    @cached_property
+    def coefficients(self) -> NDArray[np.floating]:
+        """A (K, F) of all mixtures; not needed where a look leaves few pairs of every row."""
+        each = [coefficients(mixture, self.frame, self.features) for mixture in self.mixtures]
+        return np.vstack(each).astype(self.arithmetic)
 
     @cached_property
     def even(self) -> tuple[Array, Array]:
@@ -71,8 +74,7 @@ class QuadraticSums:
         self.frame = frame
         self.expansion = expansion(tuple(mixtures), frame, arithmetic)
         self.features, self.slices = self.expansion.features, self.expansion.slices
-        self.coefficients = self.expansion.coefficients
-        self.sums = np.zeros(self.coefficients.shape)
+        self.sums = np.zeros((self.expansion.ends[-1], self.features.count))
         self.totals = np.zeros((len(mixtures), 3))
         self.rows = 0
         self.weight = 0.0
@@ -94,7 +96,9 @@ class QuadraticSums:
         if mixture.kind.layout == "squares":
             scatter = (second - between("squares", counts, means)) * scale**2
         else:
-            scatter = (second - between("outer", counts, means)) * scale * scale[:, None]
+            scatter = second
+            scatter -= between("outer", counts, means)
+            scatter *= np.outer(scale, scale)  # powers of two: exact in any order
         if mixture.kind.layout == "pooled":
             scatter = scatter.sum(axis=0)
         log_likelihood, entropy, log_max = self.totals[index].tolist()
@@ -119,6 +123,7 @@ class QuadraticKernel(QuadraticSums):
         self, mixtures: Sequence[Mixture], frame: Frame, arithmetic: Arithmetic = "float64"
     ) -> None:
         super().__init__(mixtures, frame, arithmetic)
+        self.coefficients = self.expansion.coefficients
         components, columns = self.coefficients.shape
         itemsize = self.coefficients.itemsize
         fitting = TEMPORARIES // (itemsize * (columns + 2 * components))
@@ -176,6 +181,9 @@ class OuterFeatures:
         self.d = features
         self.upper = np.triu_indices(features)
         self.products = len(self.upper[0])
+        self.count = self.products + features + 1
+        self.whole = np.empty((features, features), np.intp)
+        self.whole[self.upper] = self.whole.T[self.upper] = np.arange(self.products)
         self.starts = np.concatenate([[0], np.cumsum(np.arange(features, 0, -1))]).tolist()
         self.pairs = pairs(*self.upper, features)
 
@@ -193,9 +201,7 @@ class OuterFeatures:
 
     def unpack(self, sums: Array) -> tuple[Array, Array, Array]:
         """Σ r z zᵀ (K, D, D), Σ r z (K, D) and Σ r (K,)."""
-        i, j = self.upper
-        second = np.empty((len(sums), self.d, self.d))
-        second[:, i, j] = second[:, j, i] = sums[:, : self.products]
+        second = np.take(sums, self.whole, axis=1)
         return second, sums[:, self.products : -1], sums[:, -1]
 
 
@@ -204,6 +210,7 @@ class SquareFeatures:
 
     def __init__(self, features: int) -> None:
         self.d = features
+        self.count = 2 * features + 1
         self.pairs = pairs(np.arange(features), np.arange(features), features)
 
     def fill(self, phi: NDArray[np.floating], rows: Rows, frame: Frame) -> None:
