@@ -141,7 +141,7 @@ def room(components: int, columns: int) -> tuple[int, int]:
 
 def tile(lines: int) -> int:
     """Rows of so many lines that stay in the second cache."""
-    return int(np.clip(TILE_BYTES // (8 * lines) // 32 * 32, 32, ROWS))
+    return max(32, min(ROWS, TILE_BYTES // (8 * lines) // 32 * 32))
 
 
 def double_or_single(rows: Rows) -> tuple[Rows, Rows]:
