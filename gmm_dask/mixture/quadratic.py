@@ -276,7 +276,7 @@ def linear_forms(
     return np.hstack([features.second_order(precisions), linear, constant[:, None]])
 
 
-def even(coefficients: Array) -> tuple[Array, Array]:
+def even(coefficients: NDArray[np.floating]) -> tuple[Array, Array]:
     """Coefficients, and the constants that are their last column, filled up with zeros to even
     numbers of both components and features."""
     components, columns = coefficients.shape[0], coefficients.shape[1] - 1

@@ -1,12 +1,14 @@
-"""The centred kernel with its first look and without: sums of a block, by how far apart it lies.
+"""Kernels with their first look and without: sums of a block, by how far apart components lie.
 
     python -m tests.benchmarks.look
 
-One thread, in turns, medians. `left` is the share of log-densities that a look leaves to be
-computed in full; above a half, looks are given up after the first step.
+One thread, in turns, medians. `left` is the share of log-densities that the centred kernel's look
+leaves to be computed in full; above a half, looks are given up after the first step. The fused
+kernel decides beforehand, of a look at as many features as it chooses.
 """
 
 import sys
+from functools import partial
 from statistics import median
 from time import perf_counter
 
@@ -14,11 +16,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from gmm_dask.mixture.centred import CentredKernel
+from gmm_dask.mixture.frame import Frame
+from gmm_dask.mixture.fused import FusedKernel
 from gmm_dask.mixture.look import RULED_OUT
 from gmm_dask.mixture.parameters import Mixture
 
-SHAPES = ((20_000, 64, 32), (10_000, 128, 16))
-APART = (0.0, 0.3, 1.0, 3.0)
+SHAPES = ((50_000, 32, 32), (20_000, 64, 32), (10_000, 128, 16))
+APART = (0.0, 0.3, 1.0, 2.0, 3.0)
 REPETITIONS = 7
 DEAREST = 1.1
 """What a look may cost where it is none."""
@@ -35,12 +39,26 @@ def drawn(shape: tuple[int, int, int], apart: float) -> tuple[np.ndarray, Mixtur
     return mixture.sample(n, random)[0], mixture
 
 
-def swept(rows: np.ndarray, mixture: Mixture, *, looking: bool) -> float:
+def centred(rows: np.ndarray, mixture: Mixture, *, looking: bool) -> float:
     """Seconds of all rows."""
     began = perf_counter()
     kernel = CentredKernel(mixture)
     if not looking:
         kernel.look = None
+    return swept(kernel, rows, began)
+
+
+def fused(rows: np.ndarray, mixture: Mixture, *, looking: bool) -> float:
+    """The same; what is known of the mixture beforehand counts as well."""
+    again = Mixture(mixture.weights, mixture.means, mixture.covariances)
+    began = perf_counter()
+    kernel = FusedKernel([again], Frame.of([again]))
+    if not looking:
+        kernel.apart = None
+    return swept(kernel, rows, began)
+
+
+def swept(kernel: CentredKernel | FusedKernel, rows: np.ndarray, began: float) -> float:
     for first in range(0, len(rows), kernel.step):
         kernel.add(rows[first : first + kernel.step], None)
     kernel.statistics()
@@ -57,22 +75,23 @@ def left_over(rows: np.ndarray, mixture: Mixture) -> float:
 
 def main() -> int:
     """Print the table; 1 where a look costs more than it may."""
-    print(f"{'N':>7}{'D':>5}{'K':>4}{'apart':>7}{'left':>7}{'without':>9}{'with':>7}  ms")
+    ways = [partial(kernel, looking=looking) for kernel in (centred, fused) for looking in (0, 1)]
+    print(f"{'':>30}{'centred':>16}{'fused':>16}  ms")
+    print(f"{'N':>7}{'D':>5}{'K':>4}{'apart':>7}{'left':>7}" + f"{'without':>9}{'with':>7}" * 2)
     dear = 0
     with threadpool_limits(1):
         for shape in SHAPES:
             for apart in APART:
                 rows, mixture = drawn(shape, apart)
-                times = [
-                    [swept(rows, mixture, looking=looking) for looking in (False, True)]
-                    for _ in range(REPETITIONS + 1)
-                ][1:]
-                without, with_one = (median(column) for column in zip(*times, strict=True))
-                dear += with_one > DEAREST * without
+                times = [[way(rows, mixture) for way in ways] for _ in range(REPETITIONS + 1)][1:]
+                taken = [median(column) for column in zip(*times, strict=True)]
                 n, d, k = shape
+                cells = ""
+                for without, with_one in (taken[:2], taken[2:]):
+                    dear += with_one > DEAREST * without
+                    cells += f"{1e3 * without:>9.0f}{1e3 * with_one:>7.0f}"
                 print(
-                    f"{n:>7}{d:>5}{k:>4}{apart:>7}{left_over(rows, mixture):>7.2f}"
-                    f"{1e3 * without:>9.0f}{1e3 * with_one:>7.0f}",
+                    f"{n:>7}{d:>5}{k:>4}{apart:>7}{left_over(rows, mixture):>7.2f}{cells}",
                     flush=True,
                 )
     return int(dear > 0)

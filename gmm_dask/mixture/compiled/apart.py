@@ -10,7 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit, types
 
-from gmm_dask.mixture.compiled.caching import SOURCES, cached, read_only
+from gmm_dask.mixture.compiled.caching import (
+    FORMS,
+    INDICES,
+    MATRIX,
+    ROWS,
+    SOURCES,
+    STACK,
+    VECTOR,
+    cached,
+)
 from gmm_dask.mixture.compiled.products import (
     PAD,
     accumulate_4_by_4,
@@ -222,20 +231,13 @@ def likely(span, count, densities, begin, end, ruled_out, scratch, logs, which, 
 
 
 ARGUMENTS = (
-    read_only(types.float64, 2),
-    read_only(types.float32, 2),
-    read_only(types.float64, 1),
-    read_only(types.float64, 1),
-    read_only(types.float64, 1),
+    *ROWS,
     types.int64,
-    read_only(types.int64, 1),
-    read_only(types.int64, 1),
-    read_only(types.float64, 2),
-    read_only(types.float64, 1),
-    read_only(types.float64, 3),
-    read_only(types.float64, 2),
-    read_only(types.float64, 1),
-    read_only(types.int64, 1),
+    *FORMS,
+    STACK,
+    MATRIX,
+    VECTOR,
+    INDICES,
     types.float64,
     types.float64,
     types.float64,

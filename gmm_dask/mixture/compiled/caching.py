@@ -32,3 +32,11 @@ def cached(*arguments: Any, **options: Any) -> Callable[[Callable[..., Any]], Ca
 def read_only(kind: Any, dimensions: int) -> Any:
     """The type of a C-ordered array that is only read."""
     return types.Array(kind, dimensions, "C", readonly=True)
+
+
+VECTOR, MATRIX, STACK = (read_only(types.float64, dimensions) for dimensions in (1, 2, 3))
+INDICES = read_only(types.int64, 1)
+ROWS = (MATRIX, read_only(types.float32, 2), VECTOR, VECTOR, VECTOR)
+"""Rows, in one of the first two; their weights; centre and scale of their frame."""
+FORMS = (INDICES, INDICES, MATRIX, VECTOR)
+"""Linear forms in quadratic features: left and right, coefficients and constants."""

@@ -5,7 +5,7 @@ import numpy as np
 from numba import types
 
 from gmm_dask.mixture.compiled.alone import accumulate_apart, apart
-from gmm_dask.mixture.compiled.caching import SOURCES, cached, read_only
+from gmm_dask.mixture.compiled.caching import FORMS, INDICES, ROWS, SOURCES, cached
 from gmm_dask.mixture.compiled.products import (
     PAD,
     add_products,
@@ -17,17 +17,10 @@ from gmm_dask.mixture.compiled.softmax import exponentials, normalise
 from gmm_dask.mixture.compiled.vectors import EXACT, full_vectors
 
 ARGUMENTS = (
-    read_only(types.float64, 2),
-    read_only(types.float32, 2),
-    read_only(types.float64, 1),
-    read_only(types.float64, 1),
-    read_only(types.float64, 1),
+    *ROWS,
     types.boolean,
-    read_only(types.int64, 1),
-    read_only(types.int64, 1),
-    read_only(types.float64, 2),
-    read_only(types.float64, 1),
-    read_only(types.int64, 1),
+    *FORMS,
+    INDICES,
     types.float64,
     types.float64,
     types.int64,
