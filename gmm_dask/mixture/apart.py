@@ -53,7 +53,7 @@ class Apart:
         return _apart(tuple(mixtures), frame)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _apart(mixtures: tuple[Mixture, ...], frame: Frame) -> Apart | None:
     """Remembered: every block of a pass asks for the same one."""
     chosen = _affordable(mixtures, frame)
