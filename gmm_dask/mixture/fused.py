@@ -25,8 +25,8 @@ ROWS, FEW_ROWS, SLAB = 256, 160, 64
 """Rows of a tile, at the most. Where fewer than these have room with all of their features, a slab
 of features at a time is made, and made again for the sums."""
 STEP_VALUES = 2**22
-"""Values that are given to the loops at once, and copied where rows are of another type. Fewer would
-mean that sums, of K D² values, are begun and added more often than need be."""
+"""Values that are given to the loops at once, and copied where rows are of another type. Of fewer,
+sums, which are K D² values, would be begun and added more often than need be."""
 
 
 class FusedKernel(QuadraticSums):
