@@ -29,9 +29,10 @@ T = TypeVar("T")
 
 TARGET_BYTES = 8_000_000
 LARGEST_BYTES = 64_000_000
-SMALL_BYTES, FEW_BLOCKS = 2_000_000, 32
+SMALL_BYTES, FEW_BLOCKS, ROWS_A_FEATURE = 2_000_000, 32, 32
 """What is less than FEW_BLOCKS of TARGET_BYTES is cut smaller, for as many threads to work at once;
-to less than SMALL_BYTES only for four of them: a block costs a tenth of a millisecond by itself."""
+to less than SMALL_BYTES only for two of them: a block costs a tenth of a millisecond by itself. It
+also costs as many sums as there are covariances: a block of few rows has ROWS_A_FEATURE times D."""
 LARGEST_VALUE = 1e150  # squares of larger finite values overflow in every statistic
 
 
@@ -176,15 +177,16 @@ def open_rows(
         last,
         layouts,
         row_bytes=row_bytes,
-        target_bytes=block_bytes or usual_block((last - first) * row_bytes),
+        target_bytes=block_bytes or usual_block((last - first) * row_bytes, row_bytes),
         largest_bytes=largest_block_bytes,
     )
     return Rows(table, heights, cuts, nonfinite, missing_chunks)
 
 
-def usual_block(nbytes: int) -> int:
+def usual_block(nbytes: int, row_bytes: int) -> int:
     """Bytes of a block of rows that take `nbytes`: equal blocks, a power of two, of few rows."""
-    blocks = max(min(nbytes // SMALL_BYTES, FEW_BLOCKS), min(2 * nbytes // SMALL_BYTES, 4), 1)
+    small = max(SMALL_BYTES, ROWS_A_FEATURE * row_bytes**2 // 8)
+    blocks = max(min(nbytes // small, FEW_BLOCKS), min(2 * nbytes // small, 2), 1)
     return min(TARGET_BYTES, -(-nbytes // 2 ** (blocks.bit_length() - 1)))
 
 

@@ -17,7 +17,7 @@ from gmm_dask.mixture.arrays import Array
 from gmm_dask.mixture.frame import Frame
 from gmm_dask.mixture.look import Look
 from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.mixture.quadratic import Indices, OuterFeatures, even, linear_forms, standardised
+from gmm_dask.mixture.quadratic import Indices, even, linear_forms, outer, standardised
 
 APART_FROM_FEATURES = 16
 """With fewer, pairs of row and component are hardly cheaper than all of them."""
@@ -63,7 +63,7 @@ def _apart(mixtures: tuple[Mixture, ...], frame: Frame) -> Apart | None:
     each = (standardised(mixture, frame) for mixture in mixtures)
     means, factors = (np.concatenate(some) for some in zip(*each, strict=True))
     normalisers = np.concatenate([mixture.log_normalisers for mixture in mixtures])
-    features = OuterFeatures(seen)
+    features = outer(seen)
     bounds = linear_forms(means[:, :seen], factors[:, :seen, :seen], normalisers, features)
     components, d = means.shape
     width = -(-d // 4) * 4

@@ -46,7 +46,7 @@ class FusedKernel(QuadraticSums):
     def add(self, rows: Rows, weights: Array | None) -> bool:
         """Add these rows; False, and nothing added, where the expansion overflows for them."""
         rows = as_read(rows)
-        sums, totals = np.zeros_like(self.sums), np.zeros_like(self.totals)
+        sums, totals = np.zeros(self.sums.shape), np.zeros(self.totals.shape)
         sums[:, -1] = self.sums[:, -1]  # some of what weighs little beside all so far is left out
         row_weights = np.empty(0) if weights is None else np.ascontiguousarray(weights)
         done = self._add_apart(rows, row_weights, sums, totals)
@@ -92,8 +92,11 @@ class FusedKernel(QuadraticSums):
         )
         if done < len(rows):
             self.apart = None
-        i, j = np.triu_indices(rows.shape[1])
-        sums[:, :-1] += np.hstack([second[:, i, j], linear[:, : rows.shape[1]]])
+        features = rows.shape[1]
+        i, j = self.features.pairs
+        products = sums.shape[1] - 1 - features
+        sums[:, :products] += second[:, i[:products], j[:products]]
+        sums[:, products:-1] += linear[:, :features]
         sums[:, -1] = counts
         return done
 

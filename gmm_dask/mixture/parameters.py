@@ -225,6 +225,9 @@ class Mixture:
 
 def symmetric(matrices: Array) -> bool:
     """Whether covariances (..., D, D) are symmetric to 1e-8 of their standard deviations."""
+    turned = np.swapaxes(matrices, -1, -2)
+    if np.array_equal(matrices, turned):
+        return True
     deviations = np.sqrt(np.abs(np.diagonal(matrices, axis1=-2, axis2=-1)))
-    asymmetry = np.abs(matrices - np.swapaxes(matrices, -1, -2))
+    asymmetry = np.abs(matrices - turned)
     return bool((asymmetry <= 1e-8 * deviations[..., None] * deviations[..., None, :]).all())

@@ -237,8 +237,20 @@ def pairs(left: Indices, right: Indices, features: int) -> tuple[Indices, Indice
 
 def features_of(mixture: Mixture) -> OuterFeatures | SquareFeatures:
     """The features that the mixture's family needs."""
-    kind = SquareFeatures if mixture.kind.layout == "squares" else OuterFeatures
+    kind = squares if mixture.kind.layout == "squares" else outer
     return kind(mixture.features)
+
+
+@lru_cache(maxsize=4)
+def outer(features: int) -> OuterFeatures:
+    """Remembered, as every pass asks for the same."""
+    return OuterFeatures(features)
+
+
+@lru_cache(maxsize=4)
+def squares(features: int) -> SquareFeatures:
+    """The same for diagonal families."""
+    return SquareFeatures(features)
 
 
 def standardise(rows: Rows, frame: Frame, out: NDArray[np.floating]) -> None:

@@ -39,14 +39,15 @@ def test_a_pass_has_as_many_tasks_as_it_is_long() -> None:
     assert tasks_for(5.5 * LEAST_SECONDS, cached=False) == 5.5 // STREAMED
 
 
-@given(st.integers(1, 2_000_000_000))
-def test_few_rows_are_a_power_of_two_of_blocks(nbytes: int) -> None:
-    size = usual_block(nbytes)
+@given(st.integers(1, 2_000_000_000), st.integers(1, 200))
+def test_few_rows_are_a_power_of_two_of_blocks(nbytes: int, features: int) -> None:
+    size = usual_block(nbytes, 8 * features)
     assert size <= TARGET_BYTES
     blocks = -(-nbytes // size)
     if size < TARGET_BYTES:
         assert blocks & (blocks - 1) == 0
         assert blocks <= 32
-    assert size >= 1_000_000 or blocks == 1
-    if nbytes >= 4_000_000:
-        assert blocks >= 4
+        assert size >= 1_000_000 or blocks == 1
+        assert size // (8 * features) >= 16 * features - 1 or blocks == 1
+    if nbytes >= 2_000_000 and features <= 64:
+        assert blocks >= 2

@@ -16,12 +16,12 @@ statistics_of = statistics_over(SerialEngine(open_rows(rows), cache="memory", th
 
 
 def iteration() -> float:
-    """A fresh mixture each time, so that nothing is remembered."""
-    return timed(one)
-
-
-def one() -> None:
+    """A fresh mixture each time, so that nothing is remembered; in a fit an M-step has made it."""
     asked = (Mixture(weights, means, covariances, family),)
+    return timed(lambda: one(asked))
+
+
+def one(asked: tuple[Mixture]) -> None:
     maximise(statistics_of(asked, choose_kernels(asked))[0], family)
 
 
