@@ -14,7 +14,7 @@ from tests.benchmarks import table
 from tests.benchmarks.peers.environments import PACKAGES, python_of
 
 SECTIONS = {
-    "peers": ("peers", ["--rounds", "3"], 900),
+    "peers": ("peers", ["--rounds", "2"], 1500),
     "end_to_end": ("end_to_end", [], 900),
     "passes": ("passes", [], 180),
     "candidates": ("candidates", ["--rows", "1000000"], 240),

@@ -38,10 +38,9 @@ def lines() -> Iterator[str]:
 
 def iterations(saved: dict) -> Iterator[str]:
     """Milliseconds of one iteration on one thread, by shape."""
-    machine = saved["machine"]
     yield (
         f"Milliseconds of one EM iteration on one thread, medians of interleaved rounds "
-        f"({machine['processor']}, {machine['day']}, `make bench`):"
+        f"({where(saved)}, `make bench`):"
     )
     yield ""
     yield f"| N × D, K | floor | {' | '.join(TITLES.values())} |"
@@ -61,7 +60,7 @@ def whole_fits(saved: dict) -> Iterator[str]:
     found = saved["found"]
     yield (
         f"A fit from files to the model, {found['rows']:,} × 16 float32, K = 16, "
-        f"{found['passes']} passes, two cores:"
+        f"{found['passes']} passes, two cores ({where(saved)}):"
     )
     yield ""
     yield "| | seconds | peak memory, GB | read, GB |"
@@ -75,6 +74,11 @@ def whole_fits(saved: dict) -> Iterator[str]:
             fewer = "" if made == found["passes"] else f" ({made} iterations)"
             cells = " | ".join(f"{size:.1f}" for size in sizes)
             yield f"| {name}{fewer} | {one['seconds']:.1f} | {cells} |"
+
+
+def where(saved: dict) -> str:
+    """On what, and when: sections may come from different machines."""
+    return f"{saved['machine']['processor']}, {saved['machine']['day']}"
 
 
 def milliseconds(seconds: float | None) -> str:
