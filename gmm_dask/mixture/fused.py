@@ -7,6 +7,7 @@ rows' worth of temporaries, in the innermost caches. Needs numba: mixture/compil
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -34,12 +35,7 @@ class FusedKernel(QuadraticSums):
 
     def __init__(self, mixtures: Sequence[Mixture], frame: Frame) -> None:
         super().__init__(mixtures, frame)
-        self.loops = loops()
-        if isinstance(self.loops, str):
-            raise RuntimeError(
-                f"the driver chose the fused kernel and here {self.loops}: install gmm-dask[fast] "
-                f"on every worker, or set {SWITCH}=0 where the fit is started"
-            )
+        self.loops = required("whole")
         self.step = max(ROWS, STEP_VALUES // mixtures[0].features)
         self.apart = Apart.of(mixtures, frame)
 
@@ -67,7 +63,7 @@ class FusedKernel(QuadraticSums):
         apart = self.apart
         second, linear = np.zeros_like(apart.factors), np.zeros_like(apart.offsets)
         counts = sums[:, -1].copy()
-        done = loops("apart").sweep_apart(
+        done = required("apart").sweep_apart(
             *double_or_single(rows),
             weights,
             self.frame.centre,
@@ -127,6 +123,17 @@ class FusedKernel(QuadraticSums):
         components, columns = sums.shape
         sums[:, :-1] += found[:components, : columns - 1]
         sums[:, -1] = counts
+
+
+def required(which: str) -> Any:
+    """Compiled loops that the driver counts on."""
+    found = loops(which)
+    if isinstance(found, str):
+        raise RuntimeError(
+            f"the driver chose the fused kernel and here {found}: install gmm-dask[fast] on every "
+            f"worker, or set {SWITCH}=0 where the fit is started"
+        )
+    return found
 
 
 def prepare(features: int) -> None:
