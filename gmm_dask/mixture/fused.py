@@ -25,9 +25,9 @@ TILE_BYTES = 2**20
 ROWS, FEW_ROWS, SLAB = 256, 160, 64
 """Rows of a tile, at the most. Where fewer than these have room with all of their features, a slab
 of features at a time is made, and made again for the sums."""
-STEP_VALUES = 2**22
-"""Values that are given to the loops at once, and copied where rows are of another type. Of fewer,
-sums, which are K D² values, would be begun and added more often than need be."""
+STEP_VALUES, STEP_SUMS = 2**20, 8
+"""Values that are given to the loops at once, and copied where rows are of another type; or so many
+times as there are sums, where these are many: of fewer, sums would be begun and added too often."""
 
 
 class FusedKernel(QuadraticSums):
@@ -36,7 +36,7 @@ class FusedKernel(QuadraticSums):
     def __init__(self, mixtures: Sequence[Mixture], frame: Frame) -> None:
         super().__init__(mixtures, frame)
         self.loops = required("whole")
-        self.step = max(ROWS, STEP_VALUES // mixtures[0].features)
+        self.step = max(ROWS, max(STEP_VALUES, STEP_SUMS * self.sums.size) // mixtures[0].features)
         self.apart = Apart.of(mixtures, frame)
 
     def add(self, rows: Rows, weights: Array | None) -> bool:
