@@ -15,7 +15,7 @@ from tests.benchmarks.peers.environments import PACKAGES, python_of
 
 SECTIONS = {
     "peers": ("peers", ["--rounds", "2"], 1500),
-    "end_to_end": ("end_to_end", [], 900),
+    "end_to_end": ("end_to_end", [], 1500),
     "passes": ("passes", [], 180),
     "candidates": ("candidates", ["--rows", "1000000"], 240),
     "engine": ("engine", ["--rounds", "5"], 180),

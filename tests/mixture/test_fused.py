@@ -121,14 +121,14 @@ def test_responsibilities_are_apart_where_few_of_them_count():
     random = np.random.default_rng(0)
     posteriors, counts = np.zeros((16, 256)), np.ones(16)
     posteriors[random.integers(16, size=256), np.arange(256)] = 1
-    assert alone.apart(posteriors, counts, 1e-30, 1, 256, 400)
-    assert not alone.apart(posteriors, counts, 1e-30, 1, 256, 40)  # too few columns
-    assert not alone.apart(posteriors, counts, 1e-30, 16, 256, 400)  # too many mixtures
-    assert alone.apart(posteriors + 1e-31, counts, 1e-30, 1, 256, 400)
-    assert not alone.apart(posteriors + 1e-29, counts, 1e-30, 1, 256, 400)
-    assert not alone.apart(posteriors + 1e-31, counts / 100, 1e-30, 1, 256, 400)
+    assert alone.few_count(posteriors, counts, 1e-30, 1, 256, 400)
+    assert not alone.few_count(posteriors, counts, 1e-30, 1, 256, 40)  # too few columns
+    assert not alone.few_count(posteriors, counts, 1e-30, 16, 256, 400)  # too many mixtures
+    assert alone.few_count(posteriors + 1e-31, counts, 1e-30, 1, 256, 400)
+    assert not alone.few_count(posteriors + 1e-29, counts, 1e-30, 1, 256, 400)
+    assert not alone.few_count(posteriors + 1e-31, counts / 100, 1e-30, 1, 256, 400)
     posteriors[:, 100] = np.nan  # of rows that overflow: told by the sums of all rows
-    assert alone.apart(posteriors, counts, 1e-30, 1, 256, 400)
+    assert alone.few_count(posteriors, counts, 1e-30, 1, 256, 400)
 
 
 def test_the_same_rows_give_the_same_bits_wherever_they_lie_in_memory():
@@ -188,6 +188,21 @@ def test_where_numba_is_not_installed_numpy_does_all_and_a_driver_that_has_it_is
     )
     assert done.stdout == "('quadratic',)\n"
     assert "numba is not installed: install gmm-dask[fast] on every worker" in done.stderr
+
+
+READY = """
+    import sys
+    from gmm_dask.mixture.fused import prepare
+    for features in (APART_FROM_FEATURES - 1, APART_FROM_FEATURES):
+        prepare(features)
+        print([f"gmm_dask.mixture.compiled.{which}" in sys.modules for which in ("whole", "apart")])
+"""
+
+
+def test_what_rows_of_so_many_features_need_is_ready_before_the_first_iteration():
+    script = f"from gmm_dask.mixture.apart import APART_FROM_FEATURES\n{textwrap.dedent(READY)}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "[True, False]\n[True, True]\n"
 
 
 DOUBLING = """

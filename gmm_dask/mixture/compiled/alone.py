@@ -7,11 +7,11 @@ from gmm_dask.mixture.compiled.vectors import EXACT, REDUCING, full_vectors
 
 ALONE, MORE_COLUMNS = 5, 240
 """Adding one row to one component alone takes as long as so many times its columns, and that many
-more, in the product of all rows by all components (`apart`)."""
+more, in the product of all rows by all components (`few_count`)."""
 
 
 @njit(fastmath=REDUCING, error_model="numpy")
-def apart(posteriors, counts, negligible, mixtures, count, columns):
+def few_count(posteriors, counts, negligible, mixtures, count, columns):
     """Whether so many responsibilities are negligible, beside all that their component has so far,
     that rows are better added to their own components one by one."""
     full_vectors()
@@ -27,7 +27,7 @@ def apart(posteriors, counts, negligible, mixtures, count, columns):
 
 
 @njit(fastmath=EXACT, error_model="numpy")
-def accumulate_apart(
+def accumulate_alone(
     rows, first, count, centre, unit, squares, posteriors, counts, negligible, sums, own, scratch
 ):  # fmt: skip
     """G += R φᵀ, of each component over its own rows alone, whose φ is made anew."""

@@ -68,14 +68,14 @@ def kept(sources):
         and `normalisers` (K,) are those of `Densities`. `second` (K, D, D), `linear` (K, D),
         `counts` (K,) and `totals` (M, 3) are added to.
         """
-        sources  # noqa: B018
+        sources  # noqa: B018  closed over, as caching.py says
         size, unit = max(len(rows), len(rows_float32)), 1 / scale
         mixtures, components, width = len(ends), len(normalisers), factors.shape[1]
         looks = Looks(seen, left, right, a, constants)
         densities = Densities(factors, offsets, normalisers)
         slab = min(slab, len(left))
         tiled = workspace(slab + seen + len(a), tile + PAD)
-        phi, seen_lines, bounds = tiled[:slab], tiled[slab : slab + seen], tiled[slab + seen :]
+        phi, z, bounds = tiled[:slab], tiled[slab : slab + seen], tiled[slab + seen :]
         lines = workspace(components + mixtures + 2, height + PAD)
         total, mixed = lines[-2], lines[-1]
         pairs = Pairs(
@@ -95,8 +95,7 @@ def kept(sources):
             part = slice(first, first + count)
             span = Span(rows[part], rows_float32[part], centre, unit)
             for begin in range(0, count, tile):
-                part_of_it = min(tile, count - begin)
-                look(span, begin, part_of_it, looks, seen_lines, phi, bounds, pairs.logs)
+                look(span, begin, min(tile, count - begin), looks, z, phi, bounds, pairs.logs)
             begin = found = 0
             for m in range(mixtures):
                 found += likely(

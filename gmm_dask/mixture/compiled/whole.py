@@ -4,7 +4,7 @@
 import numpy as np
 from numba import types
 
-from gmm_dask.mixture.compiled.alone import accumulate_apart, apart
+from gmm_dask.mixture.compiled.alone import accumulate_alone, few_count
 from gmm_dask.mixture.compiled.caching import FORMS, INDICES, ROWS, SOURCES, cached
 from gmm_dask.mixture.compiled.products import (
     PAD,
@@ -45,7 +45,7 @@ def kept(sources):
         numbers; mixture m has the components from ends[m − 1] to ends[m]; `sums` (K, F), `counts`
         (K,) and `totals` (M, 3) are added to.
         """
-        sources  # noqa: B018
+        sources  # noqa: B018  closed over, as caching.py says
         full_vectors()
         components, columns = a.shape
         features, mixtures, unit = len(centre), len(ends), 1 / scale
@@ -70,15 +70,15 @@ def kept(sources):
                     some, weights, first, count, top, total, mixed, counts[begin:end], totals[m]
                 )
                 begin = end
-            if not apart(logs[:begin], counts, negligible, mixtures, count, columns):
+            if not few_count(logs[:begin], counts, negligible, mixtures, count, columns):
                 add_products(linear, left, right, logs, phi, sums, count)
             elif len(rows):
-                accumulate_apart(
+                accumulate_alone(
                     rows, first, count, centre, unit, squares, logs[:begin], counts, negligible,
                     sums, own, scratch,
                 )  # fmt: skip
             else:
-                accumulate_apart(
+                accumulate_alone(
                     rows_float32, first, count, centre, unit, squares, logs[:begin], counts,
                     negligible, sums, own, scratch,
                 )  # fmt: skip
