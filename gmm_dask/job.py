@@ -20,8 +20,9 @@ import zarr
 from dask.utils import parse_timedelta
 from distributed import Client
 
+from gmm_dask.addresses import is_url, split_url
 from gmm_dask.chunked.rows import Rows, open_rows
-from gmm_dask.chunked.sources.stores import check_url, is_url, open_node
+from gmm_dask.chunked.sources.stores import open_node
 from gmm_dask.configuration import Configuration, ConfigurationError
 from gmm_dask.fitting import fit
 from gmm_dask.journal import Rhythm
@@ -301,7 +302,7 @@ def read_toml(text: str, name: str) -> dict[str, Any]:
 def load_values(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The values in a TOML file, or in the config.toml of a run folder."""
     text = os.fspath(path)
-    if "://" in text:
+    if is_url(text):
         text = text if text.endswith(".toml") else f"{text.rstrip('/')}/config.toml"
         parent, _, name = text.rpartition("/")
         return read_toml(_decoded(open_folder(parent).read(name), text), text)
@@ -348,7 +349,7 @@ def job_from(values: Mapping[str, Any]) -> Job:
 
 def checked_start(init: str) -> str:
     """Labels, or a model's address from wherever it is asked for; a misspelt method is neither."""
-    if is_labels(init) or "://" in init:
+    if is_labels(init) or is_url(init):
         return init
     path = _existing(init)
     if path is None:
@@ -384,7 +385,7 @@ def refuse_password(address: str | None) -> None:
     """What is asked for is kept and shown: no address in it may carry a password."""
     address = (address or "").removeprefix(LABELS)
     if is_url(address):
-        check_url(address)
+        split_url(address)
 
 
 def is_labels(start: str) -> bool:

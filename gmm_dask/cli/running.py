@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from gmm_dask.addresses import is_url
 from gmm_dask.cli.progress import Display
 from gmm_dask.cli.signals import Interrupted
 from gmm_dask.clusters import cluster_for
@@ -67,7 +68,7 @@ def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def absolute(address: str) -> str:
     """The same place from wherever it is asked for."""
-    return address if "://" in address else str(Path(address).expanduser().absolute())
+    return address if is_url(address) else str(Path(address).expanduser().absolute())
 
 
 @dataclass(frozen=True)

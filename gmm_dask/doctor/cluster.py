@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from distributed import Client
 
+from gmm_dask.addresses import LOOPBACK
 from gmm_dask.clusters import reached
 from gmm_dask.doctor.finding import Finding, bad, good, note
 from gmm_dask.doctor.machine import THREAD_VARIABLES, installed
 
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 MATTERS = ("python", "gmm-dask", "dask", "distributed", "numpy", "scipy", "zarr")
 
 

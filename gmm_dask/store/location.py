@@ -1,13 +1,14 @@
-"""Where things are kept: a path or a URL becomes a folder; bad names and passwords are refused."""
+"""Where things are kept: a path or a URL becomes a folder; names that are none are refused."""
 
 import os
 import re
-from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from gmm_dask.addresses import AddressError, is_url, open_store, path_of, split_url
 from gmm_dask.store.errors import StorageError
 from gmm_dask.store.local import LocalFolder
-from gmm_dask.store.objects import ObjectFolder, open_object_folder
+from gmm_dask.store.objects import ObjectFolder
 
 Location = str | os.PathLike[str]
 
@@ -18,21 +19,22 @@ _OBJECT_STORES = {"s3", "s3a", "gs", "az", "abfs", "abfss"}
 def open_folder(where: Location) -> LocalFolder | ObjectFolder:
     """The folder at a local path, a `file://` URL or an object store's URL."""
     text = os.fspath(where)
-    if "://" not in text:
-        return _local(text)
-    parts = _split_url(text)
-    if parts.scheme == "file":
-        return _local(unquote(parts.path))
-    if parts.scheme in _OBJECT_STORES:
-        return open_object_folder(text)
+    with _refused():
+        path = path_of(text)
+        if path is not None:
+            return LocalFolder(path)
+        scheme = split_url(text).scheme
+        if scheme in _OBJECT_STORES:
+            return ObjectFolder(open_store(text), text.rstrip("/"))
     known = ", ".join(sorted(_OBJECT_STORES | {"file"}))
-    raise StorageError(f"{parts.scheme}:// is not a place to write to: use a path, or {known}")
+    raise StorageError(f"{scheme}:// is not a place to write to: use a path, or {known}")
 
 
 def checked_name(where: Location) -> str:
     """The last part of a location, if it is a proper name for a run or a model."""
     text = os.fspath(where).rstrip("/")
-    name = _split_url(text).path if "://" in text else text
+    with _refused():
+        name = split_url(text).path if is_url(text) else text
     name = name.rpartition("/")[2]
     if not _NAME.fullmatch(name):
         raise StorageError(
@@ -42,26 +44,9 @@ def checked_name(where: Location) -> str:
     return name
 
 
-def _local(path: str) -> LocalFolder:
+@contextmanager
+def _refused() -> Iterator[None]:
     try:
-        if "\0" in path:
-            raise ValueError("it has a NUL")
-        return LocalFolder(Path(path).expanduser())
-    except (RuntimeError, ValueError) as error:  # no such user's home
-        raise StorageError(f"{path!r} is no path: {error}") from error
-
-
-def _split_url(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise StorageError(f"the address is no URL: {error}") from None
-    if parts.username is not None or parts.password is not None:
-        # The address itself is left out: what is refused here must not land in a log.
-        raise StorageError(
-            f"the {parts.scheme}:// address carries a user or password; leave it out and give "
-            "credentials in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ...)"
-        )
-    if parts.query or parts.fragment:
-        raise StorageError(f"the {parts.scheme}:// address carries a query: give the plain address")
-    return parts
+        yield
+    except AddressError as problem:
+        raise StorageError(str(problem)) from None

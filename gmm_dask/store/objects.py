@@ -1,16 +1,10 @@
-"""A folder in an object store: no rename there, but a put is whole or not at all.
+"""A folder in an object store: no rename there, but a put is whole or not at all."""
 
-Credentials and endpoint come from the environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...),
-never from the address, which is shown and logged.
-"""
-
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
+from gmm_dask.addresses import failure
 from gmm_dask.store.errors import (
     KeyExistsError,
     KeyMissingError,
@@ -18,8 +12,6 @@ from gmm_dask.store.errors import (
     StoreUnavailableError,
 )
 from gmm_dask.store.folder import check_key
-
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class ObjectFolder:
@@ -105,50 +97,8 @@ class ObjectFolder:
             raise KeyMissingError(f"{key} is missing in {self}") from error
         except (BaseError, OSError) as error:
             reason = str(error).partition("\n")[0]
-            kind = StorageError if isinstance(error, _refusals()) else StoreUnavailableError
+            kind = StorageError if failure(error) == "refused" else StoreUnavailableError
             raise kind(
                 f"{key} could not be {done} in {self}: {reason}. Look at the store's address, "
                 "its credentials in the environment and the network, then resume."
             ) from error
-
-
-def _refusals() -> tuple[type[Exception], ...]:
-    """What another attempt would be told again."""
-    from obstore import exceptions
-
-    return (
-        exceptions.PermissionDeniedError,
-        exceptions.UnauthenticatedError,
-        exceptions.InvalidPathError,
-        exceptions.NotSupportedError,
-        exceptions.UnknownConfigurationKeyError,
-    )
-
-
-def open_object_folder(url: str) -> ObjectFolder:
-    """The folder at an `s3://`, `gs://`, `az://` or `abfs://` address."""
-    try:
-        from obstore.exceptions import BaseError
-        from obstore.store import from_url
-    except ImportError as error:
-        raise StorageError(f"{url} needs obstore: pip install 'gmm-dask[s3]'") from error
-    # No answer within a minute is an outage, which the driver should hear of.
-    retries = {"max_retries": 6, "retry_timeout": timedelta(seconds=60)}
-    try:
-        store = from_url(url, client_options=_client_options(url), retry_config=retries)
-    except (BaseError, ValueError) as error:
-        raise StorageError(f"{url} could not be opened: {error}") from error
-    return ObjectFolder(store, url.rstrip("/"))
-
-
-def _client_options(url: str) -> dict[str, bool]:
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
-    parts = urlsplit(endpoint)
-    if not url.startswith("s3") or parts.scheme != "http":
-        return {}
-    if parts.hostname not in _LOOPBACK and os.environ.get("AWS_ALLOW_HTTP") != "true":
-        raise StorageError(
-            f"the endpoint {parts.hostname} speaks http, which shows credentials and data to the "
-            "network: use https, or set AWS_ALLOW_HTTP=true if the network is your own"
-        )
-    return {"allow_http": True}

@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 
+from gmm_dask.addresses import AddressError, is_url, path_of
 from gmm_dask.chunked.sources.columns import join_columns
 from gmm_dask.chunked.sources.dask_source import open_dask
 from gmm_dask.chunked.sources.labelled import is_labelled, open_labelled
 from gmm_dask.chunked.sources.memory import open_memory
 from gmm_dask.chunked.sources.protocol import DataError, Source, default_names, told_briefly
 from gmm_dask.chunked.sources.stores import (
-    check_url,
     choose_member,
     group_member,
-    is_url,
     open_node,
     open_zarr_array,
 )
@@ -76,23 +76,30 @@ def _resolve(source: object) -> tuple[Any, str]:
     return source, type(source).__name__
 
 
-def mapped_array(path: str) -> np.ndarray[Any, Any]:
+def mapped_array(address: str) -> np.ndarray[Any, Any]:
     """An .npy file, mapped; whatever else it holds is refused."""
-    if is_url(path):
-        check_url(path)
-        raise DataError(f"{path} is a URL, and .npy files are mapped: pass a path, or a Zarr store")
+    try:
+        path = path_of(address)
+    except AddressError as problem:
+        raise DataError(str(problem)) from None
+    if path is None:
+        raise DataError(
+            f"{address} is a URL, and .npy files are mapped: pass a path, or a Zarr store"
+        )
     try:
         _check_header(path)
         with np.errstate(over="ignore"):  # of the product of a declared shape: refused as too big
             mapped = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as problem:  # whatever NumPy makes of a header that is none
-        raise DataError(f"{path} cannot be opened: {told_briefly(problem)}") from problem
+        raise DataError(f"{address} cannot be opened: {told_briefly(problem)}") from problem
     if not isinstance(mapped, np.ndarray):
-        raise DataError(f"{path} is an archive of arrays, no .npy file; store its table by itself")
+        raise DataError(
+            f"{address} is an archive of arrays, no .npy file; store its table by itself"
+        )
     return mapped
 
 
-def _check_header(path: str) -> None:
+def _check_header(path: Path) -> None:
     """NumPy takes room for as long a header as is declared, up to 4 GiB, before it reads it."""
     with open(path, "rb") as file:
         begin = file.read(12)

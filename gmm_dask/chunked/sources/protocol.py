@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gmm_dask.addresses import failure
+
 Table = NDArray[Any]
 Boundaries = NDArray[np.int64]
 
@@ -118,6 +120,19 @@ def told_briefly(problem: BaseException) -> str:
     line = (str(problem).strip().splitlines() or [""])[0]
     line = line if len(line) <= 160 else f"{line[:160]}…"
     return line or type(problem).__name__
+
+
+def unreached(address: str, problem: Exception) -> Exception | None:
+    """What an object store's own error is to a reader: a refusal is final, silence may pass."""
+    kind = failure(problem)
+    if kind == "refused":
+        return DataError(
+            f"{address} may not be read: {told_briefly(problem)}; look at the address, and at the "
+            "credentials in the environment of client and workers"
+        )
+    if kind == "unanswered":
+        return ConnectionError(f"{address} does not answer: {told_briefly(problem)}")
+    return None
 
 
 def default_names(count: int) -> tuple[str, ...]:

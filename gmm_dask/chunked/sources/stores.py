@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 import zarr
 from zarr.errors import ContainsArrayAndGroupError, NodeNotFoundError, ZarrUserWarning
 from zarr.storage import LocalStore, MemoryStore, ObjectStore, ZipStore
 
-from gmm_dask.chunked.sources.protocol import DataError, Source, told_briefly
+from gmm_dask.addresses import AddressError, open_store, path_of
+from gmm_dask.chunked.sources.protocol import DataError, Source, told_briefly, unreached
 from gmm_dask.chunked.sources.zarr_source import open_array
-
-
-def is_url(address: str) -> bool:
-    return "://" in address
 
 
 def open_node(address: str) -> zarr.Array[Any] | zarr.Group:
     """The array or group at a path or URL, read-only."""
-    store = _object_store(address) if is_url(address) else _local_store(address)
+    store = _store_at(address)
     try:
         return zarr.open(store, mode="r")
     except (FileNotFoundError, NodeNotFoundError, KeyError):
@@ -36,67 +31,33 @@ def open_node(address: str) -> zarr.Array[Any] | zarr.Group:
 
 def unopened(address: str, problem: Exception) -> Exception:
     """Why a node cannot be opened: a store that does not answer may later; metadata will not."""
-    told = told_briefly(problem)
-    if type(problem).__module__.startswith("obstore"):
-        return ConnectionError(f"{address} does not answer: {told}")
-    return DataError(
-        f"{address} cannot be opened: its metadata are no array or group that Zarr knows ({told})"
+    return unreached(address, problem) or DataError(
+        f"{address} cannot be opened: its metadata are no array or group that Zarr knows "
+        f"({told_briefly(problem)})"
     )
 
 
-def _local_store(address: str) -> Any:
+def _store_at(address: str) -> Any:
+    """The store of a path or URL, read-only; it pickles as its address."""
     try:
-        path = Path(address).expanduser().resolve()
+        path = path_of(address)
+        if path is None:
+            return ObjectStore(open_store(address), read_only=True)
+    except AddressError as problem:
+        raise DataError(str(problem)) from None
+    return _local_store(path)
+
+
+def _local_store(path: Path) -> Any:
+    try:
+        path = path.resolve()
         if not path.exists():
             raise DataError(f"nothing is stored at {path}; check the path")
         if path.suffix == ".zip" and path.is_file():
             return ZipStore(path, mode="r", read_only=True)
         return LocalStore(path, read_only=True)
-    except (OSError, RuntimeError, ValueError) as problem:
-        if isinstance(problem, DataError):
-            raise
-        # No such user's home, a name too long or with a NUL, a folder closed to us.
+    except (OSError, RuntimeError) as problem:  # a name too long, links in a ring, closed to us
         raise DataError(f"the path cannot be followed: {told_briefly(problem)}") from None
-
-
-def check_url(url: str) -> None:
-    """Refuse secrets in an address: it is written into run folders, logs and dashboards."""
-    parts = split_url(url)
-    shown = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
-    if parts.password is not None or parts.username is not None:
-        raise DataError(
-            f"the address {shown} carries a user or password; take it out and give credentials "
-            "in the environment (AWS_ACCESS_KEY_ID, …) of client and workers"
-        )
-    if parts.query or parts.fragment:
-        raise DataError(f"the address {shown} carries a query; pass the plain address")
-
-
-def split_url(url: str) -> SplitResult:
-    """The parts of a URL; one that has none is not repeated, for it may hold a password."""
-    try:
-        return urlsplit(url)
-    except ValueError as problem:
-        raise DataError(f"the address is no URL: {problem}") from None
-
-
-def _object_store(url: str) -> Any:
-    check_url(url)
-    if url.startswith("file://"):
-        return _local_store(urlsplit(url).path)
-    try:
-        from obstore.exceptions import BaseError
-        from obstore.store import from_url
-    except ImportError:
-        raise DataError(f"{url} needs the package obstore: install gmm-dask[s3]") from None
-    # Plain http is allowed only where the environment's own endpoint asks for it.
-    plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
-    options = {"client_options": {"allow_http": True}} if plain else {}
-    try:
-        return ObjectStore(from_url(url, **options), read_only=True)
-    except (BaseError, ValueError) as problem:
-        told = told_briefly(problem)
-        raise DataError(f"{url} is not an address that obstore opens: {told}") from problem
 
 
 def group_arrays(group: zarr.Group) -> list[str]:
