@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,7 @@ def evaluate(
 ) -> SufficientStatistics:
     """The statistics of all rows under a mixture, log-likelihood and all: one pass, no fit."""
     with engine_over(opened(source, opening), client, "none") as (engine, _):
+        mixture = copy(mixture)  # its factors made by one thread of BLAS, as on workers
         (statistics,) = statistics_over(engine)((mixture,), choose_kernels([mixture]))
     return statistics
 

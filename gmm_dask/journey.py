@@ -262,7 +262,8 @@ def kept(folder: RunFolder, plan: Plan, rows: Rows, run: Location) -> tuple[EMSt
             f"{folder} is marked as finished but no checkpoint in it is whole: begin anew with "
             "restart=True (--restart); the model beside it may still be good"
         )
-    state = decode_state(checkpoint.state, checkpoint.arrays)
+    with one_blas_thread():
+        state = decode_state(checkpoint.state, checkpoint.arrays)
     found = plan.conclude(state, rows, folder.history.read())
     if folder.finished is None:
         save_model(

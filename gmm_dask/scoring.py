@@ -13,6 +13,7 @@ import logging
 import math
 import os
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -271,6 +272,8 @@ class Scoring:
             self.block_rows,
         )
         with engine_over(chosen, self.client, "none") as (engine, _):
+            # its factors made by one thread of BLAS, as on workers
+            assignment = replace(assignment, mixture=copy(self.mixture))
             return engine.map_reduce(
                 write_block, assignment, name="score", every_row=True, verify=True
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,7 +113,8 @@ class Starts:
     def begin(self, engine: Engine, known: Profile) -> EMState:
         """The state before the first pass of EM."""
         if self.given:
-            return start(self.given)
+            # Made anew: their factors have the bits that one thread of BLAS gives, as on workers.
+            return start([copy(mixture) for mixture in self.given])
         configuration = self.configuration
         if self.labels is not None:
             layout = family_named(configuration.covariance).layout

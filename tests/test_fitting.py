@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from threadpoolctl import threadpool_limits
 
 from gmm_dask import Configuration, ConfigurationError, DataError, Mixture, fit
 from gmm_dask.journal import Journal, Rhythm, iteration_line
@@ -134,6 +135,17 @@ def test_given_mixtures_compete_in_the_same_passes():
     alone = fit(rows, configuration, initial=good)
     assert both.mean_log_likelihood >= alone.mean_log_likelihood - 1e-9
     assert len(both.history[0]["candidates"]) == 2
+
+
+def test_a_given_mixture_starts_the_same_fit_whatever_threads_blas_had_when_it_was_made():
+    rows = np.random.default_rng(0).normal(size=(1500, 160))
+    covariance = np.cov(rows.T)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            given = Mixture([0.5, 0.5], rows[:2], np.stack([covariance, 2 * covariance]))
+            found.append(fit(rows, Configuration(2, tol=0, max_iter=2), initial=given).mixture)
+    assert same(*found)
 
 
 def test_restarts_are_raced_and_reproducible():

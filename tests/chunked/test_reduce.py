@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from distributed import Client, get_task_stream
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from gmm_dask.chunked import cluster
 from gmm_dask.chunked.reduce import (
@@ -23,6 +25,7 @@ from gmm_dask.chunked.reduce import (
     DaskEngine,
     PassReport,
     SerialEngine,
+    one_blas_thread,
 )
 from gmm_dask.chunked.rows import DataError, Rows, Table, Weights, open_rows
 from tests.chunked.conftest import local_cluster, store
@@ -366,3 +369,31 @@ def counted(table: Table, weights: Weights, first_row: int, value: Homesick) -> 
 def test_only_workers_unpack_a_value(client: Client, rows: Rows, cache: Any) -> None:
     engine = DaskEngine(client, rows, cache=cache)
     assert engine.map_reduce(counted, Homesick()) == rows.shape[0]
+
+
+def test_limits_of_openmp_come_back_in_the_threads_that_had_them() -> None:
+    """They are each thread's own; what came first ends first here."""
+    import sklearn.cluster  # noqa: F401  loads libgomp
+
+    entered, ended = threading.Barrier(2), threading.Event()
+
+    def limited(last: bool) -> tuple[set[int], set[int], set[int]]:
+        before = _openmp_threads()
+        with one_blas_thread():
+            inside = _openmp_threads()
+            entered.wait(60)
+            if last:
+                ended.wait(60)
+        ended.set()
+        return before, inside, _openmp_threads()
+
+    with ThreadPoolExecutor(2) as pool:
+        found = [pool.submit(limited, last) for last in (False, True)]
+    for before, inside, after in (one.result() for one in found):
+        assert inside == {1}
+        assert before == after
+
+
+def _openmp_threads() -> set[int]:
+    openmp = ThreadpoolController().select(user_api="openmp")
+    return {library.num_threads for library in openmp.lib_controllers}

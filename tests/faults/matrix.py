@@ -209,6 +209,12 @@ _LISTED = (
         "refused; nothing executed, allocated, escaped or printed",
         f"{_INPUTS}.security:secure",
     ),
+    Row(
+        25,
+        "fits in threads, in turn, overlapping, begun in one and resumed in another",
+        "one digest; BLAS has its threads back",
+        f"{_HERE}.threads:any_thread",
+    ),
 )
 
 ROWS = {row.number: row for row in _LISTED}
