@@ -249,8 +249,8 @@ def keep_sample(folder: Folder, known: Profile) -> None:
     if folder.exists(SAMPLE):
         return
     size = max(50, min(KEPT_ROWS, KEPT_VALUES // known.sample.rows.shape[1]))
-    names = ("rows", "weights", "indices")
-    arrays = {name: getattr(known.sample, name)[:size] for name in names}
+    kept = known.sample.first(size)
+    arrays = {"rows": kept.rows, "weights": kept.represented, "indices": kept.indices}
     create_or_confirm(folder, SAMPLE, pack_arrays(arrays))
 
 

@@ -122,7 +122,7 @@ class Grid:
 
     def begin(self, engine: Engine, known: Profile) -> EMState:  # noqa: ARG002
         """One start for every configuration, the winner of its race."""
-        sample = Sample.of(known.sample.rows, known.sample.weights)
+        sample = Sample.of(known.sample.rows, known.sample.represented)
         return start([drawn(sample, c)[0] for c in self.configurations])
 
     def revise(self, state: EMState) -> EMState:

@@ -121,7 +121,7 @@ class Starts:
             statistics = label_statistics(engine, self.labels, configuration.components, layout)
             settings = self.settings().regularisation
             return start([from_statistics(statistics, configuration.covariance, settings)])
-        sample = Sample.of(known.sample.rows, known.sample.weights)
+        sample = Sample.of(known.sample.rows, known.sample.represented)
         if self.parameters is not None:
             return start([completed(sample, configuration, self.parameters)])
         return start(drawn(sample, configuration))

@@ -95,8 +95,8 @@ class _Part:
 def profile(engine: Engine, *, sample_rows: int, seed: int) -> Profile:
     """Validate and summarise all rows of an engine in one pass, by the rows' own policies.
 
-    mean and sd (divided by the total weight) are weighted; the sample is uniform over rows of
-    positive weight and carries their weights. Raises DataError where rows cannot be used.
+    mean and sd (divided by the total weight) are weighted; the sample is of rows of positive
+    weight, the likelier the more they weigh. Raises DataError where rows cannot be used.
     """
     part = engine.map_reduce(
         _profile_block, (seed, sample_rows), name="profile", every_row=True, verify=True

@@ -44,7 +44,7 @@ def verify(
     rows = rows_at(source, options.rows_given(locals()))
     with engine_over(rows, None, "none") as (engine, _):
         drawn = profile(engine, sample_rows=sample_rows, seed=seed).sample
-    given = None if rows.weights is None else drawn.weights
+    given = None if rows.weights is None else drawn.represented
     found = identities_of(mixture, drawn.rows, given)
     if json:
         told = [asdict(identity) for identity in found]

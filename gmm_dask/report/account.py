@@ -168,4 +168,4 @@ def drawn_sample(source: object, seed: int) -> Sample | None:
         return None
     engine = SerialEngine(opened(source, {}), cache="none")
     drawn = profile(engine, sample_rows=KEPT_ROWS, seed=seed).sample
-    return Sample.of(drawn.rows, drawn.weights)
+    return Sample.of(drawn.rows, drawn.represented)

@@ -171,4 +171,6 @@ def footer(account: Account) -> str:
     """Which rows the pictures show."""
     if account.sample is None:
         return "No sample of rows is kept in this run: pictures show the mixture alone."
-    return f"Pictures show a uniform sample of {len(account.sample.rows):,} rows."
+    weights = account.sample.weights
+    drawn = "a uniform sample" if (weights == weights[0]).all() else "a sample, drawn by weight,"
+    return f"Pictures show {drawn} of {len(account.sample.rows):,} rows."

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gmm_dask.chunked.profile import PrecisionWarning, Profile, profile
 from gmm_dask.chunked.reduce import DaskEngine, SerialEngine
 from gmm_dask.chunked.rows import DataError, Rows, open_rows
+from gmm_dask.chunked.sample import row_keys
 from tests.chunked.conftest import store
 
 VALUES = np.random.default_rng(3).normal(3, 2, size=(500, 3))
@@ -49,6 +50,11 @@ def test_the_sample_is_the_same_for_any_chunking(
     np.testing.assert_array_equal(made.indices, expected.indices)
     np.testing.assert_array_equal(made.rows, VALUES[made.indices])
     np.testing.assert_array_equal(made.weights, weights[made.indices])
+    np.testing.assert_array_equal(made.represented, expected.represented)
+    part = made.first(size // 2)
+    smaller = seen(open_rows(VALUES, weights=weights), size // 2, seed).sample
+    np.testing.assert_array_equal(part.indices, smaller.indices)
+    np.testing.assert_array_equal(part.represented, smaller.represented)
     assert (made.weights > 0).all(), "rows of weight zero are never drawn"
     assert len(set(made.indices.tolist())) == len(made) == min(size, int((weights > 0).sum()))
 
@@ -60,6 +66,38 @@ def test_the_sample_is_uniform_and_follows_the_seed() -> None:
     counts = np.bincount(np.concatenate(drawn) // 100, minlength=20)
     # 20,000 draws over 20 bins of 1,000: beyond five sd about one time in a million per bin.
     assert np.abs(counts - 1000).max() < 5 * np.sqrt(1000)
+
+
+@pytest.mark.parametrize("weight", [None, 1.0, 2.5])
+def test_rows_of_one_weight_are_drawn_by_their_keys_alone(weight: float | None) -> None:
+    weights = None if weight is None else np.full(500, weight)
+    made = seen(open_rows(VALUES, weights=weights), 60).sample
+    keys = row_keys(4, np.arange(500))
+    np.testing.assert_array_equal(made.indices, np.argsort(keys)[:60])
+    np.testing.assert_array_equal(made.represented, 1.0)
+
+
+def test_the_sample_stands_for_all_rows_without_bias() -> None:
+    draw = np.random.default_rng(1)
+    weights = draw.pareto(0.7, size=500)
+    rows, heaviest = open_rows(VALUES, weights=weights), weights.argmax()
+    exact = np.array([weights.sum(), weights @ VALUES[:, 0], weights[VALUES[:, 1] > 4].sum()])
+    found = []
+    for seed in range(1500):
+        made = seen(rows, 30, seed).sample
+        assert heaviest in made.indices
+        whole = made.represented / made.beyond
+        there = made.rows
+        found.append([whole.sum(), whole @ there[:, 0], whole[there[:, 1] > 4].sum()])
+    error = np.std(found, axis=0) / np.sqrt(len(found))
+    assert (np.abs(np.mean(found, axis=0) - exact) < 4.5 * error).all()
+
+
+def test_weights_of_nothing_beside_others_are_survived() -> None:
+    weights = np.where(np.arange(500) % 2, 1e-310, 1e150)
+    made = seen(open_rows(VALUES, weights=weights), 300).sample
+    assert set(range(0, 500, 2)) <= set(made.indices.tolist())
+    assert np.isfinite(made.represented.sum())
 
 
 def test_a_range_of_rows_draws_by_index_in_the_source() -> None:
