@@ -115,13 +115,16 @@ def load_newest(folder: Folder) -> Checkpoint | None:
     """The newest undamaged checkpoint, or None if none was ever completed.
 
     A damaged one is reported by a DamagedCheckpointWarning and the one before is used. If all
-    are damaged this raises: hours of work should not begin anew without a word.
+    are damaged this raises: hours of work should not begin anew without a word. One that is gone
+    was not damaged: a driver at work deletes what is old, and what is new by then is listed again.
     """
     iterations = complete_iterations(folder)
     for iteration in reversed(iterations):
         try:
             return load_checkpoint(folder, iteration)
         except DamagedError as error:
+            if iteration not in complete_iterations(folder):
+                return load_newest(folder)
             message = f"{error}; the checkpoint before is used instead"
             warnings.warn(message, DamagedCheckpointWarning, stacklevel=2)
     if iterations:

@@ -23,7 +23,7 @@ from gmm_dask.store.errors import (
     StorageError,
     UnknownFormatError,
 )
-from gmm_dask.store.folder import Folder
+from gmm_dask.store.folder import Folder, GuardedFolder
 from gmm_dask.store.local import LocalFolder
 from gmm_dask.store.location import open_folder
 from gmm_dask.store.sealed import seal, unseal
@@ -177,6 +177,31 @@ def test_all_damaged_is_an_error(where: str) -> None:
         pytest.raises(DamagedError, match=r"all 1 checkpoints.*--restart"),
     ):
         load_newest(folder)
+
+
+class Overtaken(GuardedFolder):
+    """A folder as a reader sees it whose driver goes on right after the listing."""
+
+    def __init__(self, folder: Folder, last: int) -> None:
+        super().__init__(folder, lambda: None)
+        self.folder, self.reached, self.last = folder, 3, last
+
+    def list(self, prefix: str = "") -> list[str]:
+        found = super().list(prefix)
+        if self.reached < self.last:
+            save(self.folder, *range(self.reached + 1, self.reached + 4))
+            keep(self.folder, last=3)
+            self.reached += 3
+        return found
+
+
+@pytest.mark.parametrize("last", [6, 12])
+def test_beside_a_quick_driver_what_was_listed_and_is_gone_is_not_damaged(
+    where: str, last: int
+) -> None:
+    folder = open_folder(where)
+    save(folder, 1, 2, 3)
+    check(load_newest(Overtaken(folder, last)), last)
 
 
 def test_newer_format_is_not_mistaken_for_damage(where: str) -> None:
