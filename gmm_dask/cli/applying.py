@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gmm_dask.chunked.rows import Rows, open_rows
+from gmm_dask.cli.running import going_on
 from gmm_dask.configuration import ConfigurationError
 from gmm_dask.job import Opening, only_table
 from gmm_dask.scoring import WRITABLE, Written
 from gmm_dask.store.errors import KeyMissingError
 from gmm_dask.store.model import Model, load_model
-from gmm_dask.store.run_folder import look_at_run
+from gmm_dask.store.run_folder import look_at_run, read_finished
 from gmm_dask.store.versions import load_version, look_at_versions
 
 OUTLIER_SHARE = 0.01
@@ -25,13 +26,12 @@ def model_at(where: str) -> Model:
     run = look_at_run(where)
     if run is None:
         return load_model(where)
-    try:
-        return load_model(f"{where.rstrip('/')}/model.zarr")
-    except KeyMissingError:
+    # In an object store the model of the attempt before lies there until this one is finished.
+    if read_finished(run) is None:
         raise KeyMissingError(
-            f"the run {where} has no model yet: it is not finished; `gmm-dask fit --config "
-            f"{where}/config.toml` goes on with it"
-        ) from None
+            f"the run {where} has no model yet: it is not finished; {going_on(where)}"
+        )
+    return load_model(f"{where.rstrip('/')}/model.zarr")
 
 
 def rows_at(source: str, given: Mapping[str, Any]) -> Rows:

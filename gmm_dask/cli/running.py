@@ -132,10 +132,22 @@ def kept_advice(job: Job) -> str:
     kept = kept_iteration(str(job.run))
     if kept is None:
         return f"interrupted before the first checkpoint; the same command begins again: {job.run}"
-    return (
-        f"interrupted; a checkpoint of iteration {kept} is in {job.run}\n"
-        f"resume with: gmm-dask fit --config {job.run}/{CONFIG}"
-    )
+    config = kept_config(str(job.run))
+    again = "the same command" if config is None else f"gmm-dask fit --config {config}"
+    return f"interrupted; a checkpoint of iteration {kept} is in {job.run}\nresume with: {again}"
+
+
+def kept_config(run: str) -> str | None:
+    """Where a run keeps what it was asked: fits of this command line do, others need not."""
+    return f"{run.rstrip('/')}/{CONFIG}" if open_folder(run).exists(CONFIG) else None
+
+
+def going_on(run: str) -> str:
+    """How to go on with an unfinished run."""
+    config = kept_config(run)
+    if config is None:
+        return "the command, flow or call that began it goes on with it"
+    return f"`gmm-dask fit --config {config}` goes on with it"
 
 
 def kept_iteration(run: str) -> int | None:

@@ -49,7 +49,8 @@ def watch(
 
 def silence(run: str, seconds: float) -> str:
     """What to make of it."""
+    from gmm_dask.cli.running import going_on
+
     return (
-        f"no news for {seconds:.0f} s: the driver may be gone; "
-        f"`gmm-dask fit --config {run}/config.toml` goes on, or says who has the run"
+        f"no news for {seconds:.0f} s: the driver may be gone; {going_on(run)}, or says who has it"
     )

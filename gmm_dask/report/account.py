@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,16 +89,16 @@ def account_of(run: Location, source: object = None) -> Account:
         raise StorageError(f"there is no run at {run}: no run.json")
     where = str(run).rstrip("/")
     record = read_record(folder)
-    state = newest_state(folder)
+    state, finished = newest_state(folder), read_finished(folder)
     best: Candidate | None = None
     choices: tuple[Choice, ...] = ()
     if state is not None and state.candidates[0].statistics is not None:
         best, choices = leading(state, record)
-    mixture = best.mixture if best else last_model(where)
+    mixture = best.mixture if best else last_model(where, finished)
     return Account(
         where=where,
         record=record,
-        finished=read_finished(folder),
+        finished=finished,
         history=read_history(folder),
         profile=read_profile(folder),
         mixture=mixture,
@@ -109,16 +110,14 @@ def account_of(run: Location, source: object = None) -> Account:
 
 
 def newest_state(folder: Folder) -> EMState | None:
-    """The newest checkpoint; a driver at work may delete one while it is read: then once more."""
-    for _ in range(3):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DamagedCheckpointWarning)
-                checkpoint = load_newest(folder)
-        except DamagedError:
-            continue
-        return None if checkpoint is None else decode_state(checkpoint.state, checkpoint.arrays)
-    return None
+    """The newest checkpoint that is whole; None where none is."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DamagedCheckpointWarning)
+            checkpoint = load_newest(folder)
+    except DamagedError:
+        return None
+    return None if checkpoint is None else decode_state(checkpoint.state, checkpoint.arrays)
 
 
 def leading(state: EMState, record: RunRecord) -> tuple[Candidate, tuple[Choice, ...]]:
@@ -130,8 +129,10 @@ def leading(state: EMState, record: RunRecord) -> tuple[Candidate, tuple[Choice,
     return min(state.candidates, key=plan.value), plan.table(state)
 
 
-def last_model(where: str) -> Mixture | None:
-    """The run's model, should no checkpoint be left."""
+def last_model(where: str, finished: Mapping[str, Any] | None) -> Mixture | None:
+    """The run's model, should no checkpoint be left; unfinished, the run has none of its own."""
+    if finished is None:
+        return None
     try:
         return load_model(f"{where}/model.zarr").mixture
     except StorageError:
