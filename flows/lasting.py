@@ -15,16 +15,9 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled
 from prefect.tasks import exponential_backoff
 
+from gmm_dask.addresses import failure
 from gmm_dask.chunked.faults import BlocksKilledWorkers, ClusterError, passes_over
 from gmm_dask.store.errors import RunIsBusy, StoreUnavailableError
-
-try:
-    from obstore.exceptions import GenericError
-
-    NO_ANSWER: tuple[type[Exception], ...] = (GenericError,)
-    """What reading from an object store raises when its own retries are used up."""
-except ImportError:
-    NO_ANSWER = ()
 
 MOST_STARTS = 5
 """Of one flow run: what has crashed so often will crash again, and somebody has to look."""
@@ -39,8 +32,11 @@ def may_pass(error: BaseException) -> bool:
     chain = tuple(causes(error))
     if any(isinstance(one, BlocksKilledWorkers) for one in chain):
         return False
-    unavailable = (ClusterError, StoreUnavailableError, *NO_ANSWER)
-    return any(isinstance(one, unavailable) or passes_over(one) for one in chain)
+    unavailable = (ClusterError, StoreUnavailableError)
+    return any(
+        isinstance(one, unavailable) or passes_over(one) or failure(one) == "unanswered"
+        for one in chain
+    )
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -25,6 +25,7 @@ from gmm_dask.chunked.sources.protocol import (
     real_dtype,
     regular_boundaries,
     table_shape,
+    unreached,
 )
 
 
@@ -65,9 +66,8 @@ class ZarrSource:
         except MemoryError as problem:
             raise self._too_large(first, last) from problem
         except Exception as problem:
-            if type(problem).__module__.startswith("obstore"):
-                raise ConnectionError(f"{self.address}: {problem}") from problem
-            raise self._unreadable(first, last, problem) from problem
+            told = unreached(self.address, problem) or self._unreadable(first, last, problem)
+            raise told from problem
 
     @cached_property
     def _direct(self) -> DirectChunks | None:
@@ -127,7 +127,13 @@ class ZarrSource:
         return [(i, j) for i in down for j in across]
 
     def verify(self, first: int, last: int) -> None:
-        key = absent_chunk(self.array, self._coordinates(first, last))
+        try:
+            key = absent_chunk(self.array, self._coordinates(first, last))
+        except Exception as problem:
+            told = unreached(self.address, problem)
+            if told is None:
+                raise
+            raise told from problem
         if key is not None:
             raise DataError(
                 f"{self.address}: chunk {key} is not in the store, so its rows would read as the "

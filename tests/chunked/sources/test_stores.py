@@ -1,6 +1,9 @@
 """Addresses: object stores on a real S3 server, and URLs that carry secrets."""
 
+import os
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from obstore.store import S3Store
 from zarr.storage import ObjectStore
 
+from flows.lasting import may_pass
 from gmm_dask.chunked.profile import profile
 from gmm_dask.chunked.reduce import DaskEngine, SerialEngine
 from gmm_dask.chunked.rows import DataError, open_rows
@@ -29,8 +33,6 @@ def bucket() -> Iterator[str]:
         patch.setenv("AWS_ACCESS_KEY_ID", "nobody")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
         patch.setenv("AWS_REGION", "us-east-1")
-        import urllib.request
-
         request = urllib.request.Request(f"http://{host}:{port}/rows", method="PUT")
         with urllib.request.urlopen(request):
             pass
@@ -68,6 +70,39 @@ def test_an_absent_object_is_named(url: str) -> None:
             profile(SerialEngine(open_rows(url), cache="none"), sample_rows=10, seed=1)
     finally:
         store.put("c/4/0", content)
+
+
+@contextmanager
+def permissions_asked_for() -> Iterator[None]:
+    """From now on the server wants a key that it knows, and ours is none."""
+    _let_pass(b"0")
+    try:
+        yield
+    finally:
+        _let_pass(b"inf")
+
+
+def _let_pass(requests: bytes) -> None:
+    """So many more requests, whoever asks."""
+    address = f"{os.environ['AWS_ENDPOINT_URL']}/moto-api/reset-auth"
+    told = urllib.request.Request(address, requests, {"Content-Type": "text/plain"})
+    with urllib.request.urlopen(told):
+        pass
+
+
+def test_what_may_not_be_read_is_asked_for_once(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Permission denied is no lost connection: neither workers nor flows try again."""
+    rows = open_rows(url, block_bytes=2400)
+    with local_cluster(1) as client, permissions_asked_for():
+        for engine in (DaskEngine(client, rows, cache="none"), SerialEngine(rows, cache="none")):
+            with pytest.raises(DataError, match=r"b\.zarr may not be read.*credentials") as told:
+                profile(engine, sample_rows=10, seed=1)
+            assert not may_pass(told.value)
+        with pytest.raises(DataError, match=r"b\.zarr may not be read"):
+            open_rows(url)
+        with pytest.raises(DataError, match=r"b\.zarr may not be read"):
+            rows.verify(0)
+    assert "trying again" not in caplog.text
 
 
 def test_nothing_at_a_url(bucket: str) -> None:
