@@ -299,12 +299,19 @@ class DaskEngine:
     def _threads(self) -> dict[str, int]:
         """Threads by worker; waits for the first worker to come.
 
-        Cut for no workers at all, the rows would be one share: one worker would hold them all.
+        Cut for no workers at all, the rows would be one share: one worker would hold them all. A
+        cluster that adapts to what there is to do starts none until a task is there for it.
         """
-        while not (threads := self._ask("ncores")):
-            self._check_patience(())
-            time.sleep(0.1)
-        return dict(threads)
+        wanted: Future | None = None
+        try:
+            while not (threads := self._ask("ncores")):
+                wanted = wanted or self._submit(tasks.same, None, key=self._label("first", None))
+                self._check_patience(())
+                time.sleep(0.1)
+            return dict(threads)
+        finally:
+            if wanted is not None:
+                wanted.release()
 
     def _ask(self, question: str, **details: Any) -> Any:
         """The scheduler's answer; ConnectionError as soon as the client knows that it is gone.

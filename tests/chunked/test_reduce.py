@@ -319,6 +319,17 @@ def test_blocks_that_kill_workers_are_named(rows: Rows) -> None:
     assert any(int(first) <= 550 <= int(last) for first, last in named), str(caught.value)
 
 
+def test_a_cluster_that_adapts_is_asked_for_its_first_worker(rows: Rows) -> None:
+    """Dask starts none before a task is there for it."""
+    expected = SerialEngine(rows).map_reduce(total, VALUE)
+    with local_cluster(0) as client:
+        client.cluster.adapt(minimum=0, maximum=2, interval="100ms")
+        engine = DaskEngine(client, rows, no_workers_timeout=60)
+        for step in range(3):
+            assert bits(engine.map_reduce(total, VALUE, step=step)) == bits(expected)
+        engine.close()
+
+
 def test_no_workers_is_an_error_not_a_hang(rows: Rows) -> None:
     with local_cluster(0) as client:
         engine = DaskEngine(client, rows, cache="none", no_workers_timeout=0.5)
