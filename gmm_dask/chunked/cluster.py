@@ -11,7 +11,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from itertools import count, groupby, repeat
 from operator import add, itemgetter
@@ -32,6 +32,7 @@ from gmm_dask.chunked.faults import (
 from gmm_dask.chunked.labels import Labels
 from gmm_dask.chunked.passes import MapFunction, PassReport, Work
 from gmm_dask.chunked.rows import Rows
+from gmm_dask.chunked.sending import hurry
 from gmm_dask.chunked.sources.memory import MemorySource
 from gmm_dask.chunked.tree import runs, shares
 
@@ -45,9 +46,6 @@ POLL_SECONDS = 2.0
 WITHIN_TASKS = 2**20
 """Bytes of parameters that go out within the tasks of a pass, of which short passes have few. More
 than these are a task of their own, which each worker fetches once, and all tasks wait for."""
-SEND_EVERY = 0.002
-"""Seconds between the client's messages: a pass waits for some. Dask's workers and its scheduler
-have the same; clients, which send whole graphs elsewhere, take 10 ms."""
 
 logger = logging.getLogger(__name__)
 
@@ -84,13 +82,13 @@ class DaskEngine:
         self._suspects: list[tuple[int, int]] = []
         self._known: set[str] = set()
         self._alive = time.monotonic()
-        with suppress(AttributeError):  # no part of Dask's interface
-            client.scheduler_comm.interval = SEND_EVERY
         if cache == "auto" and not isinstance(rows.source, MemorySource):
             self._threads()  # what fits is a matter of workers: of the first ones at least
         self.cached = cache == "memory" or (
             cache == "auto" and fits_in_memory(client, rows, memory_share)
         )
+        self._hurry = ExitStack()
+        self._hurry.callback(hurry(client))
 
     def map_reduce(
         self,
@@ -128,8 +126,9 @@ class DaskEngine:
             self._ask("log_event", topic=TOPIC, msg=told)
 
     def close(self) -> None:
-        """Let go of the rows that workers hold."""
+        """Let go of the rows that workers hold, and of the client's hurry."""
         self._loads = []
+        self._hurry.close()
 
     def _attempt(
         self,

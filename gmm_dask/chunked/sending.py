@@ -24,7 +24,7 @@ _HURRIED: WeakKeyDictionary[Any, tuple[int, float]] = WeakKeyDictionary()
 
 def hurry(client: Client) -> Callable[[], None]:
     """Have a client send sooner; what is returned, called once, sets back what was before."""
-    connection = getattr(client, "scheduler_comm", None)
+    connection: Any = getattr(client, "scheduler_comm", None)
     if not hasattr(connection, "interval"):
         return lambda: None
     with _LOCK:

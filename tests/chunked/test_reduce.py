@@ -330,6 +330,20 @@ def test_a_cluster_that_adapts_is_asked_for_its_first_worker(rows: Rows) -> None
         engine.close()
 
 
+def test_a_client_sends_as_before_when_the_last_engine_is_closed(
+    client: Client, rows: Rows
+) -> None:
+    with Client(client.scheduler.address, set_as_default=False) as own:
+        before = own.scheduler_comm.interval
+        one, other = DaskEngine(own, rows), DaskEngine(own, rows)
+        assert own.scheduler_comm.interval < before
+        one.close()
+        one.close()
+        assert own.scheduler_comm.interval < before
+        other.close()
+        assert own.scheduler_comm.interval == before
+
+
 def test_no_workers_is_an_error_not_a_hang(rows: Rows) -> None:
     with local_cluster(0) as client:
         engine = DaskEngine(client, rows, cache="none", no_workers_timeout=0.5)
