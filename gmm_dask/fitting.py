@@ -43,9 +43,10 @@ def fit(
     `configuration` may be just the number of components. The start is drawn as it says, or is
     `initial` (one mixture, or several that compete, or some of the parameters), or follows from
     `labels` of all rows. Passes run on `client`, else on the active Dask client, else in this
-    process, with the same bits. With `run`, a folder keeps history, checkpoints and the model:
-    called again, it resumes, or returns at once what is finished. With `performance_report`, Dask's
-    own report of the cluster meanwhile is kept there too.
+    process, with the same bits; within a Dask task in the thread that it has, unless it gives a
+    `client`, and then leaves its thread to others. With `run`, a folder keeps history, checkpoints
+    and the model: called again, it resumes, or returns at once what is finished. With
+    `performance_report`, Dask's own report of the cluster meanwhile is kept there too.
     """
     if not isinstance(configuration, Configuration):
         configuration = Configuration(whole(configuration))

@@ -14,8 +14,9 @@ from importlib.util import find_spec
 from typing import Any, Literal, Protocol, TypeAlias
 
 from dask.system import CPU_COUNT
-from distributed import Client, default_client
+from distributed import Client, default_client, get_client
 
+from gmm_dask.chunked.aside import aside, holds_a_thread, may_wait_for, share_of_memory
 from gmm_dask.chunked.expectation import statistics_over
 from gmm_dask.chunked.passes import Engine, PassReport, one_blas_thread
 from gmm_dask.chunked.profile import Profile, profile
@@ -160,21 +161,33 @@ def engine_over(
     """An engine on the client's cluster, or else in this process, and a list of what it costs."""
     costs: list[PassReport] = []
     client = client or active_client()
-    engine: DaskEngine | SerialEngine
-    if client is None:
-        engine = SerialEngine(rows, cache=cache, threads=CPU_COUNT, on_pass=costs.append)
-    else:
-        engine = DaskEngine(client, rows, cache=cache, on_pass=costs.append)
-    with closing(engine), one_blas_thread():
+    if client is None and rows.lazy and holds_a_thread():
+        client = get_client()  # of blocks that may lie on the cluster
+    waiting = nullcontext() if client is None else aside()
+    with waiting, closing(engine_of(rows, client, cache, costs)) as engine, one_blas_thread():
         yield engine, costs
 
 
+def engine_of(
+    rows: Rows, client: Client | None, cache: Cache, costs: list[PassReport]
+) -> DaskEngine | SerialEngine:
+    """On a cluster; in this process, by all of its threads; in a task, by the one that it has."""
+    if client is not None:
+        return DaskEngine(client, rows, cache=cache, on_pass=costs.append)
+    if not holds_a_thread():
+        return SerialEngine(rows, cache=cache, threads=CPU_COUNT, on_pass=costs.append)
+    share = 0.5 * share_of_memory()
+    return SerialEngine(rows, cache=cache, memory_share=share, on_pass=costs.append)
+
+
 def active_client() -> Client | None:
-    """The client that this process has open, as all of Dask finds it."""
+    """The client that this process has open, as all of Dask finds it; within a task, only if the
+    task has left its thread to others."""
     try:
-        return default_client()
+        client = default_client()
     except ValueError:
         return None
+    return client if may_wait_for(client) else None
 
 
 def look(plan: Plan, engine: Engine) -> Profile:

@@ -22,7 +22,7 @@ def local_cluster(workers: int, threads: int = 1, **options: Any) -> Iterator[Cl
         LocalCluster(
             n_workers=workers,
             threads_per_worker=threads,
-            processes=True,
+            processes=options.pop("processes", True),
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
             **options,
