@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 from gmm_dask.mixture.acceleration import acceleration_named
@@ -13,6 +15,11 @@ from gmm_dask.mixture.iteration import Settings
 from gmm_dask.mixture.kernels import Arithmetic
 from gmm_dask.mixture.maximisation import DegeneratePolicy, Regularisation
 from gmm_dask.mixture.stopping import Stopping
+
+WHOLE_STARTS: Mapping[str, str] = MappingProxyType(
+    {"given": "a mixture to begin with (initial=)", "labels": "a label of every row (labels=)"}
+)
+"""Values of init that draw nothing, and what each needs beside it."""
 
 
 class ConfigurationError(ValueError):
@@ -53,7 +60,7 @@ class Configuration:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise ConfigurationError(f"{name} must be a whole number from 0 up, not {value!r}")
-        if self.init not in (*METHODS, "given", "labels"):
+        if self.init not in (*METHODS, *WHOLE_STARTS):
             raise ConfigurationError(
                 f"init must be one of {', '.join(METHODS)}, or a mixture; not {self.init!r}"
             )
@@ -76,6 +83,15 @@ class Configuration:
             self.accelerate,
             self.arithmetic,
         )
+
+    def check_drawn(self) -> None:
+        """Refuse, before any pass, to draw a start where it was to be given."""
+        missing = WHOLE_STARTS.get(self.init)
+        if missing is not None:
+            raise ConfigurationError(
+                f"init={self.init!r} needs {missing}; give it, or choose how a start is drawn: "
+                f"{', '.join(METHODS)}"
+            )
 
     def check_rows(self, count: int) -> None:
         """Refuse, before any pass, more components than there are rows to begin from."""

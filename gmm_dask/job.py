@@ -167,6 +167,7 @@ class Job:
         """The rows, so far as to know what they are, and that they are enough."""
         rows = open_rows(self.source, **self.rows.arguments())
         if self.start is None:
+            self.mixture.check_drawn()
             self.mixture.check_rows(rows.shape[0])
         return rows
 

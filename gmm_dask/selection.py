@@ -217,6 +217,7 @@ def select(
     )
     rows = opened(source, opening or {})
     for configuration in grid.configurations:
+        configuration.check_drawn()
         configuration.check_rows(rows.shape[0])
     conduct = Conduct(client, cache, run, restart, checkpoint, callbacks)
     state, best = carry_out(grid, rows, conduct)

@@ -96,6 +96,8 @@ class Starts:
         features = rows.shape[1]
         wanted = self.configuration.components, features, self.configuration.covariance
         if not self.given and self.labels is None:
+            if self.parameters is None or self.parameters.means is None:
+                self.configuration.check_drawn()
             self.configuration.check_rows(rows.shape[0])
         if self.labels is not None and self.labels.shape[0] != rows.source.shape[0]:
             raise ConfigurationError(
