@@ -165,7 +165,9 @@ def newest_mixture(
 def events_of(history: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """What happened to components, counted."""
     kinds = Counter(event["kind"] for entry in history for event in entry.get("events", ()))
-    return tuple(f"{kind}: {count} times" for kind, count in kinds.items())
+    return tuple(
+        f"{kind}: {'once' if count == 1 else f'{count} times'}" for kind, count in kinds.items()
+    )
 
 
 def read_history(folder: Folder) -> list[dict[str, Any]]:

@@ -122,11 +122,16 @@ def iteration_line(entry: Mapping[str, Any]) -> str:
     """An entry of the history as one line for a person."""
     change = "" if entry["change"] is None else f" ({entry['change']:+.2e})"
     plain = "" if entry["step"] in ("plain", "start") else f", {entry['step']}"
-    events = "".join(
-        f"; component {event['component']} {event['kind']}" for event in entry["events"]
-    )
+    events = "".join(f"; {_what_happened(event)}" for event in entry["events"])
     rate = entry["rows"] / entry["seconds"] if entry["seconds"] else 0.0
     return (
         f"iteration {entry['iteration']}: mean log-likelihood {entry['mean_log_likelihood']:.6f}"
         f"{change}{plain}, {entry['seconds']:.2f} s, {rate / 1e6:.2f} M rows/s{events}"
     )
+
+
+def _what_happened(event: Mapping[str, Any]) -> str:
+    """`component 3 collapsed`; what concerns no single component says it all in its reason."""
+    if event["component"] is None:
+        return str(event["reason"])
+    return f"component {event['component']} {event['kind']}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from gmm_dask.chunked.passes import Engine
 from gmm_dask.mixture.iteration import EMState, Settings
+from gmm_dask.mixture.maximisation import DEGENERATE
 
 TOLD = (
     "iteration",
@@ -89,7 +90,7 @@ def line_of(entry: Mapping[str, Any]) -> dict[str, Any]:
     """An entry of the history, so far as it is told."""
     events = entry.get("events", ())
     told = [_short(_sentence(event)) for event in events[:MOST_EVENTS]]
-    degenerate = sum(event["component"] is not None for event in events)
+    degenerate = sum(event["kind"] in DEGENERATE for event in events)
     return {**{name: entry.get(name) for name in TOLD}, "events": told, "degenerate": degenerate}
 
 

@@ -1,7 +1,7 @@
 """The whole way: rows, passes, EM, checkpoints, a model; interrupted, resumed, refused."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +10,16 @@ import zarr
 from threadpoolctl import threadpool_limits
 
 from gmm_dask import Configuration, ConfigurationError, DataError, Mixture, fit, select
+from gmm_dask.inspection import inspect
 from gmm_dask.job import Job
 from gmm_dask.journal import Journal, Rhythm, iteration_line
 from gmm_dask.journey import Progress
 from gmm_dask.mixture.initial import Sample
-from gmm_dask.mixture.iteration import Settings, start
+from gmm_dask.mixture.iteration import Settings, fall, start
 from gmm_dask.mixture.iteration import run as run_em
 from gmm_dask.mixture.restarts import statistics_of_sample
 from gmm_dask.mixture.stopping import Stopping
+from gmm_dask.report import write_report
 from gmm_dask.starting import GivenParameters
 from gmm_dask.store.errors import RunDiffersError
 from gmm_dask.store.model import load_model
@@ -235,12 +237,38 @@ def test_an_initial_mixture_must_fit():
         fit(rows_of(), 3, initial=given)
 
 
+@pytest.mark.parametrize("at", [8, 9, 10, 20])
+def test_a_component_that_rests_on_reg_covar_is_an_event_once_however_often_it_is_resumed(
+    tmp_path, at
+):
+    rows = np.loadtxt(Path("data/iris.csv"), delimiter=",", skiprows=1, usecols=range(4))
+    configuration = Configuration(5, tol=1e-6)
+    run = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        fit(rows, configuration, run=run, callbacks=[interrupt_at(at)])
+    found = fit(rows, configuration, run=run)
+    assert without_times(found.history) == without_times(fit(rows, configuration).history)
+    (entry,) = (entry for entry in found.history if entry["events"])
+    (event,) = entry["events"]
+    assert (event["component"], event["kind"]) == (1, "rests on reg_covar")
+    assert found.mixture.variances[1].min() < 2e-6
+    assert "component 1 rests on reg_covar" in iteration_line(entry)
+    assert inspect(run).events == ("rests on reg_covar: once",)
+    report = Path(write_report(run)).read_text("utf-8")
+    assert "Component 1 rests on reg_covar (1e-06)" in report
+    assert "its smallest variance is more than half reg_covar" in report
+    assert "Nothing degenerated" not in report
+
+
 def test_the_history_is_lines_of_json_and_reads_well(store, tmp_path):
     found = fit(store, Configuration(3, tol=1e-7), run=tmp_path / "run")
     lines = (tmp_path / "run" / "history.jsonl").read_text().splitlines()
     assert [json.loads(line)["iteration"] for line in lines] == list(range(len(lines)))
     told = iteration_line(found.history[1])
     assert told.startswith("iteration 1: mean log-likelihood -")
+    fallen = {**found.history[1], "events": [asdict(event) for event in fall(-1.0, -1.5)]}
+    assert iteration_line(fallen).endswith("rows/s; mean log-likelihood fell by 0.5")
+    assert "rows/s" in told
 
 
 def test_the_likeliest_checkpoint_is_kept_beside_the_newest(tmp_path):

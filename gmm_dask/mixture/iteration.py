@@ -66,6 +66,7 @@ class Candidate:
 
     `statistics` belong to `mixture`; `proposal` is what the next pass evaluates: the plain M-step
     of these statistics, or an extrapolation (`accelerated`), with `plain` kept to fall back on.
+    `degenerate` is what that M-step told of components: only what is not there yet is new.
     """
 
     proposal: Mixture
@@ -235,9 +236,8 @@ def _moved(
     before, now = candidate.mean_log_likelihood, found.statistics.mean_log_likelihood
     iteration = candidate.iteration + 1
     previous = Evaluated(candidate.mixture, before, iteration - 1) if candidate.statistics else None
-    new = tuple(
-        e for e in found.maximised.events if _place(e) not in map(_place, candidate.degenerate)
-    )
+    told = (*found.maximised.events, *found.maximised.resting)
+    new = tuple(e for e in told if _place(e) not in map(_place, candidate.degenerate))
     step = "accelerated" if candidate.accelerated else "plain" if previous else "start"
     record = Record(
         iteration,
@@ -268,7 +268,7 @@ def _moved(
         accelerated=proposal is not None,
         memory=memory,
         iteration=iteration,
-        degenerate=found.maximised.events,
+        degenerate=told,
         record=record,
         reason=reason,
     )

@@ -18,6 +18,10 @@ from gmm_dask.mixture.statistics import SufficientStatistics
 
 DegeneratePolicy: TypeAlias = Literal["floor", "reseed", "drop", "error"]
 
+DEGENERATE = ("starved", "collapsed")
+"""Kinds of events at which the policy of degenerate components acts."""
+RESTS = "rests on reg_covar"
+"""The kind of event that tells of a variance which is regularisation rather than data."""
 SMALLEST_WEIGHT = 1e-300
 """Weights of components that nothing belongs to: their logarithm must stay finite."""
 
@@ -63,10 +67,12 @@ class DegenerateComponentError(ArithmeticError):
 
 @dataclass(frozen=True, eq=False)
 class Maximised:
-    """The next mixture, and which components were degenerate on the way to it."""
+    """The next mixture, which components were degenerate on the way to it, and which are sound
+    only by reg_covar: that is told, and nothing is done about it."""
 
     mixture: Mixture
     events: tuple[Event, ...]
+    resting: tuple[Event, ...] = ()
 
 
 def maximise(
@@ -83,9 +89,10 @@ def maximise(
     floored = kind.floor(covariances, smallest_variances(statistics, regularisation))
     mixture = Mixture(counts / counts.sum(), statistics.means, floored.covariances, family)
     events = (*starved(statistics, kind), *collapsed(floored.components))
-    if not events or regularisation.degenerate == "floor":
-        return Maximised(mixture, events)
-    return Maximised(_without(mixture, events, regularisation.degenerate), events)
+    resting = resting_on(regularisation.reg_covar, mixture)
+    if events and regularisation.degenerate != "floor":
+        mixture = _without(mixture, events, regularisation.degenerate)
+    return Maximised(mixture, events, resting)
 
 
 def smallest_variances(statistics: SufficientStatistics, regularisation: Regularisation) -> Array:
@@ -108,6 +115,16 @@ def collapsed(components: Iterable[int]) -> Iterable[Event]:
     """Components whose covariance met the floor."""
     for k in components:
         yield Event(k, "collapsed", "its covariance met the floor")
+
+
+def resting_on(reg_covar: float, mixture: Mixture) -> tuple[Event, ...]:
+    """Components of whose variance in some direction reg_covar is more than half, in a mixture that
+    it was added to: λ_min(S_k / n_k) < reg_covar. A covariance that all share is no component's."""
+    found = np.flatnonzero(mixture.kind.thinner(mixture.factors, 2 * reg_covar)).tolist()
+    told = f"smallest variance is more than half reg_covar, which is {reg_covar:g}"
+    if mixture.family == "tied":
+        return tuple(Event(None, RESTS, f"the shared covariance's {told}") for _ in found)
+    return tuple(Event(k, RESTS, f"its {told}") for k in found)
 
 
 def _without(mixture: Mixture, events: tuple[Event, ...], policy: DegeneratePolicy) -> Mixture:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gmm_dask.mixture.arrays import Array
 from gmm_dask.mixture.identities import verify
-from gmm_dask.mixture.maximisation import Regularisation, maximise
+from gmm_dask.mixture.maximisation import Regularisation, maximise, resting_on
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.sweep import sweep
 from gmm_dask.mixture.table import components_table
@@ -102,15 +102,34 @@ def events(account: Account) -> str:
     kernels = dict.fromkeys(str(entry.get("kernel")) for entry in account.history)
     ran = f"Kernel: {', then '.join(kernels)}." if account.history else ""
     calm = "Nothing degenerated: no component starved or collapsed, the likelihood never fell."
+    resting = _resting(account)
     return section(
         "Conditioning and events",
-        table.html() if happened else paragraph(calm),
+        table.html() if happened else "" if resting else paragraph(calm),
+        paragraph(resting, "warn") if resting else "",
         paragraph(f"{ran} {_conditioning(account)}", "note"),
     )
 
 
 def _named(component: int | None) -> str:
     return "all" if component is None else str(component)
+
+
+def _resting(account: Account) -> str:
+    """Which components of the mixture as it is now are sound only by reg_covar."""
+    reg_covar = account.configuration.get("reg_covar")
+    if account.mixture is None or not reg_covar:
+        return ""
+    found = resting_on(reg_covar, account.mixture)
+    if not found:
+        return ""
+    who = [str(event.component) for event in found if event.component is not None]
+    listed = f"Component{'s' * (len(who) > 1)} {', '.join(who)}" if who else "The shared covariance"
+    return (
+        f"{listed} rest{'s' * (len(who) < 2)} on reg_covar ({reg_covar:g}): in some direction more "
+        "than half of the variance is regularisation, and a smaller reg_covar would raise the "
+        "likelihood. Too many components, or features in too large a unit."
+    )
 
 
 def _conditioning(account: Account) -> str:

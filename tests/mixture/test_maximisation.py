@@ -1,5 +1,7 @@
 """M-steps: the family's formula, floors, and what becomes of degenerate components."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,38 @@ class TestPolicies:
         with pytest.raises(DegenerateComponentError, match=r"component 2 is .*reg_covar"):
             maximise(labelled(family, collapsed=collapsed), family, policy)
         assert kind
+
+
+@pytest.mark.parametrize("policy", ["floor", "reseed", "drop", "error"])
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+@pytest.mark.parametrize(("variance", "rests"), [(0.99e-6, True), (1.01e-6, False)])
+def test_whose_smallest_variance_is_mostly_reg_covar_is_told_and_left_alone(
+    family, policy, variance, rests
+):
+    turned = np.array([[0.6, 0.8], [-0.8, 0.6]])
+    matrix = np.diag([0, 0, 1e12])  # beside a feature in another unit altogether
+    matrix[:2, :2] = turned * [variance, 1] @ turned.T
+    scatter = {
+        "full": 50 * np.stack([matrix, np.eye(3)]),
+        "tied": 100 * matrix,
+        "diag": 50 * np.array([[variance, 1, 1e12], [1, 1, 1]]),
+        "spherical": 50 * np.array([[variance] * 3, [1, 1, 1]]),
+    }[family]
+    means = np.array([[0.0, 0, 0], [1, 1, 1]])
+    statistics = replace(
+        SufficientStatistics.zero(2, 3, LAYOUTS[family]),
+        counts=np.full(2, 50.0),
+        means=means,
+        scatter=scatter,
+        rows=100,
+        weight=100.0,
+    )
+    found = maximise(statistics, family, Regularisation(1e-6, degenerate=policy))
+    floored = maximise(statistics, family, Regularisation(1e-6))
+    whose = None if family == "tied" else 0
+    assert [event.component for event in found.resting] == [whose] * rests
+    assert not found.events
+    np.testing.assert_array_equal(found.mixture.covariances, floored.mixture.covariances)
 
 
 @pytest.mark.parametrize("policy", ["floor", "reseed", "drop", "error"])

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gmm_dask.mixture.arrays import Array, FamilyName, Indices, Layout
 from gmm_dask.mixture.covariance.family import Floored
 from gmm_dask.mixture.covariance.positive import floor_variances, square_root_factors
@@ -34,6 +37,10 @@ class Diag:
 
     def factors(self, covariances: Array) -> Array:
         return square_root_factors(covariances)
+
+    def thinner(self, factors: Array, variance: float) -> NDArray[np.bool_]:
+        thin: NDArray[np.bool_] = factors.max(axis=1) ** 2 * variance > 1
+        return thin
 
     def from_factors(self, factors: Array) -> Array:
         return factors**2

@@ -6,6 +6,9 @@ K components, D features. `covariances` always has the family's own (scikit-lear
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gmm_dask.mixture.arrays import Array, FamilyName, Indices, Layout
 
 
@@ -48,6 +51,9 @@ class Family(Protocol):
 
     def factors(self, covariances: Array) -> Array:
         """Upper triangular U with Σ⁻¹ = U Uᵀ, in scikit-learn's shape of `precisions_cholesky_`."""
+
+    def thinner(self, factors: Array, variance: float) -> NDArray[np.bool_]:
+        """Whether each covariance of these factors is below this variance in some direction."""
 
     def from_factors(self, factors: Array) -> Array:
         """Precisions U Uᵀ in the family's shape."""

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gmm_dask.mixture.arrays import Array, FamilyName, Indices, Layout
 from gmm_dask.mixture.covariance.family import Floored
 from gmm_dask.mixture.covariance.positive import (
     conditional_matrices,
     floor_matrices,
+    thinner_matrices,
     triangular_factors,
 )
 
@@ -40,6 +42,9 @@ class Full:
 
     def factors(self, covariances: Array) -> Array:
         return triangular_factors(covariances)
+
+    def thinner(self, factors: Array, variance: float) -> NDArray[np.bool_]:
+        return thinner_matrices(factors, variance)
 
     def from_factors(self, factors: Array) -> Array:
         return factors @ factors.transpose(0, 2, 1)

@@ -92,6 +92,18 @@ def certainly_positive(correlations: Array) -> NDArray[np.bool_]:
     return sure
 
 
+def thinner_matrices(factors: Array, variance: float) -> NDArray[np.bool_]:
+    """Whether matrices of these factors U (K, D, D) are below a variance in some direction.
+
+    λ_min = 1 / ‖U‖², which is accurate whatever the scales of the features; cheap where the
+    Frobenius norm leaves no doubt.
+    """
+    found: NDArray[np.bool_] = np.einsum("kde,kde->k", factors, factors) * variance > 1
+    for k in np.flatnonzero(found):
+        found[k] = np.linalg.norm(factors[k], 2) ** 2 * variance > 1
+    return found
+
+
 def positive_part(correlation: Array) -> Array:
     """The correlation with its eigenvalues lifted beyond rounding."""
     values, vectors = np.linalg.eigh(np.nan_to_num(correlation))

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gmm_dask.mixture.arrays import Array, FamilyName, Indices, Layout
 from gmm_dask.mixture.covariance.family import Floored
 from gmm_dask.mixture.covariance.positive import (
     conditional_matrices,
     floor_matrices,
+    thinner_matrices,
     triangular_factors,
 )
 
@@ -41,6 +43,9 @@ class Tied:
 
     def factors(self, covariances: Array) -> Array:
         return triangular_factors(covariances[None])[0]
+
+    def thinner(self, factors: Array, variance: float) -> NDArray[np.bool_]:
+        return thinner_matrices(factors[None], variance)
 
     def from_factors(self, factors: Array) -> Array:
         return factors @ factors.T
