@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from gmm_dask.chunked.rows import Rows
 from gmm_dask.configuration import ConfigurationError
 from gmm_dask.journal import EVERY_ITERATION, Journal, Rhythm, history_entry
 from gmm_dask.mixture.iteration import EMState, Settings, iterate
+from gmm_dask.mixture.maximisation import RegularisationWarning, too_large
 from gmm_dask.performance import performance_kept
 from gmm_dask.result import Fit
 from gmm_dask.store.arrays import pack_arrays
@@ -192,7 +194,13 @@ def active_client() -> Client | None:
 
 def look(plan: Plan, engine: Engine) -> Profile:
     """The profile pass: every row validated, and a sample to begin from."""
-    return profile(engine, sample_rows=plan.sample_rows, seed=plan.seed)
+    known = profile(engine, sample_rows=plan.sample_rows, seed=plan.seed)
+    reg_covar = plan.settings().regularisation.reg_covar
+    told = too_large(reg_covar, engine.rows.feature_names, known.variances)
+    if told:
+        advice = "give a smaller reg_covar, or store these features in a smaller unit"
+        warnings.warn(f"{told}; {advice}", RegularisationWarning, stacklevel=4)
+    return known
 
 
 def travel(

@@ -17,6 +17,7 @@ from gmm_dask.journey import Progress
 from gmm_dask.mixture.initial import Sample
 from gmm_dask.mixture.iteration import Settings, fall, start
 from gmm_dask.mixture.iteration import run as run_em
+from gmm_dask.mixture.maximisation import RegularisationWarning
 from gmm_dask.mixture.restarts import statistics_of_sample
 from gmm_dask.mixture.stopping import Stopping
 from gmm_dask.report import write_report
@@ -258,6 +259,17 @@ def test_a_component_that_rests_on_reg_covar_is_an_event_once_however_often_it_i
     assert "Component 1 rests on reg_covar (1e-06)" in report
     assert "its smallest variance is more than half reg_covar" in report
     assert "Nothing degenerated" not in report
+
+
+def test_a_reg_covar_that_is_not_little_beside_a_variance_is_told_before_it_is_added():
+    rows = np.c_[rows_of() * [1, 1e-3, 1e-4], np.full(3000, 0.1)]
+    told = (
+        r"reg_covar, 1e-06, is 52 times the variance of x2 \(and more than 1% of 1 more\), whose "
+        r"standard deviation is 0.000138: it is added to what is found; give a smaller reg_covar"
+    )
+    with pytest.warns(RegularisationWarning, match=told):
+        fit(rows, Configuration(1, max_iter=1))
+    fit(rows, Configuration(1, max_iter=1, reg_covar=1e-12))
 
 
 def test_the_history_is_lines_of_json_and_reads_well(store, tmp_path):

@@ -46,6 +46,11 @@ class Profile:
     sample: RowSample
     bytes: int
 
+    @property
+    def variances(self) -> Vector:
+        """Of the features; 0 where all values are equal, whatever rounding makes of it."""
+        return np.where(self.minimum < self.maximum, self.sd**2, 0.0)
+
     def summary(self) -> dict[str, Any]:
         """All but the sample, JSON-able: equal for the same rows, bit for bit."""
         return {

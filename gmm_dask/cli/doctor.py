@@ -20,6 +20,7 @@ def doctor(
     out: Annotated[str | None, typer.Option(help="Run folder that is to be written.")] = None,
     array: options.Array = None,
     columns: options.Columns = None,
+    reg_covar: options.RegCovar = None,
     scheduler: options.Scheduler = None,
     json: options.Json = False,
 ) -> None:
@@ -27,11 +28,13 @@ def doctor(
 
     Exit code 1 if something will not work.
     """
+    from gmm_dask.configuration import Configuration
     from gmm_dask.doctor import examine
 
     opening = {"array": array, "columns": options.names(columns)}
+    added = Configuration.reg_covar if reg_covar is None else reg_covar
     found = []
-    for finding in examine(source, opening=opening, scheduler=scheduler, run=out):
+    for finding in examine(source, opening=opening, scheduler=scheduler, run=out, reg_covar=added):
         found.append(finding)
         if not json:
             show(finding)

@@ -16,6 +16,7 @@ def examine(
     opening: dict[str, Any] | None = None,
     scheduler: str | None = None,
     run: str | None = None,
+    reg_covar: float = source.REG_COVAR,
 ) -> Iterator[Finding]:
     """Look at this machine, and at whatever else is named."""
     yield from guarded("versions", machine.versions)
@@ -25,7 +26,7 @@ def examine(
         yield from guarded("cluster", lambda: on_cluster(scheduler))
     yield from guarded("Prefect", prefect.server)
     if data is not None:
-        yield from guarded("data", lambda: source.rows_of(data, opening or {}))
+        yield from guarded("data", lambda: source.rows_of(data, opening or {}, reg_covar))
     if run is not None:
         yield from guarded("run folder", lambda: store.writable(run))
 

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
+import numpy as np
 from distributed.system import MEMORY_LIMIT
 
-from gmm_dask.chunked.rows import DataError, Rows, open_rows
+from gmm_dask.chunked.moments import moments_of, no_moments
+from gmm_dask.chunked.rows import DataError, Rows, kept_rows, open_rows
 from gmm_dask.chunked.sources.zarr_source import ZarrSource
 from gmm_dask.doctor.finding import Finding, bad, good, note
 from gmm_dask.job import Opening, only_table
+from gmm_dask.mixture.maximisation import Regularisation, too_large
 
 SMALL_CHUNK, LARGE_CHUNK = 2**18, 2**28
 CHECKSUMS = {"crc32c", "fletcher32", "crc32", "adler32"}
+REG_COVAR = Regularisation.reg_covar
 MEMORY_SHARE = 0.5  # what cache="auto" allows
 
 
-def rows_of(address: str, opening: dict[str, Any]) -> Iterator[Finding]:
-    """Everything about one source."""
+def rows_of(
+    address: str, opening: dict[str, Any], reg_covar: float = REG_COVAR
+) -> Iterator[Finding]:
+    """Everything about one source, and about what is added to its variances."""
     array = opening.get("array") or only_table(address, Opening())
     rows = open_rows(address, **{**opening, "array": array})
     yield good("data", f"{rows.describe()}, {rows.nbytes / 2**20:,.1f} MiB")
@@ -28,6 +35,7 @@ def rows_of(address: str, opening: dict[str, Any]) -> Iterator[Finding]:
     yield good("blocks", f"{len(rows):,} of about {rows.nbytes / len(rows) / 2**20:.1f} MiB")
     yield from presence(rows)
     yield from cache(rows)
+    yield from regularisation(rows, reg_covar)
 
 
 def layout(source: ZarrSource) -> Iterator[Finding]:
@@ -85,3 +93,21 @@ def cache(rows: Rows) -> Iterator[Finding]:
     else:
         advice = "streamed in every pass; workers with more memory together would keep them"
         yield note("cache", f"rows are {share:.1f} times this machine's memory", advice)
+
+
+def regularisation(rows: Rows, reg_covar: float) -> Iterator[Finding]:
+    """reg_covar beside the variances, of a few blocks: no pass is made."""
+    looked = sorted({0, len(rows) // 2, len(rows) - 1})
+    found = no_moments(rows.shape[1])
+    for index in looked:
+        with suppress(DataError):  # a missing chunk is told of already
+            table, _ = kept_rows(*rows.read(index))
+            found += moments_of(table.astype(np.float64), None)
+    variances = np.where(found.minimum < found.maximum, found.variance, 0)
+    told = too_large(reg_covar, rows.feature_names, variances)
+    if told:
+        advice = "give fit a smaller --reg-covar, or store these features in a smaller unit"
+        yield note("regularisation", told, advice)
+    else:
+        where = f"in {len(looked)} of {len(rows):,} blocks"
+        yield good("regularisation", f"{reg_covar:g} is little beside the variances {where}")

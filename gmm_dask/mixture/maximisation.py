@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -22,6 +22,8 @@ DEGENERATE = ("starved", "collapsed")
 """Kinds of events at which the policy of degenerate components acts."""
 RESTS = "rests on reg_covar"
 """The kind of event that tells of a variance which is regularisation rather than data."""
+NOTICEABLE = 0.01
+"""A share of a feature's variance from which reg_covar shows in what is found."""
 SMALLEST_WEIGHT = 1e-300
 """Weights of components that nothing belongs to: their logarithm must stay finite."""
 
@@ -50,6 +52,26 @@ class Regularisation:
             raise ValueError(
                 f"degenerate must be floor, reseed, drop or error, not {self.degenerate!r}"
             )
+
+
+class RegularisationWarning(UserWarning):
+    """reg_covar is not small beside the data: variances come out larger than they are."""
+
+
+def too_large(reg_covar: float, names: Sequence[str], variances: Array) -> str:
+    """A sentence where reg_covar is more than a hundredth of the variance of a feature, else
+    nothing; constant features have none, and without reg_covar no density."""
+    found = np.flatnonzero((variances > 0) & (reg_covar > NOTICEABLE * variances))
+    if not len(found):
+        return ""
+    worst = int(found[variances[found].argmin()])
+    share = reg_covar / float(variances[worst])
+    much = f"{share:.0%} of" if share < 2 else f"{share:,.0f} times"
+    others = f" (and more than {NOTICEABLE:.0%} of {len(found) - 1} more)" if len(found) > 1 else ""
+    return (
+        f"reg_covar, {reg_covar:g}, is {much} the variance of {names[worst]}{others}, whose "
+        f"standard deviation is {np.sqrt(variances[worst]):.3g}: it is added to what is found"
+    )
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,14 @@ def test_chunks_along_features_are_told(tmp_path):
     assert levels(source.rows_of(str(tmp_path / "x.zarr"), {}))["chunks"] == "note"
 
 
+def test_a_reg_covar_that_is_not_little_beside_a_variance_is_told(shell):
+    zarr.create_array(shell.folder / "x.zarr", data=np.c_[ROWS * [1, 1e-3], np.ones(4000)])
+    told = shell("doctor", "x.zarr").well().out
+    assert "reg_covar, 1e-06, is 101% of the variance of x1, whose standard" in told
+    told = shell("doctor", "x.zarr", "--reg-covar", 1e-9).well().out
+    assert "1e-09 is little beside the variances in 1 of 1 blocks" in told
+
+
 def test_what_cannot_be_looked_at_is_a_finding_too():
     found = levels(examine("nowhere.zarr", run="runs/…"))
     assert (found["data"], found["run folder"], found["versions"]) == ("bad", "bad", "good")
