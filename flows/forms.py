@@ -68,14 +68,33 @@ Credentials = Annotated[
 ]
 
 
+def in_order(schema: dict[str, Any]) -> None:
+    """Number the fields as they are written: Prefect numbers those of flows only, and its database
+    keeps no order of the others."""
+    for position, field in enumerate(schema["properties"].values()):
+        field["position"] = position
+
+
 class Form(BaseModel):
     """A section; a misspelt field is refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=in_order)
 
     def given(self) -> dict[str, Any]:
         """What was filled in."""
         return self.model_dump(exclude_unset=True)
+
+
+Family = Literal["full", "tied", "diag", "spherical"]
+
+
+class Size(Form):
+    """What most people fill in."""
+
+    components: int = Field(title="Components", description="K, the number of Gaussians", ge=1)
+    covariance: Family = Field(
+        "full", title="Covariance", description="The family of the covariances"
+    )
 
 
 class Settings(Form):
@@ -113,16 +132,8 @@ class Settings(Form):
     arithmetic: Literal["float64", "float32"] = Field("float64", title="Arithmetic")
 
 
-Family = Literal["full", "tied", "diag", "spherical"]
-
-
-class Mixture(Settings):
+class Mixture(Settings, Size):
     """The mixture, and how to get there."""
-
-    components: int = Field(title="Components", description="K, the number of Gaussians", ge=1)
-    covariance: Family = Field(
-        "full", title="Covariance", description="The family of the covariances"
-    )
 
 
 class Rows(Form):

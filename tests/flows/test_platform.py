@@ -1,5 +1,6 @@
 """Flows as a platform team runs them: a server on PostgreSQL, a worker, schedules, kills."""
 
+import math
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.schedules import IntervalSchedule
 
+from flows import forms
 from gmm_dask.store.checkpoint import complete_iterations
 from gmm_dask.store.location import open_folder
 from gmm_dask.store.model import load_model
@@ -42,6 +44,16 @@ def rows(tmp_path_factory):
 @pytest.fixture(scope="module")
 def undisturbed(rows, tmp_path_factory):
     return undisturbed_bits(rows, tmp_path_factory.mktemp("undisturbed"))
+
+
+@pytest.mark.parametrize("deployment", ["fit-mixture/fit", "refit/refit-nightly"])
+def test_a_form_begins_with_what_most_people_fill_in(asking, deployment):
+    found = asking.client.read_deployment_by_name(deployment).parameter_openapi_schema
+    for form in (forms.Mixture, forms.Rows, forms.Cluster):
+        asked = found["definitions"][form.__name__]["properties"]
+        shown = sorted(asked, key=lambda name: asked[name].get("position", math.inf))
+        assert shown == list(form.model_fields)
+    assert list(forms.Mixture.model_fields)[:2] == ["components", "covariance"]
 
 
 def test_a_deployed_fit_leaves_a_model_and_all_that_a_person_wants_to_see(asking, rows):
