@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from gmm_dask.refusals import Refusal
+
 SECRET = r"^[A-Za-z0-9+.-]+://([^/]*@|[^?#]*[?#]|[^/\[]*:[0-9]*[^/0-9])"
 """A URL that `split_url` refuses, as a pattern: with a user, a query, or no port after a colon."""
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -22,7 +24,7 @@ _YES = {"1", "true", "on", "yes", "y"}
 _RETRIES = {"max_retries": 6, "retry_timeout": timedelta(seconds=60)}
 
 
-class AddressError(ValueError):
+class AddressError(Refusal):
     """An address that cannot be used: says why, and repeats no secret."""
 
 

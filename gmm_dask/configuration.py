@@ -15,6 +15,7 @@ from gmm_dask.mixture.iteration import Settings
 from gmm_dask.mixture.kernels import Arithmetic
 from gmm_dask.mixture.maximisation import DegeneratePolicy, Regularisation
 from gmm_dask.mixture.stopping import Stopping
+from gmm_dask.refusals import Refusal
 
 WHOLE_STARTS: Mapping[str, str] = MappingProxyType(
     {"given": "a mixture to begin with (initial=)", "labels": "a label of every row (labels=)"}
@@ -22,7 +23,7 @@ WHOLE_STARTS: Mapping[str, str] = MappingProxyType(
 """Values of init that draw nothing, and what each needs beside it."""
 
 
-class ConfigurationError(ValueError):
+class ConfigurationError(Refusal):
     """A setting that makes no sense: says which, and what would."""
 
 
@@ -72,7 +73,7 @@ class Configuration:
             family_named(self.covariance)
             acceleration_named(self.accelerate)
             self.settings()
-        except (ValueError, TypeError) as problem:
+        except (Refusal, TypeError) as problem:
             raise ConfigurationError(str(problem)) from None
 
     def settings(self) -> Settings:

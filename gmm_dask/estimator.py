@@ -30,6 +30,7 @@ from gmm_dask.mixture import criteria
 from gmm_dask.mixture.arrays import Array, Indices
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics
+from gmm_dask.refusals import Refusal
 from gmm_dask.result import Fit
 from gmm_dask.starting import GivenParameters
 from gmm_dask.store.location import Location
@@ -177,7 +178,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """Rows drawn from the mixture, grouped by component, and their components."""
         check_is_fitted(self)
         if n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, not {n_samples}")
+            raise Refusal(f"n_samples must be at least 1, not {n_samples}")
         random = np.random.default_rng(self._seed())
         rows, labels = self.mixture_.sample(n_samples, random)
         order = np.argsort(labels, kind="stable")
@@ -252,7 +253,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
             return X, sample_weight
         table = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         if len(table) < self.n_components:
-            raise ValueError(
+            raise Refusal(
                 f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
                 f"n_samples = {len(table)}"
             )
@@ -279,7 +280,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
     def _checked_rows(self, X: object) -> Rows:
         rows = X if isinstance(X, Rows) else open_rows(X)
         if rows.shape[1] != self.n_features_in_:
-            raise ValueError(
+            raise Refusal(
                 f"X has {rows.shape[1]} features, but {type(self).__name__} is expecting "
                 f"{self.n_features_in_} features as input"
             )

@@ -24,6 +24,7 @@ from gmm_dask.chunked.quantile import quantile as find_quantile
 from gmm_dask.chunked.regular import chosen_blocks, regular_blocks
 from gmm_dask.chunked.rows import DataError, Rows, open_rows
 from gmm_dask.chunked.scores import COUNTS
+from gmm_dask.configuration import ConfigurationError
 from gmm_dask.journey import engine_over
 from gmm_dask.mixture.arrays import Array
 from gmm_dask.mixture.parameters import Mixture
@@ -82,22 +83,27 @@ class Options:
     dtype: Literal["float64", "float32"] = "float64"
 
     def check(self, components: int) -> None:
-        """Raise ValueError, in one sentence, for what cannot be meant."""
+        """Raise ConfigurationError, in one sentence, for what cannot be meant."""
         unknown = [name for name in self.write if name not in WRITABLE]
         if unknown:
-            raise ValueError(f"write={unknown[0]!r} is not known; choose of {', '.join(WRITABLE)}")
+            known = ", ".join(WRITABLE)
+            raise ConfigurationError(f"write={unknown[0]!r} is not known; choose of {known}")
         if not self.names:
-            raise ValueError("nothing is to be written: name at least one of write=")
+            raise ConfigurationError("nothing is to be written: name at least one of write=")
         if self.top is not None and not 1 <= self.top <= components:
-            raise ValueError(f"top={self.top} must lie between 1 and {components} components")
+            raise ConfigurationError(
+                f"top={self.top} must lie between 1 and {components} components"
+            )
         if self.quantile is not None and self.threshold is not None:
-            raise ValueError("outliers lie below a quantile or a threshold: pass one of the two")
+            raise ConfigurationError(
+                "outliers lie below a quantile or a threshold: pass one of the two"
+            )
         if self.quantile is not None and not 0 < self.quantile < 1:
-            raise ValueError(f"quantile={self.quantile} must lie between 0 and 1")
+            raise ConfigurationError(f"quantile={self.quantile} must lie between 0 and 1")
         if self.threshold is not None and not math.isfinite(self.threshold):
-            raise ValueError(f"threshold={self.threshold} must be a finite log density")
+            raise ConfigurationError(f"threshold={self.threshold} must be a finite log density")
         if self.dtype not in ("float64", "float32"):
-            raise ValueError(f"dtype={self.dtype!r} must be float64 or float32")
+            raise ConfigurationError(f"dtype={self.dtype!r} must be float64 or float32")
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -48,12 +48,6 @@ def code_for(problem: BaseException) -> int:
 
 def is_refusal(problem: BaseException) -> bool:
     """Raised by this package on purpose, rather than by something that broke underneath it."""
-    from gmm_dask.store.errors import StorageError
-
-    if isinstance(problem, StorageError | signals.Interrupted | KeyboardInterrupt):
+    if isinstance(problem, signals.Interrupted | KeyboardInterrupt):
         return True
-    if type(problem).__module__.startswith("gmm_dask."):
-        return True
-    frames = list(traceback.walk_tb(problem.__traceback__))
-    deepest = frames[-1][0].f_globals.get("__name__", "") if frames else ""
-    return isinstance(problem, ValueError | ImportError) and deepest.startswith("gmm_dask.")
+    return type(problem).__module__.startswith("gmm_dask.")

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from gmm_dask.cli import options, speaking
+from gmm_dask.refusals import NotInstalledError
 
 logger = logging.getLogger("gmm_dask")
 
@@ -26,7 +27,9 @@ def written(run: str) -> Any:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise ImportError("a report needs matplotlib: pip install 'gmm-dask[report]'") from None
+        raise NotInstalledError(
+            "a report needs matplotlib: pip install 'gmm-dask[report]'"
+        ) from None
     from gmm_dask.report import write_report
 
     return write_report(run)

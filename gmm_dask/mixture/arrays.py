@@ -5,6 +5,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gmm_dask.refusals import Refusal
+
 Array: TypeAlias = NDArray[np.float64]
 Indices: TypeAlias = NDArray[np.intp]
 Rows: TypeAlias = NDArray[Any]
@@ -28,13 +30,13 @@ def as_rows(rows: ArrayLike, features: int | None = None) -> Rows:
     """Rows as an (N, D) array of a real dtype; 1-D data is D = 1; a view where it can be."""
     array = np.asarray(rows)
     if array.dtype.kind not in "fiu":
-        raise ValueError(f"rows must be real numbers, these are {array.dtype}")
+        raise Refusal(f"rows must be real numbers, these are {array.dtype}")
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2:
-        raise ValueError(f"rows must form an (N, D) array, this one has shape {array.shape}")
+        raise Refusal(f"rows must form an (N, D) array, this one has shape {array.shape}")
     if features is not None and array.shape[1] != features:
-        raise ValueError(f"rows have {array.shape[1]} features, the mixture has {features}")
+        raise Refusal(f"rows have {array.shape[1]} features, the mixture has {features}")
     return array
 
 
@@ -44,8 +46,8 @@ def as_weights(weights: ArrayLike | None, rows: int) -> Array | None:
         return None
     array = np.asarray(weights, dtype=np.float64)
     if array.shape != (rows,):
-        raise ValueError(f"{rows} rows need weights of shape ({rows},), not {array.shape}")
+        raise Refusal(f"{rows} rows need weights of shape ({rows},), not {array.shape}")
     if not (np.isfinite(array).all() and (array >= 0).all()):
         first = int(np.argmax(~(np.isfinite(array) & (array >= 0))))
-        raise ValueError(f"weights must be finite and not negative, row {first} has {array[first]}")
+        raise Refusal(f"weights must be finite and not negative, row {first} has {array[first]}")
     return array

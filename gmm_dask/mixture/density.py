@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gmm_dask.mixture.arrays import Array, Rows, as_rows
+from gmm_dask.refusals import Refusal
 
 if TYPE_CHECKING:
     from gmm_dask.mixture.parameters import Mixture
@@ -37,7 +38,7 @@ def log_joint(mixture: Mixture, rows: ArrayLike) -> Array:
         block: Rows = rows[start : start + step].astype(np.float64)
         if not np.isfinite(block).all():
             bad = start + int(np.argmax(~np.isfinite(block).all(axis=1)))
-            raise ValueError(f"row {bad} is not finite: {rows[bad]}")
+            raise Refusal(f"row {bad} is not finite: {rows[bad]}")
         for k in range(mixture.components):
             logs[start : start + step, k] = squared_distances(block, mixture.means[k], factors[k])
     logs *= -0.5

@@ -21,6 +21,7 @@ from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics, between
 from gmm_dask.mixture.sweep import Statistics, sweep
 from gmm_dask.mixture.textbook import Parameters, Sum, Textbook, family_mean, summed
+from gmm_dask.refusals import Refusal
 
 TOLERANCE = 1e-9
 """Relative errors up to here are rounding, where means are no larger than a million sd."""
@@ -43,7 +44,7 @@ def second_moments(mixture: Mixture, statistics: SufficientStatistics) -> Array:
     """Σ_n r_nk (x_n − μ_k)(x_n − μ_k)ᵀ about the mixture's means, in the statistics' layout."""
     layout = mixture.kind.layout
     if statistics.layout != layout or statistics.means.shape != mixture.means.shape:
-        raise ValueError(
+        raise Refusal(
             f"{mixture.family} mixtures of means {mixture.means.shape} need {layout} statistics, "
             f"these are {statistics.layout} of means {statistics.means.shape}"
         )

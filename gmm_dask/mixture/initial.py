@@ -19,6 +19,7 @@ from gmm_dask.mixture.maximisation import Regularisation, maximise
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.sweep import sweep_responsibilities
+from gmm_dask.refusals import Refusal
 
 LLOYD_ITERATIONS = 50
 
@@ -110,7 +111,7 @@ def initial_mixture(
 ) -> Mixture:
     """A starting mixture from a sample of rows."""
     if not 1 <= components <= len(sample.rows):
-        raise ValueError(
+        raise Refusal(
             f"{components} components need at least as many rows with a weight; "
             f"there are {len(sample.rows)}"
         )
@@ -120,7 +121,7 @@ def initial_mixture(
         rows = sample.standardised()
         posteriors = nearest_centre(rows, CENTRES[method](rows, sample.weights, components, random))
     else:
-        raise ValueError(f"unknown initialisation {method!r}: choose one of {', '.join(METHODS)}")
+        raise Refusal(f"unknown initialisation {method!r}: choose one of {', '.join(METHODS)}")
     return from_responsibilities(sample, posteriors, family, regularisation)
 
 
@@ -198,7 +199,7 @@ def from_parameters(
     if weights is not None:
         weights = checked("weights", weights, (components,))
         if (weights < 0).any() or abs(weights.sum() - 1) > 1e-6:
-            raise ValueError(f"weights must not be negative and sum to 1, these are {weights}")
+            raise Refusal(f"weights must not be negative and sum to 1, these are {weights}")
         weights = np.maximum(weights, np.finfo(np.float64).eps)
         weights = weights / weights.sum()
     return Mixture(base.weights if weights is None else weights, means, covariances, family)
@@ -219,9 +220,9 @@ def checked(name: str, values: ArrayLike, shape: tuple[int, ...]) -> Array:
     """Given parameters as a float64 array of this shape, all of them finite."""
     array = np.asarray(values, dtype=np.float64)
     if array.shape != shape:
-        raise ValueError(f"the given {name} should have shape {shape}, but have {array.shape}")
+        raise Refusal(f"the given {name} should have shape {shape}, but have {array.shape}")
     if not np.isfinite(array).all():
-        raise ValueError(f"the given {name} must be finite numbers")
+        raise Refusal(f"the given {name} must be finite numbers")
     return array
 
 

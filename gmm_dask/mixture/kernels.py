@@ -17,6 +17,7 @@ from gmm_dask.mixture.compiling import compiles
 from gmm_dask.mixture.frame import Frame
 from gmm_dask.mixture.look import components_left
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.refusals import Refusal
 
 Kernel: TypeAlias = Literal["quadratic", "quadratic-float32", "fused", "centred"]
 Arithmetic: TypeAlias = Literal["float64", "float32"]
@@ -32,7 +33,7 @@ components than these to a row, up to three times; and where all overlap from 80
 features fall out of the caches."""
 
 
-class PrecisionError(ValueError):
+class PrecisionError(Refusal):
     """float32 arithmetic was asked for where its error bound is too large."""
 
 

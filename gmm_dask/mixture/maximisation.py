@@ -15,6 +15,7 @@ from gmm_dask.mixture.arrays import Array, FamilyName
 from gmm_dask.mixture.covariance import Family, family_named
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics
+from gmm_dask.refusals import Refusal
 
 DegeneratePolicy: TypeAlias = Literal["floor", "reseed", "drop", "error"]
 
@@ -45,11 +46,11 @@ class Regularisation:
 
     def __post_init__(self) -> None:
         if not 0 <= self.reg_covar < float("inf"):
-            raise ValueError(f"reg_covar must be a number from 0 up, not {self.reg_covar}")
+            raise Refusal(f"reg_covar must be a number from 0 up, not {self.reg_covar}")
         if not 0 < self.relative_floor < 1:
-            raise ValueError(f"relative_floor must be between 0 and 1, not {self.relative_floor}")
+            raise Refusal(f"relative_floor must be between 0 and 1, not {self.relative_floor}")
         if self.degenerate not in ("floor", "reseed", "drop", "error"):
-            raise ValueError(
+            raise Refusal(
                 f"degenerate must be floor, reseed, drop or error, not {self.degenerate!r}"
             )
 
@@ -105,7 +106,7 @@ def maximise(
     """The mixture of this family that maximises Q for these statistics, kept from degenerating."""
     kind = family_named(family)
     if not statistics.counts.sum() > 0:
-        raise ValueError("there is no row with a weight above 0: nothing to fit a mixture to")
+        raise Refusal("there is no row with a weight above 0: nothing to fit a mixture to")
     counts = np.maximum(statistics.counts, SMALLEST_WEIGHT * statistics.counts.sum())
     covariances = kind.add(kind.maximise(counts, statistics.scatter), regularisation.reg_covar)
     floored = kind.floor(covariances, smallest_variances(statistics, regularisation))

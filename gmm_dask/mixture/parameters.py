@@ -16,6 +16,7 @@ from gmm_dask.mixture import density
 from gmm_dask.mixture.arrays import Array, FamilyName, Indices, frozen
 from gmm_dask.mixture.covariance import Family, family_named
 from gmm_dask.mixture.table import components_table
+from gmm_dask.refusals import Refusal
 
 LOG_TWO_PI = float(np.log(2 * np.pi))
 
@@ -47,25 +48,25 @@ class Mixture:
 
     def _check(self) -> None:
         if self.means.ndim != 2 or 0 in self.means.shape:
-            raise ValueError(f"means must have shape (K, D), not {self.means.shape}")
+            raise Refusal(f"means must have shape (K, D), not {self.means.shape}")
         if self.weights.shape != (self.components,):
-            raise ValueError(
+            raise Refusal(
                 f"{self.components} components need weights of shape ({self.components},), "
                 f"not {self.weights.shape}"
             )
         expected = self.kind.shape(self.components, self.features)
         if self.covariances.shape != expected:
-            raise ValueError(
+            raise Refusal(
                 f"{self.family} covariances of {self.components} components in {self.features} "
                 f"features must have shape {expected}, not {self.covariances.shape}"
             )
         for name in ("weights", "means", "covariances"):
             if not np.isfinite(getattr(self, name)).all():
-                raise ValueError(f"{name} must be finite numbers")
+                raise Refusal(f"{name} must be finite numbers")
         if not (self.weights > 0).all() or abs(self.weights.sum() - 1) > 1e-6:
-            raise ValueError(f"weights must be positive and sum to 1, these are {self.weights}")
+            raise Refusal(f"weights must be positive and sum to 1, these are {self.weights}")
         if self.kind.layout != "squares" and not symmetric(self.covariances):
-            raise ValueError("covariances must be symmetric")
+            raise Refusal("covariances must be symmetric")
         self.factors  # noqa: B018  fails here, with the component named, unless positive definite
 
     @property
@@ -163,7 +164,7 @@ class Mixture:
         known = self._feature_indices(list(given))
         kept = np.setdiff1d(np.arange(self.features), known)
         if not len(kept):
-            raise ValueError("every feature is given: there is none left to condition")
+            raise Refusal("every feature is given: there is none left to condition")
         values = np.array([float(value) for value in given.values()])
         posterior = self.marginal(known.tolist()).responsibilities(values[None])[0]
         means = self.means[:, kept]
@@ -183,9 +184,9 @@ class Mixture:
     def _feature_indices(self, features: Sequence[int]) -> Indices:
         indices = np.asarray(features, dtype=np.intp)
         if indices.ndim != 1 or not len(indices) or len(np.unique(indices)) < len(indices):
-            raise ValueError(f"features must be one or more different indices, not {features}")
+            raise Refusal(f"features must be one or more different indices, not {features}")
         if indices.min() < 0 or indices.max() >= self.features:
-            raise ValueError(f"features run from 0 to {self.features - 1}, not {features}")
+            raise Refusal(f"features run from 0 to {self.features - 1}, not {features}")
         return indices
 
     def log_joint(self, rows: ArrayLike) -> Array:

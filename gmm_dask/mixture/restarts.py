@@ -11,6 +11,7 @@ from gmm_dask.mixture.iteration import Candidate, EMState, Settings, run, start
 from gmm_dask.mixture.kernels import Kernel
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.sweep import Statistics, StatisticsOf, sweep
+from gmm_dask.refusals import Refusal
 
 FIRST_ROUND = 8
 """Iterations before the first half is dropped; every further round doubles them."""
@@ -34,7 +35,7 @@ def race(
     than the few that are worth it. All that go on share their passes.
     """
     if not 1 <= keep <= len(starts):
-        raise ValueError(f"keep must be between 1 and {len(starts)} starts, not {keep}")
+        raise Refusal(f"keep must be between 1 and {len(starts)} starts, not {keep}")
     statistics_of, runners, iterations = statistics_of_sample(sample), list(starts), FIRST_ROUND
     while True:
         lapped = replace(settings, stopping=replace(settings.stopping, max_iter=iterations))

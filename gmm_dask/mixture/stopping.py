@@ -8,6 +8,7 @@ from math import isfinite
 import numpy as np
 
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.refusals import Refusal
 
 CONVERGED = "converged"
 
@@ -39,9 +40,9 @@ class Stopping:
         for name in ("tol", "relative_tol", "parameter_tol"):
             value = getattr(self, name)
             if value is not None and not value >= 0:
-                raise ValueError(f"{name} must be a number from 0 up or None, not {value}")
+                raise Refusal(f"{name} must be a number from 0 up or None, not {value}")
         if self.max_iter < 0:
-            raise ValueError(f"max_iter must be a number from 0 up, not {self.max_iter}")
+            raise Refusal(f"max_iter must be a number from 0 up, not {self.max_iter}")
 
     def reason(self, previous: Evaluated | None, current: Evaluated) -> str | None:
         """Why to stop at `current`, or None to go on."""

@@ -21,6 +21,7 @@ from gmm_dask.mixture.kernels import (
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.quadratic import QuadraticKernel
 from gmm_dask.mixture.statistics import SufficientStatistics
+from gmm_dask.refusals import Refusal
 
 Statistics: TypeAlias = tuple[SufficientStatistics, ...]
 StatisticsOf: TypeAlias = Callable[[tuple[Mixture, ...], tuple[Kernel, ...]], Statistics]
@@ -107,7 +108,7 @@ def _add_extreme(kernel: CentredKernel, rows: Rows, weights: Array | None, start
         if not kernel.add(rows[part], None if weights is None else weights[part]):
             bad = ~np.isfinite(np.asarray(rows[part], dtype=np.float64)).all(axis=1)
             row = start + at + int(np.argmax(bad))
-            raise ValueError(f"row {row} of the block is not finite; {bad.sum()} such rows there")
+            raise Refusal(f"row {row} of the block is not finite; {bad.sum()} such rows there")
 
 
 def sweep_labels(
@@ -120,7 +121,7 @@ def sweep_labels(
     """The statistics of rows whose components are known: responsibilities of 0 and 1."""
     assigned = np.asarray(labels)
     if assigned.dtype.kind not in "iu" or ((assigned < 0) | (assigned >= components)).any():
-        raise ValueError(f"labels must be whole numbers from 0 to {components - 1}")
+        raise Refusal(f"labels must be whole numbers from 0 to {components - 1}")
     return sweep_responsibilities(
         block, lambda part: np.eye(components)[assigned[part]], components, layout, weights
     )

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from gmm_dask.refusals import NotInstalledError, Refusal
+
 # Okabe & Ito (2008), without black and yellow: text and pale lines are not told apart from these.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D1F", "#6A4C93")
 STYLES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (4, 1.2, 1, 1.2)))
@@ -46,7 +48,7 @@ def names_of(features: int, names: Any = None) -> tuple[str, ...]:
     if names is None:
         return tuple(f"x{j}" for j in range(features))
     if len(names) != features:
-        raise ValueError(f"{features} features, but {len(names)} names")
+        raise Refusal(f"{features} features, but {len(names)} names")
     return tuple(plain(str(name)) for name in names)
 
 
@@ -64,5 +66,7 @@ def pyplot() -> Any:
     try:
         from matplotlib import pyplot as found
     except ImportError as missing:
-        raise ImportError("pictures need matplotlib: pip install 'gmm-dask[report]'") from missing
+        raise NotInstalledError(
+            "pictures need matplotlib: pip install 'gmm-dask[report]'"
+        ) from missing
     return found

@@ -12,6 +12,7 @@ from gmm_dask.mixture.arrays import Array, Indices, Rows, as_rows
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.plots.colours import INK, axes, colour, names_of, pyplot, style
 from gmm_dask.plots.directions import view
+from gmm_dask.refusals import Refusal
 
 SHARE = 0.9
 """An ellipse holds this share of its component (of the two features alone)."""
@@ -61,7 +62,7 @@ def pairs(
     labels = None if given is None else mixture.labels(given)
     seen = view(mixture, given, names)
     if seen.mixture.features < 2:
-        raise ValueError("one feature alone has no pairs: see densities")
+        raise Refusal("one feature alone has no pairs: see densities")
     size = seen.mixture.features - 1
     if figure is None:
         edge = 1.6 + max(2.2, 5.2 / size) * size

@@ -20,6 +20,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.refusals import Refusal
 from gmm_dask.store.errors import (
     DamagedError,
     KeyExistsError,
@@ -65,7 +66,7 @@ def save_model(
     """
     checked_name(where)
     if feature_names is not None and len(feature_names) != mixture.features:
-        raise ValueError(f"{mixture.features} features, but {len(feature_names)} names")
+        raise Refusal(f"{mixture.features} features, but {len(feature_names)} names")
     files = _array_files(mixture)
     root = _root_file(mixture.family, feature_names, provenance, files)
     folder = open_folder(where)

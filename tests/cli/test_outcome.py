@@ -1,14 +1,24 @@
 """Which exit code an exception is, and when its traceback is shown."""
 
+import numpy as np
 import pytest
 
-from gmm_dask import ConfigurationError, DataError
+from gmm_dask import ConfigurationError, DataError, GaussianMixture, Mixture, fit, save_model
 from gmm_dask.chunked.faults import ClusterError
 from gmm_dask.cli.outcome import code_for, explained
 from gmm_dask.cli.signals import Interrupted
+from gmm_dask.mixture.initial import squared_distances
 from gmm_dask.mixture.kernels import PrecisionError
-from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.maximisation import Regularisation, maximise
+from gmm_dask.mixture.statistics import SufficientStatistics
+from gmm_dask.refusals import NotInstalledError, Refusal
+from gmm_dask.report.findings import with_columns
+from gmm_dask.scoring import Options
+from gmm_dask.starting import GivenParameters
 from gmm_dask.store.errors import DamagedError, KeyMissingError, RunIsBusy, StorageError
+from gmm_dask.tables import Table
+
+ONE = Mixture([1], [[0.0]], [[[1.0]]])
 
 
 def disk_full() -> StorageError:
@@ -23,6 +33,8 @@ def disk_full() -> StorageError:
         (DataError("x"), 2),
         (ConfigurationError("x"), 2),
         (PrecisionError("x"), 2),
+        (NotInstalledError("x"), 2),
+        (ImportError("cannot import name 'x'"), 1),
         (KeyMissingError("x"), 2),
         (StorageError("a bad name"), 2),
         (disk_full(), 1),
@@ -41,12 +53,42 @@ def test_codes(problem, code, capsys):
     assert ("ZeroDivisionError" in told) == isinstance(problem, ZeroDivisionError)
 
 
-def test_a_value_refused_by_the_library_is_bad_input_and_a_fault_of_its_own_is_not(capsys):
-    with pytest.raises(ValueError, match="weights") as refused:
-        Mixture([1, 1], [[0.0], [1]], [[[1.0]], [[1]]])
-    assert explained(refused.value) == 2
-    assert "Traceback" not in capsys.readouterr().err
-    with pytest.raises(ValueError, match="not enough values") as fault:
-        _, _ = iter([1])
+@pytest.mark.parametrize(
+    ("refused", "message"),
+    [
+        (lambda: Mixture([1, 1], [[0.0], [1]], [[[1.0]], [[1]]]), "weights"),
+        (lambda: ONE.conditional({0: 1.0}), "every feature"),
+        (lambda: ONE.log_density([[np.nan]]), "not finite"),
+        (lambda: Mixture([1], [[0.0]], [[[0.0]]]), "not positive definite"),
+        (lambda: Regularisation(-1), "reg_covar"),
+        (lambda: maximise(SufficientStatistics.zero(2, 2, "outer"), "full"), "nothing to fit"),
+        (lambda: fit([[1.0], [2]], 1, labels=[0, 3]), "labels must be whole numbers"),
+        (lambda: fit([[1.0], [2]], 1, initial=GivenParameters(weights=[2])), "sum to 1"),
+        (lambda: GaussianMixture().fit([[1.0], [2]]).sample(0), "at least 1"),
+        (lambda: Options(top=3).check(2), "top=3 must lie"),
+        (lambda: save_model(ONE, "x", feature_names=[], provenance={}), "0 names"),
+    ],
+)
+def test_what_the_library_refuses_is_bad_input_in_one_sentence(refused, message, capsys):
+    with pytest.raises(Refusal, match=message) as problem:
+        refused()
+    assert explained(problem.value) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (lambda: squared_distances(np.zeros((2, 3)), np.zeros((2, 4))), "matmul"),
+        (lambda: with_columns(Table(("k",), (("0",),), frozenset()), {"n": []}), "zip"),
+    ],
+)
+def test_what_breaks_within_the_library_is_a_fault_with_a_traceback(broken, message, capsys):
+    with pytest.raises(ValueError, match=message) as fault:
+        broken()
     assert explained(fault.value) == 1
-    assert "Traceback" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "Traceback" in told
+    assert "error: ValueError: " in told

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmm_dask.addresses import failure
+from gmm_dask.refusals import Refusal
 
 Table = NDArray[Any]
 Boundaries = NDArray[np.int64]
@@ -21,7 +22,7 @@ LARGEST_CHUNK = 2**34
 """Bytes of one chunk or shard, as it is decoded."""
 
 
-class DataError(ValueError):
+class DataError(Refusal):
     """The data cannot be used as they are: says what, where, and what to do."""
 
 

@@ -38,6 +38,7 @@ from gmm_dask.mixture.acceleration.floor import lifted
 from gmm_dask.mixture.acceleration.memory import Acceleration, Memory
 from gmm_dask.mixture.acceleration.quasi_newton import quasi_newton
 from gmm_dask.mixture.acceleration.squarem import squarem
+from gmm_dask.refusals import Refusal
 
 __all__ = [
     "ACCELERATIONS",
@@ -61,6 +62,6 @@ def acceleration_named(name: str | None) -> Acceleration | None:
     """The acceleration of this name; None is plain EM."""
     if name is None or name in ACCELERATIONS:
         return ACCELERATIONS[name] if name else None
-    raise ValueError(
+    raise Refusal(
         f"unknown acceleration {name!r}: choose None or one of {', '.join(ACCELERATIONS)}"
     )

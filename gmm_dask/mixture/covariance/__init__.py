@@ -9,6 +9,7 @@ from gmm_dask.mixture.covariance.family import Family
 from gmm_dask.mixture.covariance.full import Full
 from gmm_dask.mixture.covariance.spherical import Spherical
 from gmm_dask.mixture.covariance.tied import Tied
+from gmm_dask.refusals import Refusal
 
 __all__ = ["FAMILIES", "Family", "family_named"]
 
@@ -22,4 +23,4 @@ def family_named(name: str) -> Family:
     for known, family in FAMILIES.items():
         if name == known:
             return family
-    raise ValueError(f"unknown covariance family {name!r}: choose one of {', '.join(FAMILIES)}")
+    raise Refusal(f"unknown covariance family {name!r}: choose one of {', '.join(FAMILIES)}")
