@@ -61,11 +61,32 @@ def test_densities_of_any_mixture(components, features, axes):
     assert len(drawn(plots.densities(mixture)).axes) == axes
 
 
-@pytest.mark.parametrize("components", [2, 50])
-def test_components_of_any_number(components):
+NAMES = ["<a>", "$b$", "c\nd", "e", "f", "a very long name of a feature"]
+
+
+@pytest.mark.parametrize(("components", "numbered"), [(2, True), (50, False)])
+def test_weights_of_any_number_of_components_are_bars_of_their_height(components, numbered):
     mixture = mixture_of(components, 6)
-    drawn(plots.weights(mixture))
-    drawn(plots.means(mixture, ["<a>", "$b$", "c\nd", "e", "f", "a very long name of a feature"]))
+    ax = plots.weights(mixture)
+    drawn(ax)
+    assert [bar.get_height() for bar in ax.patches] == mixture.weights.tolist()
+    told = [f"{weight:.3g}" for weight in mixture.weights]
+    assert [text.get_text() for text in ax.texts] == (told if numbered else [])
+
+
+@pytest.mark.parametrize(("components", "printed"), [(2, 12), (50, 0)])
+def test_means_of_any_number_of_components_are_told_apart_by_colour(components, printed):
+    mixture = mixture_of(components, 6)
+    ax = plots.means(mixture, NAMES)
+    drawn(ax)
+    shown = ax.images[0].get_array()
+    np.testing.assert_allclose(
+        shown * np.sqrt(mixture.variance) + mixture.mean, mixture.means, atol=1e-12
+    )
+    assert [label.get_text() for label in ax.get_xticklabels()] == [plain(name) for name in NAMES]
+    assert len(ax.texts) == printed
+    if printed:
+        assert float(ax.texts[0].get_text()) == pytest.approx(mixture.means[0, 0], rel=0.05)
 
 
 def test_the_density_is_one_in_all():

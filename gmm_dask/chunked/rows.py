@@ -121,10 +121,6 @@ class Rows:
         place = self.first_block + first
         return replace(self, cuts=cuts, source=source, weights=weights, first_block=place)
 
-    def keeping_all(self) -> Rows:
-        """The same rows with no policy applied on reading; for when the profile found all good."""
-        return replace(self, nonfinite="error")
-
     def fingerprint(self) -> dict[str, object]:
         """What must be equal for two runs to see the same rows in the same blocks."""
         plan = hashlib.sha256(np.asarray(self.cuts, "<i8").tobytes()).hexdigest()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from math import ceil, isfinite, log10
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -106,13 +105,6 @@ def features(account: Account) -> str:
     note = f"… and {rest} more features" if rest else ""
     table = Table(("feature", *kinds), tuple(lines), frozenset({0}), note=note)
     return section("The data, feature by feature", table.html())
-
-
-def resolved(values: Sequence[float], deviation: float) -> list[str]:
-    """Numbers with as many digits as tell values of this standard deviation apart."""
-    largest = max(map(abs, values))
-    needed = ceil(log10(largest / deviation)) if deviation > 0 and largest > 0 else 0
-    return [f"{value:.{min(max(needed + 4, 6), 16)}g}" for value in values]
 
 
 def choices(account: Account) -> str:

@@ -77,16 +77,6 @@ def write_snapshot(folder: Folder, snapshot: Snapshot) -> None:
     _write_manifest(folder, snapshot.iteration, files)
 
 
-def save_checkpoint(
-    folder: Folder,
-    iteration: int,
-    state: Mapping[str, object],
-    arrays: Mapping[str, NDArray[Any]],
-) -> None:
-    """Write one checkpoint, in place of an earlier one of the same iteration."""
-    write_snapshot(folder, take_snapshot(iteration, state, arrays))
-
-
 def complete_iterations(folder: Folder) -> list[int]:
     """The iterations whose checkpoint has a manifest, oldest first."""
     found = (_MANIFEST.fullmatch(key) for key in folder.list(ROOM))

@@ -15,7 +15,6 @@ from gmm_dask.store.checkpoint import (
     complete_iterations,
     keep,
     load_newest,
-    save_checkpoint,
 )
 from gmm_dask.store.errors import (
     DamagedCheckpointWarning,
@@ -28,6 +27,7 @@ from gmm_dask.store.local import LocalFolder
 from gmm_dask.store.location import open_folder
 from gmm_dask.store.sealed import seal, unseal
 from gmm_dask.store.writer import CheckpointWriter
+from tests.store.saving import save_checkpoint
 from tests.store.test_arrays import ARRAYS, NAMES, same_bits
 from tests.store.test_sealed import STATES, same
 

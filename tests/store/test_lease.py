@@ -20,9 +20,9 @@ TIME_TO_LIVE = 1.0
 
 SAVER = """
 import itertools, sys, time
-from gmm_dask.store.checkpoint import save_checkpoint
 from gmm_dask.store.errors import LeaseLostError
 from gmm_dask.store.run_folder import RunFolder, open_run
+from tests.store.saving import save_checkpoint
 run = open_run(sys.argv[1], configuration={}, fingerprint={}, seed=1, time_to_live=1.0)
 print("holding", flush=True)
 try:

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gmm_dask.store.checkpoint import save_checkpoint
 from gmm_dask.store.errors import (
     DamagedError,
     DamagedHistoryWarning,
@@ -27,6 +26,7 @@ from gmm_dask.store.errors import (
     StorageError,
 )
 from gmm_dask.store.run_folder import RunFolder, look_at_run, open_run, read_finished, read_record
+from tests.store.saving import save_checkpoint
 
 GIVEN: dict[str, Any] = {
     "configuration": {"components": 4, "stopping": {"tolerance": 1e-3, "passes": (1, 2)}},
