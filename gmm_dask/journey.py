@@ -35,7 +35,7 @@ from gmm_dask.store.em_state import decode_state
 from gmm_dask.store.errors import KeyExistsError, RunDiffersError, StorageError
 from gmm_dask.store.folder import Folder, create_or_confirm
 from gmm_dask.store.location import Location
-from gmm_dask.store.model import save_model
+from gmm_dask.store.model import Model
 from gmm_dask.store.run_folder import RunFolder, open_run
 from gmm_dask.store.sealed import seal
 from gmm_dask.telling import MOST_PAST, Upkeep, tell_iteration, telling
@@ -134,7 +134,7 @@ def carry_out(plan: Plan, rows: Rows, conduct: Conduct) -> tuple[EMState, Fit]:
                 travel_in(folder, plan, rows, conduct)
         else:
             logger.info("%s is finished: nothing to do", folder)
-        return kept(folder, plan, rows, conduct.run)
+        return kept(folder, plan, rows)
 
 
 def reporter(conduct: Conduct) -> Client:
@@ -275,7 +275,7 @@ def keep_sample(folder: Folder, known: Profile) -> None:
     create_or_confirm(folder, SAMPLE, pack_arrays(arrays))
 
 
-def kept(folder: RunFolder, plan: Plan, rows: Rows, run: Location) -> tuple[EMState, Fit]:
+def kept(folder: RunFolder, plan: Plan, rows: Rows) -> tuple[EMState, Fit]:
     """What a run folder holds in the end; its model is written, and it is marked as finished."""
     checkpoint = load_newest(folder.folder)
     if checkpoint is None:
@@ -287,17 +287,12 @@ def kept(folder: RunFolder, plan: Plan, rows: Rows, run: Location) -> tuple[EMSt
         state = decode_state(checkpoint.state, checkpoint.arrays)
     found = plan.conclude(state, rows, folder.history.read())
     if folder.finished is None:
-        save_model(
-            found.mixture,
-            f"{str(run).rstrip('/')}/model.zarr",
-            feature_names=found.feature_names,
-            provenance={
-                "data": rows.describe(),
-                "configuration": folder.record.configuration,
-                "versions": folder.record.versions,
-                **found.summary(),
-            },
-            overwrite=True,
-        )
+        provenance = {
+            "data": rows.describe(),
+            "configuration": folder.record.configuration,
+            "versions": folder.record.versions,
+            **found.summary(),
+        }
+        folder.keep_model(Model(found.mixture, found.feature_names, provenance))
         folder.finish(found.summary())
     return state, found

@@ -21,8 +21,9 @@ _ATTEMPT = re.compile(r"attempt-(\d{8})/(.*)")
 
 @dataclass(frozen=True)
 class Claim:
-    """A run that is ours until the lock is released."""
+    """A run that is ours until the lock is released; its model lies in `home`, above attempts."""
 
+    home: Folder
     folder: Folder
     lock: Lock
     history: History
@@ -57,7 +58,7 @@ def _claim_local(folder: LocalFolder, record: str, restart: bool) -> Claim:
     except BaseException:
         lock.release()
         raise
-    return Claim(folder, lock, LocalHistory(folder))
+    return Claim(folder, folder, lock, LocalHistory(folder))
 
 
 def _lock_local(folder: LocalFolder, record: str) -> FileLock:
@@ -100,11 +101,12 @@ def _claim_object(folder: ObjectFolder, record: str, restart: bool, time_to_live
         number = max(_attempts(folder, record), default=0)
         # An attempt without a record was never begun: its number is used again.
         attempt = number + 1 if restart or number == 0 else number
-        guarded = GuardedFolder(folder.within(_attempt_name(attempt)), lease.confirm)
+        home = GuardedFolder(folder, lease.confirm)
+        guarded = home.within(_attempt_name(attempt))
     except BaseException:
         lease.release()
         raise
-    return Claim(guarded, lease, ObjectHistory(guarded))
+    return Claim(home, guarded, lease, ObjectHistory(guarded))
 
 
 def _attempts(folder: ObjectFolder, record: str) -> list[int]:

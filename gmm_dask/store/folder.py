@@ -15,6 +15,9 @@ _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 class Folder(Protocol):
     """Keys are relative, parts joined by `/`; a prefix is one or more whole parts, or empty."""
 
+    def within(self, prefix: str) -> "Folder":
+        """The folder below a prefix of this one."""
+
     def read(self, key: str) -> bytes:
         """The bytes; KeyMissingError if there are none."""
 
@@ -65,6 +68,9 @@ class GuardedFolder:
 
     def __str__(self) -> str:
         return str(self._folder)
+
+    def within(self, prefix: str) -> "GuardedFolder":
+        return GuardedFolder(self._folder.within(prefix), self._confirm)
 
     def read(self, key: str) -> bytes:
         return self._folder.read(key)

@@ -28,6 +28,9 @@ class LocalFolder:
     def __str__(self) -> str:
         return str(self.root)
 
+    def within(self, prefix: str) -> "LocalFolder":
+        return LocalFolder(self._path(prefix))
+
     def read(self, key: str) -> bytes:
         path = self._path(key)
         try:

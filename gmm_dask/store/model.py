@@ -60,16 +60,36 @@ def save_model(
 ) -> None:
     """Write a model to a path or URL; on return it is durable.
 
+    Where a driver holds what it writes to, `write_model` is for its guarded folder instead.
+    """
+    checked_name(where)
+    write_model(
+        open_folder(where),
+        mixture,
+        feature_names=feature_names,
+        provenance=provenance,
+        overwrite=overwrite,
+    )
+
+
+def write_model(
+    folder: Folder,
+    mixture: Mixture,
+    *,
+    feature_names: Sequence[str] | None,
+    provenance: Mapping[str, object],
+    overwrite: bool = False,
+) -> None:
+    """Write a model as what a folder holds; on return it is durable.
+
     On local files the model appears in one step, and replaces an earlier one in one step. In an
     object store the group's metadata comes last: until then there is no model, and while one is
     overwritten there is none either.
     """
-    checked_name(where)
     if feature_names is not None and len(feature_names) != mixture.features:
         raise Refusal(f"{mixture.features} features, but {len(feature_names)} names")
     files = _array_files(mixture)
     root = _root_file(mixture.family, feature_names, provenance, files)
-    folder = open_folder(where)
     if isinstance(folder, LocalFolder):
         with replaced_directory(folder.root, overwrite=overwrite) as temporary:
             _write(LocalFolder(temporary), files, root)

@@ -24,7 +24,6 @@ class ObjectFolder:
         return self._name + (f"/{self._prefix.rstrip('/')}" if self._prefix else "")
 
     def within(self, prefix: str) -> "ObjectFolder":
-        """The folder below a prefix of this one."""
         return ObjectFolder(self._store, self._name, f"{self._prefix}{check_key(prefix)}/")
 
     def read(self, key: str) -> bytes:

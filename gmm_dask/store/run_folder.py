@@ -4,9 +4,10 @@
     checkpoints/     see checkpoint.py
     history.jsonl    see history.py
     FINISHED.json    write-once: the result; such a run has nothing left to do
+    model.zarr       see model.py; that of an unfinished run is an earlier attempt's
 
-In an object store all that lies below `attempt-00000001/`, and a restart begins the next attempt;
-on files a restart renames the old folder to `<run>.old-1`.
+In an object store all but the model lies below `attempt-00000001/`, and a restart begins the next
+attempt; on files a restart renames the old folder to `<run>.old-1`.
 """
 
 import importlib.metadata
@@ -19,7 +20,7 @@ from typing import Any
 
 from gmm_dask.mixture.compiling import compiler
 from gmm_dask.store.checkpoint import Checkpoint, load_newest
-from gmm_dask.store.claim import claim_run, find_run
+from gmm_dask.store.claim import Claim, claim_run, find_run
 from gmm_dask.store.errors import (
     DamagedError,
     KeyExistsError,
@@ -29,14 +30,14 @@ from gmm_dask.store.errors import (
     UnknownFormatError,
 )
 from gmm_dask.store.folder import Folder, create_or_confirm
-from gmm_dask.store.history import History
 from gmm_dask.store.location import Location
-from gmm_dask.store.lock import Lock
+from gmm_dask.store.model import Model, write_model
 from gmm_dask.store.sealed import from_json, seal, to_json, unseal
 from gmm_dask.store.writer import CheckpointWriter
 
 FORMAT_VERSION = 1
 _RECORD, _FINISHED = "run.json", "FINISHED.json"
+MODEL = "model.zarr"
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,9 @@ class RunRecord:
 class RunFolder:
     """A run that this process holds; made by `open_run`, let go by `close`."""
 
-    def __init__(self, folder: Folder, lock: Lock, history: History, record: RunRecord) -> None:
-        self.folder, self.history, self.record = folder, history, record
-        self._lock = lock
+    def __init__(self, claim: Claim, record: RunRecord) -> None:
+        self.folder, self.history, self.record = claim.folder, claim.history, record
+        self._home, self._lock = claim.home, claim.lock
 
     def __str__(self) -> str:
         return str(self.folder)
@@ -73,6 +74,16 @@ class RunFolder:
     def finished(self) -> dict[str, Any] | None:
         """The result, once the run is finished."""
         return read_finished(self.folder)
+
+    def keep_model(self, model: Model) -> None:
+        """Write the run's model, in place of the one of an attempt before, if the run is ours."""
+        write_model(
+            self._home.within(MODEL),
+            model.mixture,
+            feature_names=model.feature_names,
+            provenance=model.provenance,
+            overwrite=True,
+        )
 
     def finish(self, result: Mapping[str, object]) -> None:
         """Mark the run as finished, once; the same result again is no error."""
@@ -121,7 +132,7 @@ def open_run(
     claim = claim_run(where, _RECORD, restart=restart, time_to_live=time_to_live)
     try:
         record = _begin_or_compare(claim.folder, given)
-        return RunFolder(claim.folder, claim.lock, claim.history, record)
+        return RunFolder(claim, record)
     except BaseException:
         claim.lock.release()
         raise

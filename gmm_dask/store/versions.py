@@ -26,7 +26,7 @@ from gmm_dask.store.lease import Lease
 from gmm_dask.store.local import LocalFolder
 from gmm_dask.store.location import Location, checked_name, open_folder
 from gmm_dask.store.lock import FileLock, Lock
-from gmm_dask.store.model import Model, load_model, save_model
+from gmm_dask.store.model import Model, load_model, write_model
 from gmm_dask.store.sealed import seal, unseal
 
 FORMAT_VERSION = 1
@@ -157,9 +157,9 @@ class ModelVersions:
 
     def _write(self, name: str, model: Model, facts: Mapping[str, object]) -> None:
         self._folder.discard(name)  # what a killed process has left
-        save_model(
+        write_model(
+            self._folder.within(f"{name}/model.zarr"),
             model.mixture,
-            model_place(self.where, name),
             feature_names=model.feature_names,
             provenance=model.provenance,
             overwrite=True,

@@ -5,16 +5,29 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pytest
 
+from gmm_dask import Configuration, Fit, fit
+from gmm_dask.chunked.rows import Rows, open_rows
+from gmm_dask.journey import Conduct, carry_out
+from gmm_dask.mixture.iteration import EMState
+from gmm_dask.starting import Starts
 from gmm_dask.store.checkpoint import load_newest
 from gmm_dask.store.errors import LeaseLostError, RunIsBusy
+from gmm_dask.store.folder import Folder
 from gmm_dask.store.lease import Lease
 from gmm_dask.store.location import open_folder
+from gmm_dask.store.model import Model, load_model
 from gmm_dask.store.objects import ObjectFolder
 from gmm_dask.store.run_folder import RunFolder, open_run
+from gmm_dask.store.versions import open_versions
+from tests.store.dying import mixture
 
 TIME_TO_LIVE = 1.0
 
@@ -114,6 +127,52 @@ def test_lost_lease_stops_every_kind_of_change(s3_bucket: str) -> None:
         folder.delete("lease/00000002.json")
         with pytest.raises(LeaseLostError):  # once lost, lost
             run.finish({})
+
+
+def taken_over(folder: Folder) -> None:
+    """Another driver has the next epoch."""
+    folder.create("lease/00000009.json", b"somebody else's")
+
+
+@dataclass(frozen=True, eq=False)
+class Losing(Starts):
+    """A plan whose driver loses its run after the last checkpoint, before the model is written."""
+
+    where: str = ""
+
+    def conclude(self, state: EMState, rows: Rows, history: Sequence[dict[str, Any]]) -> Fit:
+        taken_over(open_folder(self.where))
+        return super().conclude(state, rows, history)
+
+
+def test_who_has_lost_a_run_leaves_its_model_alone(s3_bucket: str) -> None:
+    where = f"{s3_bucket}/{secrets.token_hex(4)}/run"
+    rows = open_rows(np.random.default_rng(0).normal(size=(200, 2)))
+    fit(rows, Configuration(3), run=where)
+    conduct = Conduct(run=where, restart=True)
+    with pytest.raises(LeaseLostError, match="took this run over"):
+        carry_out(Losing(Configuration(2), where=where), rows, conduct)
+    assert load_model(f"{where}/model.zarr").mixture.components == 3
+
+
+class Names(tuple[str, ...]):
+    """Names of features; while they are written down, another process takes the models over."""
+
+    where = ""
+
+    def __iter__(self) -> Iterator[str]:
+        taken_over(open_folder(self.where))
+        return super().__iter__()
+
+
+def test_who_has_lost_the_models_writes_no_version(s3_bucket: str) -> None:
+    where = f"{s3_bucket}/{secrets.token_hex(4)}/models"
+    names = Names(("a", "b"))
+    names.where = where
+    with open_versions(where) as versions:
+        with pytest.raises(LeaseLostError, match="took this run over"):
+            versions.promote(Model(mixture(2), names, {}), {}, {}, {}, keep=3)
+        assert [key for key in open_folder(where).list() if not key.startswith("lease/")] == []
 
 
 def test_slow_claimant_of_a_past_epoch_does_not_have_the_run(folder: ObjectFolder) -> None:
