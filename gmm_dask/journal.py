@@ -30,17 +30,13 @@ EVERY_ITERATION = Rhythm()
 
 
 class Journal:
-    """Keeps states of one run: the newest few and the likeliest of those that it wrote.
-
-    Leaving it writes the newest one, however it is left.
-    """
+    """Keeps the newest few states of one run; however it is left, the last one is written."""
 
     def __init__(self, folder: RunFolder, rhythm: Rhythm) -> None:
         self.folder, self.rhythm = folder, rhythm
         self._writer = folder.writer()
         self._unsaved: EMState | None = None
         self._saved_at = float("-inf")
-        self._best: tuple[float, int] | None = None
 
     def resume(self) -> EMState | None:
         """The newest state of an earlier driver; the history is cut to it."""
@@ -64,11 +60,8 @@ class Journal:
     def _save(self) -> None:
         if self._unsaved is None:
             return
-        reached = (self._unsaved.best.mean_log_likelihood, self._unsaved.iteration)
-        if self._best is None or reached > self._best:
-            self._best = reached
         content, arrays = encode_state(self._unsaved)
-        self._writer.submit(self._unsaved.iteration, content, arrays, best=self._best[1])
+        self._writer.submit(self._unsaved.iteration, content, arrays)
         self._unsaved, self._saved_at = None, time.monotonic()
 
     def __enter__(self) -> Journal:

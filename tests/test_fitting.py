@@ -1,6 +1,7 @@
 """The whole way: rows, passes, EM, checkpoints, a model; interrupted, resumed, refused."""
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -22,7 +23,9 @@ from gmm_dask.mixture.restarts import statistics_of_sample
 from gmm_dask.mixture.stopping import Stopping
 from gmm_dask.report import write_report
 from gmm_dask.starting import GivenParameters
+from gmm_dask.store.checkpoint import complete_iterations
 from gmm_dask.store.errors import RunDiffersError
+from gmm_dask.store.location import open_folder
 from gmm_dask.store.model import load_model
 from gmm_dask.store.run_folder import open_run
 
@@ -85,6 +88,22 @@ def test_a_resumed_run_ends_with_the_bits_of_an_undisturbed_one(store, tmp_path,
     assert same(whole.mixture, resumed.mixture)
     assert without_times(whole.history) == without_times(resumed.history)
     assert [entry["iteration"] for entry in resumed.history] == list(range(26))
+
+
+def test_a_run_with_an_older_checkpoint_that_was_once_the_likeliest_goes_on(store, tmp_path):
+    """As earlier versions left it, which kept a fourth."""
+    run, configuration = tmp_path / "run", Configuration(3, tol=0, max_iter=12)
+    whole = fit(store, configuration)
+    old, aside = run / "checkpoints" / "it-00000002", tmp_path / "aside"
+    with pytest.raises(Interrupted):
+        fit(store, configuration, run=run, callbacks=[interrupt_at(2)])
+    shutil.copytree(old, aside)
+    with pytest.raises(Interrupted):
+        fit(store, configuration, run=run, callbacks=[interrupt_at(7)])
+    shutil.copytree(aside, old)
+    assert complete_iterations(open_folder(run)) == [2, 5, 6, 7]
+    assert same(whole.mixture, fit(store, configuration, run=run).mixture)
+    assert complete_iterations(open_folder(run)) == [10, 11, 12]
 
 
 def test_a_finished_run_is_left_alone(store, tmp_path):
@@ -283,7 +302,7 @@ def test_the_history_is_lines_of_json_and_reads_well(store, tmp_path):
     assert "rows/s" in told
 
 
-def test_the_likeliest_checkpoint_is_kept_beside_the_newest(tmp_path):
+def test_the_newest_checkpoints_are_kept_whatever_their_likelihood(tmp_path):
     rows = rows_of()
     states = [
         run_em(statistics_of_sample(Sample.of(rows)), start([fit(rows, k).mixture]), ONE_PASS)
@@ -297,4 +316,4 @@ def test_the_likeliest_checkpoint_is_kept_beside_the_newest(tmp_path):
             moved = replace(state.candidates[0], iteration=iteration)
             journal.keep(replace(state, candidates=(moved,)), {"iteration": iteration})
     kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
-    assert kept == [f"it-{iteration:08d}" for iteration in (1, 3, 4, 5)]
+    assert kept == [f"it-{iteration:08d}" for iteration in (3, 4, 5)]

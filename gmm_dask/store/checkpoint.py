@@ -125,8 +125,8 @@ def load_newest(folder: Folder) -> Checkpoint | None:
     return None
 
 
-def keep(folder: Folder, last: int = 3, best: int | None = None) -> None:
-    """Delete all checkpoints but the newest `last` and the best, and what killed writers left.
+def keep(folder: Folder, last: int = 3) -> None:
+    """Delete all checkpoints but the newest `last`, and what killed writers left.
 
     The caller is the run's only writer: an incomplete checkpoint is taken for a leftover.
     """
@@ -134,8 +134,6 @@ def keep(folder: Folder, last: int = 3, best: int | None = None) -> None:
         raise ValueError("at least one checkpoint must be kept")
     complete = complete_iterations(folder)
     kept = {_place(iteration) for iteration in complete[-last:]}
-    if best is not None:
-        kept.add(_place(best))
     places = {match[1] for match in map(_ANY.fullmatch, folder.list(ROOM)) if match}
     for place in sorted(places - kept):
         folder.delete(f"{place}/MANIFEST.json")

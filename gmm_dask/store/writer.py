@@ -31,8 +31,6 @@ class CheckpointWriter:
         iteration: int,
         state: Mapping[str, object],
         arrays: Mapping[str, NDArray[Any]],
-        *,
-        best: int | None = None,
     ) -> None:
         """Begin to write; first wait for the write before, and raise what went wrong with it.
 
@@ -40,7 +38,7 @@ class CheckpointWriter:
         """
         self.flush()
         snapshot = take_snapshot(iteration, state, arrays)
-        self._pending = self._thread.submit(self._write, snapshot, best)
+        self._pending = self._thread.submit(self._write, snapshot)
 
     def flush(self) -> None:
         """Wait until all that was submitted is durable."""
@@ -72,9 +70,9 @@ class CheckpointWriter:
             # The error under way comes first; that of the write is told beside it.
             error.add_note(f"The last checkpoint could not be written either: {failure}")
 
-    def _write(self, snapshot: Snapshot, best: int | None) -> int:
+    def _write(self, snapshot: Snapshot) -> int:
         if self._before is not None:
             self._before()
         write_snapshot(self._folder, snapshot)
-        keep(self._folder, self._last, best)
+        keep(self._folder, self._last)
         return snapshot.iteration

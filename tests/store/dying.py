@@ -104,7 +104,7 @@ def play(scenario: str, root: Path, tell: Callable[[str], None]) -> None:
         for iteration in (4, 4, 5):  # once more too: a run may do an acknowledged iteration again
             save(folder, iteration)
             tell(str(iteration))
-            keep(folder, last=2, best=1)
+            keep(folder, last=2)
         return
     if scenario == "first":
         save(LocalFolder(root), 1)

@@ -99,11 +99,9 @@ def test_leftovers_of_a_killed_writer_are_ignored_then_cleared(where: str) -> No
     assert not folder.list("checkpoints/it-00000003")
 
 
-def test_keep_leaves_the_newest_and_the_best(where: str) -> None:
+def test_keep_leaves_the_newest(where: str) -> None:
     folder = open_folder(where)
     save(folder, *range(1, 8))
-    keep(folder, last=2, best=3)
-    assert complete_iterations(folder) == [3, 6, 7]
     keep(folder, last=2)
     assert complete_iterations(folder) == [6, 7]
     assert len(folder.list()) == 6
@@ -217,13 +215,13 @@ def test_writer_copies_what_it_is_given(where: str) -> None:
     with CheckpointWriter(open_folder(where), last=2) as writer:
         for iteration in range(5):
             arrays = arrays_of(iteration)
-            writer.submit(iteration, {**STATE, "at": iteration}, arrays, best=1)
+            writer.submit(iteration, {**STATE, "at": iteration}, arrays)
             arrays["means"][:] = -1
             assert writer.acknowledged == (iteration - 1 if iteration else None)
         writer.flush()
         assert writer.acknowledged == 4
     check(load_newest(open_folder(where)), 4)
-    assert complete_iterations(open_folder(where)) == [1, 3, 4]
+    assert complete_iterations(open_folder(where)) == [3, 4]
 
 
 def test_writing_overlaps_what_comes_next(tmp_path: Path) -> None:
