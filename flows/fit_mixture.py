@@ -28,7 +28,7 @@ from flows.telling import (
 from gmm_dask import Fit, plots
 from gmm_dask.cli.running import keep_config
 from gmm_dask.clusters import cluster_for
-from gmm_dask.job import Job
+from gmm_dask.job import Job, with_only_table
 from gmm_dask.report import write_report
 from gmm_dask.store.errors import RunIsBusy
 
@@ -77,6 +77,7 @@ def fit_mixture(
 @task(**LASTING)
 def check(job: Job) -> Job:
     """Refuse what cannot be fitted before any cluster is started; give the run its folder."""
+    job = with_only_table(job)
     rows = job.open()
     placed = with_run(job, rows)
     logger = get_run_logger()

@@ -17,7 +17,7 @@ from prefect.runtime import flow_run
 
 from flows.forms import Form
 from gmm_dask.chunked.rows import Rows
-from gmm_dask.cli.running import absolute, job_of
+from gmm_dask.cli.running import absolute, job_given
 from gmm_dask.configuration import ConfigurationError
 from gmm_dask.job import Job
 
@@ -29,17 +29,17 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 def job_asked(
     source: str, run: str | None, cache: str, checkpoint_every: int, **sections: Form
 ) -> Job:
-    """The job of a form; its run is None until the rows are known."""
+    """The job of a form, before any look at its source, for which credentials may be needed; its
+    run is None until the rows are known."""
     values: dict[str, Any] = {name: form.given() for name, form in sections.items()}
-    return job_of(
+    return job_given(
         {
             "source": source,
             "run": None if run is None else run_at(run),
             "cache": cache,
             "checkpoint_every": checkpoint_every,
             **values,
-        },
-        None,
+        }
     )
 
 

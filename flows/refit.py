@@ -23,7 +23,7 @@ from flows.jobs import job_asked, last_part, parameters, place_of
 from flows.lasting import LASTING, left_to_the_other, stop_if_it_keeps_crashing
 from flows.telling import Bar, iterations_told, library_heard, tag_run, tell_event, workers_heard
 from gmm_dask.clusters import cluster_for
-from gmm_dask.job import Job
+from gmm_dask.job import Job, with_only_table
 from gmm_dask.refitting.comparison import Drift
 from gmm_dask.refitting.found import Refit
 from gmm_dask.report import write_report
@@ -96,6 +96,7 @@ def models_at(models: str) -> str:
 @task(**LASTING)
 def check(job: Job) -> Job:
     """Refuse what cannot be fitted before any cluster is started."""
+    job = with_only_table(job)
     rows = job.open()
     get_run_logger().info("keeping %s up with %s", job.models, rows.describe())
     tag_run("gmm-dask", "refit", last_part(str(job.models)))

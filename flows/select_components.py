@@ -29,7 +29,7 @@ from flows.telling import (
 from gmm_dask import plots
 from gmm_dask.cli.selecting import Grid, numbers_of
 from gmm_dask.clusters import cluster_for
-from gmm_dask.job import Job
+from gmm_dask.job import Job, with_only_table
 from gmm_dask.report import write_report
 from gmm_dask.selection import Selection
 from gmm_dask.store.errors import RunIsBusy
@@ -91,6 +91,7 @@ def select_components(
 @task(**LASTING)
 def check(job: Job, grid: Grid) -> Job:
     """Refuse what cannot be compared before any cluster is started; give the run its folder."""
+    job = with_only_table(job)
     rows = job.open()
     placed = with_run(job, rows, asdict(grid))
     logger = get_run_logger()

@@ -11,8 +11,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +21,7 @@ from distributed import Client
 
 from gmm_dask.addresses import is_url, split_url
 from gmm_dask.chunked.rows import Rows, open_rows
-from gmm_dask.chunked.sources.stores import open_node
+from gmm_dask.chunked.sources.stores import group_arrays, open_node
 from gmm_dask.configuration import Configuration, ConfigurationError
 from gmm_dask.fitting import fit
 from gmm_dask.journal import Rhythm
@@ -250,16 +249,20 @@ class Job:
         return "\n".join(lines) + "\n"
 
 
+def with_only_table(job: Job) -> Job:
+    """The job on the one 2-D array of its group, where nothing else was said; looks at the source,
+    and so needs the credentials for it."""
+    array = job.rows.array or only_table(job.source, job.rows)
+    return replace(job, rows=replace(job.rows, array=array))
+
+
 def only_table(source: str, rows: Opening) -> str | None:
     """The one 2-D array of a group, where nothing else was said."""
     if rows.array or rows.columns or source.endswith(".npy"):
         return None
-    with suppress(Exception):  # whatever is wrong with the source, opening it says it better
-        node = open_node(source)
-        if isinstance(node, zarr.Group):
-            tables = [name for name, array in node.arrays() if array.ndim == 2]
-            return tables[0] if len(tables) == 1 else None
-    return None
+    node = open_node(source)
+    tables = group_arrays(node, 2) if isinstance(node, zarr.Group) else []
+    return tables[0] if len(tables) == 1 else None
 
 
 SECTIONS: Mapping[str, type] = {

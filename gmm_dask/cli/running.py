@@ -15,7 +15,7 @@ from gmm_dask.addresses import is_url
 from gmm_dask.cli.progress import Display
 from gmm_dask.cli.signals import Interrupted
 from gmm_dask.clusters import cluster_for
-from gmm_dask.job import Job, job_from, load_values, only_table
+from gmm_dask.job import Job, job_from, load_values, with_only_table
 from gmm_dask.journey import Callback, Progress
 from gmm_dask.result import Fit
 from gmm_dask.store.checkpoint import complete_iterations
@@ -37,7 +37,15 @@ class InterruptedRun(Exception):  # noqa: N818  nothing went wrong
 
 
 def job_of(given: Mapping[str, Any], config: str | None) -> Job:
-    """The job of a configuration file with the given options over it; None is not given."""
+    """The job of a configuration file with the given options over it; None is not given.
+
+    Of a group that has only one table, it is on that table.
+    """
+    return with_only_table(job_given(given, config))
+
+
+def job_given(given: Mapping[str, Any], config: str | None = None) -> Job:
+    """The same from what was given alone: nothing is looked at yet."""
     values = {} if config is None else load_values(config)
     for key, value in given.items():
         if isinstance(value, dict):
@@ -50,7 +58,6 @@ def job_of(given: Mapping[str, Any], config: str | None) -> Job:
         job,
         source=absolute(job.source),
         run=None if job.run is None else absolute(job.run),
-        rows=replace(job.rows, array=job.rows.array or only_table(job.source, job.rows)),
     )
 
 

@@ -60,11 +60,12 @@ def _local_store(path: Path) -> Any:
         raise DataError(f"the path cannot be followed: {told_briefly(problem)}") from None
 
 
-def group_arrays(group: zarr.Group) -> list[str]:
+def group_arrays(group: zarr.Group, dimensions: int | None = None) -> list[str]:
+    """The names of a group's arrays, or of those that have so many dimensions."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ZarrUserWarning)  # of what else lies there
-            return sorted(name for name, _ in group.arrays())
+            return sorted(n for n, one in group.arrays() if dimensions in (None, one.ndim))
     except Exception as problem:
         raise unopened(str(group.store_path), problem) from problem
 
