@@ -3,8 +3,9 @@
     rows ──▶ score-joint (N, K) ──▶ score-labels, score-responsibilities, score-density
 
 Chunks along rows are those of the source: the blocks of the plan where workers read them, the
-array's own chunks where the source is a Dask array, also while their sizes are unknown. Rows never
-pass through this process. Predictions that are computed together share the joint densities.
+array's own chunks where the source is a Dask array, also while their sizes are unknown. Of a Dask
+data frame they are series and frames of its index. Rows never pass through this process.
+Predictions that are computed together share the joint densities.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import dask.array
 import numpy as np
 from dask.base import tokenize
 
+from gmm_dask.chunked.frame_scores import ADDRESS, columns_of, joint_of_frame, series_of
 from gmm_dask.chunked.rows import DataError, Policy, Rows, Table, open_rows
 from gmm_dask.chunked.scores import (
     labels_of,
@@ -26,13 +28,14 @@ from gmm_dask.chunked.scores import (
     responsibilities_of,
 )
 from gmm_dask.chunked.sources.dask_source import DaskSource
+from gmm_dask.chunked.sources.frames import frame_names, is_dask_frame
 from gmm_dask.chunked.sources.memory import MemorySource
 from gmm_dask.chunked.sources.protocol import native, real_dtype
 from gmm_dask.mixture.arrays import Array
 from gmm_dask.mixture.parameters import Mixture
 
 
-def labels(source: object, mixture: Mixture, **opening: Any) -> dask.array.Array:
+def labels(source: object, mixture: Mixture, **opening: Any) -> Any:
     """The most probable component of each row, (N,); -1 for rows that the policy skips.
 
     `source` is a `Rows`, or anything that `open_rows` takes, with its options.
@@ -40,14 +43,16 @@ def labels(source: object, mixture: Mixture, **opening: Any) -> dask.array.Array
     return _per_row(labels_of, "labels", np.intp, log_joint(source, mixture, **opening))
 
 
-def log_density(source: object, mixture: Mixture, **opening: Any) -> dask.array.Array:
+def log_density(source: object, mixture: Mixture, **opening: Any) -> Any:
     """log p(x_n), (N,); NaN for rows that the policy skips."""
     return _per_row(log_density_of, "density", np.float64, log_joint(source, mixture, **opening))
 
 
-def responsibilities(source: object, mixture: Mixture, **opening: Any) -> dask.array.Array:
+def responsibilities(source: object, mixture: Mixture, **opening: Any) -> Any:
     """p(component k | x_n), (N, K); NaN for rows that the policy skips."""
     joint = log_joint(source, mixture, **opening)
+    if is_dask_frame(joint):
+        return columns_of(responsibilities_of, joint)
     return joint.map_blocks(
         responsibilities_of,
         name=_name("responsibilities", joint.name),
@@ -56,9 +61,12 @@ def responsibilities(source: object, mixture: Mixture, **opening: Any) -> dask.a
     )
 
 
-def log_joint(source: object, mixture: Mixture, **opening: Any) -> dask.array.Array:
+def log_joint(source: object, mixture: Mixture, **opening: Any) -> Any:
     """log w_k N(x_n | μ_k, Σ_k), (N, K); NaN for rows that the policy skips."""
     nonfinite: Policy = opening.get("nonfinite", "error")
+    if is_dask_frame(source) and set(opening) <= {"nonfinite"}:
+        _check_features(len(frame_names(source)), mixture, ADDRESS)
+        return joint_of_frame(source, mixture, _once(mixture), nonfinite)
     if isinstance(source, dask.array.Array) and set(opening) <= {"nonfinite"}:
         return _joint_of_array(_as_table(source), mixture, nonfinite, f"Dask array {source.name}")
     opened = source if isinstance(source, Rows) else open_rows(source, **opening)
@@ -125,7 +133,9 @@ def _score_block(number: Any, rows: Rows, mixture: Mixture) -> Array:
     return log_joint_of(table, mixture, rows.nonfinite, lambda i: f"{address}: row {first + i}")
 
 
-def _per_row(function: Any, what: str, dtype: Any, joint: dask.array.Array) -> dask.array.Array:
+def _per_row(function: Any, what: str, dtype: Any, joint: Any) -> Any:
+    if is_dask_frame(joint):
+        return series_of(function, what, dtype, joint)
     return joint.map_blocks(
         function,
         name=_name(what, joint.name),

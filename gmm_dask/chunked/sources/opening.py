@@ -14,6 +14,7 @@ import zarr
 from gmm_dask.addresses import AddressError, is_url, path_of
 from gmm_dask.chunked.sources.columns import join_columns
 from gmm_dask.chunked.sources.dask_source import open_dask
+from gmm_dask.chunked.sources.frames import is_dask_frame, open_frame
 from gmm_dask.chunked.sources.labelled import is_labelled, open_labelled
 from gmm_dask.chunked.sources.memory import open_memory
 from gmm_dask.chunked.sources.protocol import DataError, Source, default_names, told_briefly
@@ -125,11 +126,18 @@ def _from_array(opened: Any, address: str) -> Source:
     dask_array = sys.modules.get("dask.array")
     if dask_array is not None and isinstance(opened, dask_array.Array):
         return open_dask(opened, None, None)
-    names = getattr(opened, "columns", None)
+    if is_dask_frame(opened):
+        return open_frame(opened)
     values = opened if isinstance(opened, np.ndarray) else _as_array(opened, address)
-    features = values.shape[1] if values.ndim == 2 else 1
-    told = tuple(str(one) for one in names) if names is not None else default_names(features)
-    return open_memory(values, told, "the array" if address == "ndarray" else address)
+    names = _column_names(opened) or default_names(values.shape[1] if values.ndim == 2 else 1)
+    return open_memory(values, names, "the array" if address == "ndarray" else address)
+
+
+def _column_names(table: Any) -> tuple[str, ...]:
+    """Of pandas, Polars, … (`columns`) and of Arrow, whose `columns` are the values themselves."""
+    schema = getattr(getattr(table, "schema", None), "names", None)
+    names = schema if isinstance(schema, list) else getattr(table, "columns", None)
+    return () if names is None else tuple(str(one) for one in names)
 
 
 def _as_array(source: Any, address: str) -> np.ndarray[Any, Any]:
