@@ -1,7 +1,8 @@
 """GaussianMixture with scikit-learn's names, shapes and manners, for rows from anywhere.
 
 Arrays, lists and data frames are validated as scikit-learn does it and answered in NumPy; paths,
-URLs, Zarr, Dask and xarray go to `open_rows` and are answered with lazy Dask arrays.
+URLs, Zarr, Dask and xarray go to `open_rows` and are answered with lazy Dask arrays, and Dask data
+frames with lazy series and frames of their index.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
@@ -22,7 +24,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from gmm_dask.chunked import predict
+from gmm_dask.chunked.features import check_features
 from gmm_dask.chunked.rows import Rows, open_rows
+from gmm_dask.chunked.sources.frames import frame_names, is_dask_frame
+from gmm_dask.chunked.sources.protocol import default_names
 from gmm_dask.configuration import Configuration
 from gmm_dask.fitting import evaluate, fit
 from gmm_dask.journey import Callback
@@ -122,8 +127,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: object, y: object = None, sample_weight: object = None) -> GaussianMixture:  # noqa: ARG002
         """Fit to rows (N, D) from anywhere; `sample_weight` is an array or anything 1-D alike."""
-        source, weights = self._rows_to_fit(X, sample_weight)
-        rows = open_rows(source, weights=weights)
+        rows = self._rows_to_fit(X, sample_weight)
         found = fit(
             rows,
             self._configuration(),
@@ -134,8 +138,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
             callbacks=tuple(self.callbacks or ()) + self._verbose_callbacks(),
         )
         if _is_opened_elsewhere(X):
-            self.n_features_in_ = rows.shape[1]
-            self.feature_names_in_ = np.array(rows.feature_names, dtype=object)
+            self._learn_features(rows)
         self._learn(found)
         if not found.converged and self.max_iter > 0:
             warnings.warn(
@@ -217,7 +220,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def _learn(self, found: Fit) -> None:
         self.mixture_ = found.mixture
-        self.fit_ = found
+        names = getattr(self, "feature_names_in_", found.feature_names)
+        self.fit_ = replace(found, feature_names=tuple(map(str, names)))
         self.converged_ = found.converged
         self.n_iter_ = found.iterations
         self.n_passes_ = found.passes
@@ -248,10 +252,24 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         given = GivenParameters(self.weights_init, self.means_init, self.precisions_init)
         return given if any(values is not None for values in vars(given).values()) else None
 
-    def _rows_to_fit(self, X: object, sample_weight: object) -> tuple[object, object]:
+    def _learn_features(self, rows: Rows) -> None:
+        """As scikit-learn does it: names only where the source has some of its own."""
+        self.n_features_in_ = rows.shape[1]
+        if rows.feature_names != default_names(rows.shape[1]):
+            self.feature_names_in_ = np.array(rows.feature_names, dtype=object)
+        else:
+            self.__dict__.pop("feature_names_in_", None)
+
+    def _rows_to_fit(self, X: object, sample_weight: object) -> Rows:
+        goes_on = self.warm_start and self.__sklearn_is_fitted__()
         if _is_opened_elsewhere(X):
-            return X, sample_weight
-        table = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+            rows = self._opened_to_fit(X, sample_weight)
+            if goes_on:
+                self._check_names(rows.feature_names, rows.source.address)
+            return rows
+        table = validate_data(
+            self, X, dtype=[np.float64, np.float32], ensure_min_samples=2, reset=not goes_on
+        )
         if len(table) < self.n_components:
             raise Refusal(
                 f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
@@ -261,10 +279,23 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
             sample_weight = _check_sample_weight(
                 sample_weight, table, dtype=np.float64, ensure_non_negative=True
             )
-        return table, sample_weight
+        return open_rows(table, weights=sample_weight)
+
+    def _opened_to_fit(self, X: object, sample_weight: object) -> Rows:
+        if not isinstance(X, Rows):
+            return open_rows(X, weights=sample_weight)
+        if sample_weight is not None:
+            raise Refusal(
+                "rows that are open already take no sample_weight: open them with open_rows(…, "
+                "weights=…)"
+            )
+        return X
 
     def _answer(self, X: object, at_once: Any, lazily: Any) -> Any:
         check_is_fitted(self)
+        if is_dask_frame(X):
+            self._check_names(frame_names(X), "the Dask data frame")
+            return lazily(X, self.mixture_)
         if _is_opened_elsewhere(X):
             return lazily(self._checked_rows(X), self.mixture_)
         return at_once(self.mixture_, self._validated(X))
@@ -279,12 +310,18 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def _checked_rows(self, X: object) -> Rows:
         rows = X if isinstance(X, Rows) else open_rows(X)
-        if rows.shape[1] != self.n_features_in_:
+        self._check_names(rows.feature_names, rows.source.address)
+        return rows
+
+    def _check_names(self, given: Sequence[str], address: str) -> None:
+        """Refuse other features than those that were fitted, as `gmm_dask.score` does."""
+        if len(given) != self.n_features_in_:
             raise Refusal(
-                f"X has {rows.shape[1]} features, but {type(self).__name__} is expecting "
+                f"X has {len(given)} features, but {type(self).__name__} is expecting "
                 f"{self.n_features_in_} features as input"
             )
-        return rows
+        known = getattr(self, "feature_names_in_", None)
+        check_features(address, given, self.n_features_in_, known)
 
     def _verbose_callbacks(self) -> tuple[Callback, ...]:
         if not self.verbose:

@@ -20,6 +20,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 from distributed import Client
 
+from gmm_dask.chunked.features import check_features
 from gmm_dask.chunked.quantile import quantile as find_quantile
 from gmm_dask.chunked.regular import chosen_blocks, regular_blocks
 from gmm_dask.chunked.rows import DataError, Rows, open_rows
@@ -155,7 +156,7 @@ def score(
     options.check(mixture.components)
     opened = source if isinstance(source, Rows) else open_rows(source, **opening)
     rows = regular_blocks(replace(opened, weights=None))
-    _check_features(mixture, names, rows)
+    check_features(rows.source.address, rows.feature_names, mixture.features, names)
     scoring = Scoring(mixture, rows, options, client)
     group = ScoreGroup.begin(out, scoring.record(), overwrite=overwrite)
     done = group.finished()
@@ -335,17 +336,3 @@ def _mixture_of(
         return model, None
     carrier = load_model(model) if isinstance(model, str | os.PathLike) else model
     return carrier.mixture, carrier.feature_names
-
-
-def _check_features(mixture: Mixture, names: Sequence[str] | None, rows: Rows) -> None:
-    address, given = rows.source.address, rows.feature_names
-    if len(given) != mixture.features:
-        raise DataError(
-            f"{address} has {len(given)} features and the model {mixture.features}; choose them "
-            "with features= or columns="
-        )
-    if names is not None and tuple(names) != given and set(names) & set(given):
-        raise DataError(
-            f"{address} has the features {', '.join(given)} and the model {', '.join(names)}; "
-            "choose them in that order with features= or columns="
-        )

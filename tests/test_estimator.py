@@ -1,9 +1,12 @@
 """scikit-learn's manners, and rows that it could not take."""
 
 import dask.array as da
+import dask.dataframe
 import numpy as np
 import pandas
+import pyarrow
 import pytest
+import xarray
 import zarr
 from sklearn.base import clone
 from sklearn.datasets import load_iris
@@ -13,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from gmm_dask import GaussianMixture
+from gmm_dask import GaussianMixture, open_rows
 
 CHECKS = [
     (estimator, check)
@@ -155,3 +158,92 @@ def test_a_notebook_shows_parameters_and_components(iris):
     shown = model.fit(iris)._repr_mimebundle_()["text/html"]
     assert "converged" in shown
     assert f"{model.weights_[0]:.2f}" in shown
+
+
+@pytest.fixture
+def frame(iris):
+    return pandas.DataFrame(iris, columns=list("abcd"), index=np.arange(150)[::-1] * 3)
+
+
+def named_sources(frame, folder):
+    """The same rows from everywhere where features have names."""
+    values, names = frame.to_numpy(), list(frame.columns)
+    order = "".join(names)
+    attributes = {"feature_names": names}
+    zarr.create_array(folder / f"{order}.zarr", data=values, chunks=(40, 4), attributes=attributes)
+    labelled = xarray.DataArray(values, dims=("row", "feature"), coords={"feature": names})
+    return {
+        "zarr": str(folder / f"{order}.zarr"),
+        "rows": open_rows(folder / f"{order}.zarr"),
+        "xarray": labelled,
+        "dataset": labelled.to_dataset("feature"),
+        "pandas": frame,
+        "dask": dask.dataframe.from_pandas(frame, npartitions=3),
+        "arrow": pyarrow.Table.from_pandas(frame, preserve_index=False),
+    }
+
+
+@pytest.mark.parametrize("kind", ["zarr", "rows", "xarray", "dataset", "pandas", "dask", "arrow"])
+def test_features_are_known_by_name_wherever_they_come_from(frame, tmp_path, kind):
+    fitted_to, reversed_ones = (
+        named_sources(one, tmp_path) for one in (frame, frame[list("dcba")])
+    )
+    model = GaussianMixture(3, random_state=0).fit(fitted_to[kind])
+    assert list(model.feature_names_in_) == list("abcd")
+    assert model.fit_.feature_names == tuple("abcd")
+    for other, source in reversed_ones.items():
+        for ask in (model.predict, model.predict_proba, model.score_samples, model.score):
+            with pytest.raises(ValueError, match="feature"):
+                ask(source)
+        assert model.score(fitted_to[other]) == pytest.approx(model.lower_bound_)
+        with pytest.raises(ValueError, match="feature"):
+            model.set_params(warm_start=True).fit(source)
+    assert list(model.feature_names_in_) == list("abcd")
+
+
+def test_features_without_names_are_told_by_their_order(iris, tmp_path):
+    zarr.create_array(tmp_path / "iris.zarr", data=iris, chunks=(40, 4))
+    model = GaussianMixture(2, random_state=0).fit(str(tmp_path / "iris.zarr"))
+    assert not hasattr(model, "feature_names_in_")
+    assert model.n_features_in_ == 4
+    assert model.score(iris) == pytest.approx(model.lower_bound_)
+    named = model.fit(pandas.DataFrame(iris, columns=list("abcd")))
+    assert named.score(str(tmp_path / "iris.zarr")) == pytest.approx(named.lower_bound_)
+    assert not hasattr(model.fit(str(tmp_path / "iris.zarr")), "feature_names_in_")
+
+
+def test_rows_that_are_open_are_fitted_with_their_weights(iris):
+    weights = np.arange(150.0)
+    model = GaussianMixture(2, random_state=0)
+    opened = model.fit(open_rows(iris, weights=weights)).means_
+    np.testing.assert_array_equal(opened, model.fit(iris, sample_weight=weights).means_)
+    with pytest.raises(ValueError, match=r"open them with open_rows\(…, weights=…\)"):
+        model.fit(open_rows(iris), sample_weight=weights)
+
+
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # of Dask, by the newest pandas
+@pytest.mark.parametrize("kind", ["pandas", "filtered", "parquet"])
+def test_predictions_of_a_dask_frame_are_columns_of_it(frame, tmp_path, kind):
+    model = GaussianMixture(3, random_state=0).fit(frame)
+    lazy = dask.dataframe.from_pandas(frame.assign(e="text"), npartitions=4)
+    if kind == "parquet":  # several files are read at once where few columns are wanted
+        lazy.to_parquet(tmp_path / "frame")
+        lazy = dask.dataframe.read_parquet(tmp_path / "frame")
+    lazy = lazy[list("abcd")]
+    if kind == "filtered":
+        lazy = lazy[lazy.a > 5.5]
+    told = lazy.assign(c=model.predict(lazy), p=model.score_samples(lazy))
+    told, here = told.compute(scheduler="threads"), lazy.compute(scheduler="threads")
+    assert (told.index == here.index).all()
+    np.testing.assert_array_equal(told.c, model.predict(here))
+    np.testing.assert_allclose(told.p, model.score_samples(here))
+    shares = model.predict_proba(lazy).compute(scheduler="threads")
+    np.testing.assert_allclose(shares, model.predict_proba(here))
+    assert (shares.index == here.index).all()
+
+
+def test_a_row_of_a_dask_frame_that_is_not_finite_is_named(frame):
+    model = GaussianMixture(3, random_state=0).fit(frame)
+    frame.loc[333, "b"] = np.nan
+    with pytest.raises(ValueError, match="the row of index 333 has nan as feature 1"):
+        model.predict(dask.dataframe.from_pandas(frame, npartitions=3)).compute(scheduler="threads")
