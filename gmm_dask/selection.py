@@ -28,6 +28,7 @@ from gmm_dask.result import Fit, concluded
 from gmm_dask.starting import drawn
 from gmm_dask.store.location import Location
 from gmm_dask.tables import Table
+from gmm_dask.upright import check_upright
 
 PATIENCE = 5
 """Iterations that every candidate gets."""
@@ -219,6 +220,7 @@ def select(
     for configuration in grid.configurations:
         configuration.check_drawn()
         configuration.check_rows(rows.shape[0])
+    check_upright(rows, grid.configurations)
     conduct = Conduct(client, cache, run, restart, checkpoint, callbacks)
     state, best = carry_out(grid, rows, conduct)
     return Selection(criterion, grid.table(state), best, state.passes)

@@ -28,6 +28,7 @@ from gmm_dask.mixture.iteration import EMState, Settings, start
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.restarts import race
 from gmm_dask.result import Fit, concluded
+from gmm_dask.upright import check_upright
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +96,7 @@ class Starts:
         """Refuse, before any pass, a start that does not fit the configuration or the data."""
         features = rows.shape[1]
         wanted = self.configuration.components, features, self.configuration.covariance
+        check_upright(rows, [self.configuration])
         if not self.given and self.labels is None:
             if self.parameters is None or self.parameters.means is None:
                 self.configuration.check_drawn()

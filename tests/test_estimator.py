@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from gmm_dask import GaussianMixture, open_rows
+from gmm_dask import Configuration, GaussianMixture, fit, open_rows, select
 
 CHECKS = [
     (estimator, check)
@@ -247,3 +247,20 @@ def test_a_row_of_a_dask_frame_that_is_not_finite_is_named(frame):
     frame.loc[333, "b"] = np.nan
     with pytest.raises(ValueError, match="the row of index 333 has nan as feature 1"):
         model.predict(dask.dataframe.from_pandas(frame, npartitions=3)).compute(scheduler="threads")
+
+
+@pytest.mark.parametrize("family", ["full", "tied"])
+def test_a_table_on_its_side_is_refused_before_memory_is_gone(family):
+    lying = np.zeros((12, 250_000))
+    sentence = r"12 rows and 250000 features.*pass its transpose, 250000 × 12"
+    with pytest.raises(ValueError, match=sentence):
+        GaussianMixture(2, covariance_type=family).fit(lying)
+    with pytest.raises(ValueError, match=sentence):
+        fit(lying, Configuration(2, family))
+    with pytest.raises(ValueError, match=sentence):
+        select(lying, [1, 2], family)
+
+
+def test_more_features_than_rows_are_told_of(caplog):
+    fit(np.random.default_rng(0).normal(size=(12, 20)), Configuration(1, max_iter=1))
+    assert "12 rows and 20 features: if its features lie down" in caplog.text
