@@ -9,12 +9,13 @@ from typing import Annotated, Any
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.client.schemas.objects import State
 from pydantic import Field
 
 from flows import commands, forms
 from flows.credentials import credentials_of
 from flows.jobs import last_part, parameters
-from flows.lasting import LASTING, stop_if_it_keeps_crashing
+from flows.lasting import LASTING, left_to_the_other, stop_if_it_keeps_crashing
 from flows.telling import library_heard, tag_run, tell_event, workers_heard
 from gmm_dask import Rows, score
 from gmm_dask.cli.applying import model_at, rows_at
@@ -22,6 +23,7 @@ from gmm_dask.cli.running import absolute
 from gmm_dask.clusters import cluster_for
 from gmm_dask.job import ClusterOptions
 from gmm_dask.scoring import Scores
+from gmm_dask.store.errors import RunIsBusy
 from gmm_dask.store.model import Model
 
 ModelPlace = Annotated[
@@ -45,14 +47,17 @@ def score_dataset(
     rows: forms.Rows = forms.Rows(),
     cluster: forms.Cluster = forms.Cluster(),
     credentials: forms.Credentials = None,
-) -> dict[str, Any]:
+) -> dict[str, Any] | State:
     """Score all rows; started again, only blocks that are missing are written."""
     stop_if_it_keeps_crashing()
     source, model, out = absolute(source), absolute(model), absolute(out)
     options = ClusterOptions(**cluster.given())
     with credentials_of(credentials), library_heard():
         found, opened = check(source, model, rows)
-        scores = score_missing(found, opened, out, scoring, options)
+        try:
+            scores = score_missing(found, opened, out, scoring, options)
+        except RunIsBusy as busy:
+            return left_to_the_other(busy)
         publish(model, source, scores)
     return {"out": scores.where, "blocks_written": scores.blocks_written, **scores.summary()}
 

@@ -87,13 +87,12 @@ def _empty(array: ScoreArray, rows: int) -> NDArray[Any]:
     return np.empty(shape, array.dtype)
 
 
-Flagging: TypeAlias = tuple[ScoreGroup, ScoreArray, float, tuple[int, ...], int, int]
+Flagging: TypeAlias = tuple[ScoreGroup, ScoreArray, float]
 
 
 def flag_block(table: Table, weights: Weights, first_row: int, told: Flagging) -> int:
     """Write the outlier flags of one block of log densities."""
     del weights
-    group, array, threshold, pending, origin, block_rows = told
-    block = pending[(first_row - origin) // block_rows]
-    group.write(block * block_rows, {array: table[:, 0] < threshold})
+    group, array, threshold = told
+    group.write(first_row, {array: table[:, 0] < threshold})
     return len(table)

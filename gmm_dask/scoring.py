@@ -32,6 +32,7 @@ from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.score_tasks import Assignment, Statistics, flag_block, write_block
 from gmm_dask.store.errors import StorageError
 from gmm_dask.store.location import Location
+from gmm_dask.store.lock import Lock
 from gmm_dask.store.model import load_model
 from gmm_dask.store.score_array import ScoreArray, score_array
 from gmm_dask.store.scores import ScoreGroup, digest_of
@@ -149,7 +150,8 @@ def score(
     `client`, or else of the active one, read and write; without any this process does. Until all
     is written the group has no metadata, so nothing opens it. Called again, only missing blocks
     are written, a finished group is left alone, and one by another model, of other data or with
-    other options is refused unless it is to be overwritten.
+    other options is refused unless it is to be overwritten. RunIsBusy while another process
+    writes there.
     """
     options = Options(tuple(write), top, quantile, threshold, dtype)
     mixture, names = _mixture_of(model)
@@ -158,21 +160,13 @@ def score(
     rows = regular_blocks(replace(opened, weights=None))
     check_features(rows.source.address, rows.feature_names, mixture.features, names)
     scoring = Scoring(mixture, rows, options, client)
-    group = ScoreGroup.begin(out, scoring.record(), overwrite=overwrite)
-    done = group.finished()
-    everything = [*scoring.arrays, *scoring.flags, scoring.statistics]
+    group = ScoreGroup.at(out, scoring.record(), overwrite=overwrite)
+    done = None if overwrite else scoring.complete(group)
     if done is not None:
-        if not scoring.missing(group) and not group.missing(scoring.flags, scoring.cuts):
-            logger.info("%s is complete: nothing to do", group.where)
-            return _told(group, done["summary"], 0)
-        group.reopen(everything)
-    written, lines = scoring.write_blocks(group)
-    group.describe_arrays([*scoring.arrays, scoring.statistics])
-    threshold, outliers, flagged = scoring.write_flags(group, lines)
-    summary = _summary(scoring, lines, threshold, outliers)
-    group.describe_arrays(scoring.flags)
-    group.finish({"summary": summary})
-    return _told(group, summary, max(written, flagged))
+        logger.info("%s is complete: nothing to do", group.where)
+        return _told(group, done, 0)
+    with group.held(overwrite=overwrite) as lock:
+        return scoring.write(group, lock)
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,6 +232,31 @@ class Scoring:
             "statistics": [*COUNTS, *(f"component {k}" for k in range(mixture.components))],
         }
 
+    def complete(self, group: ScoreGroup) -> dict[str, Any] | None:
+        """The summary of scores that are all there."""
+        done = group.finished()
+        if done is None or self.missing(group) or group.missing(self.flags, self.cuts):
+            return None
+        summary: dict[str, Any] = done["summary"]
+        return summary
+
+    def write(self, group: ScoreGroup, lock: Lock) -> Scores:
+        """All that is missing, while the lock keeps others out."""
+        done = self.complete(group)
+        if done is not None:  # by another driver, a moment ago
+            return _told(group, done, 0)
+        if group.finished() is not None:
+            group.reopen([*self.arrays, *self.flags, self.statistics])
+        written, lines = self.write_blocks(group)
+        lock.confirm()
+        group.describe_arrays([*self.arrays, self.statistics])
+        threshold, outliers, flagged = self.write_flags(group, lines)
+        summary = _summary(self, lines, threshold, outliers)
+        lock.confirm()
+        group.describe_arrays(self.flags)
+        group.finish({"summary": summary})
+        return _told(group, summary, max(written, flagged))
+
     def missing(self, group: ScoreGroup) -> set[int]:
         """The blocks that lack a chunk or their line of statistics."""
         undone = group.missing([self.statistics], range(len(self.rows) + 1))
@@ -295,12 +314,11 @@ class Scoring:
             threshold, outliers, count = find_quantile(engine, self.options.quantile)
         if count != int(lines[:, 0].sum()):
             raise StorageError(f"{group.where}: log_density is damaged; delete it and score again")
-        pending = tuple(group.missing(self.flags, self.cuts))
-        if pending:
-            chosen = chosen_blocks(replace(densities, cuts=self.cuts), pending)
-            flagging = (group, self.flags[0], threshold, pending, chosen.cuts[0], self.block_rows)
-            with engine_over(chosen, self.client, "none") as (engine, _):
-                engine.map_reduce(flag_block, flagging, name="flag", every_row=True)
+        pending = group.missing(self.flags, self.cuts)
+        # All blocks, also those that are there: no line of statistics says whose flags they are.
+        flagging = (group, self.flags[0], threshold)
+        with engine_over(replace(densities, cuts=self.cuts), self.client, "none") as (engine, _):
+            engine.map_reduce(flag_block, flagging, name="flag", every_row=True)
         return threshold, outliers, len(pending)
 
 

@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import dask.array
@@ -19,9 +21,10 @@ from numpy.typing import NDArray
 
 from gmm_dask import DataError
 from gmm_dask.chunked.rows import open_rows
+from gmm_dask.chunked.sources.stores import open_node
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.scoring import Scores, score
-from gmm_dask.store.errors import StorageError
+from gmm_dask.store.errors import RunIsBusy, StorageError
 from gmm_dask.store.local import LocalFolder
 from gmm_dask.store.location import open_folder
 from gmm_dask.store.model import save_model
@@ -391,18 +394,77 @@ def test_a_killed_overwriting_is_ended(tmp_path: Path, path: str, mixture: Mixtu
 def test_whoever_is_late_does_not_write_into_what_others_began(tmp_path: Path) -> None:
     array = ScoreArray("labels", "int8", 10, 5)
     record = {"arrays": ["labels"], "model": "one"}
-    late = ScoreGroup.begin(tmp_path / "out", record, overwrite=False)
-    late.write(0, {array: np.zeros(5, dtype="int8")})
-    now = ScoreGroup.begin(tmp_path / "out", record | {"model": "two"}, overwrite=True)
-    assert now.missing([array], [0, 5, 10]) == [0, 1]
-    for _ in range(2):
-        with pytest.raises(StorageError, match="was overwritten by others"):
-            late.write(5, {array: np.ones(5, dtype="int8")})
-    assert now.missing([array], [0, 5, 10]) == [0, 1]
+    late = ScoreGroup.at(tmp_path / "out", record, overwrite=False)
+    with late.held(overwrite=False):
+        late.write(0, {array: np.zeros(5, dtype="int8")})
+    now = ScoreGroup.at(tmp_path / "out", record | {"model": "two"}, overwrite=True)
+    with now.held(overwrite=True):
+        assert now.missing([array], [0, 5, 10]) == [0, 1]
+        for _ in range(2):
+            with pytest.raises(StorageError, match="was overwritten by others"):
+                late.write(5, {array: np.ones(5, dtype="int8")})
+        assert now.missing([array], [0, 5, 10]) == [0, 1]
+        now.finish({})
+    with pytest.raises(StorageError, match="was finished by others meanwhile; these scores"):
+        late.write(5, {array: np.ones(5, dtype="int8")})
     elsewhere = ScoreGroup(str(tmp_path / "elsewhere"), now.record)
     with pytest.raises(StorageError, match="not there for this worker"):
         elsewhere.write(0, {array: np.zeros(5, dtype="int8")})
     assert not (tmp_path / "elsewhere").exists()
+
+
+@dataclass(frozen=True)
+class Paused(ScoreArray):
+    """Waits, as a process that is stopped does, between the look at the record and the write."""
+
+    looked: Event = field(default_factory=Event, compare=False)
+    go_on: Event = field(default_factory=Event, compare=False)
+
+    def encode(self, first: int, values: NDArray[Any]) -> dict[str, bytes]:
+        found = super().encode(first, values)
+        self.looked.set()
+        assert self.go_on.wait(60)
+        return found
+
+
+@pytest.mark.parametrize("place", ["files", "objects"])
+def test_a_late_write_changes_nothing_of_what_others_finished(
+    tmp_path: Path, path: str, mixture: Mixture, values: Values, place: str, request: Any
+) -> None:
+    out = f"{request.getfixturevalue('s3_bucket')}/late" if place == "objects" else tmp_path / "out"
+    labels = Paused("labels", "int8", ROWS, 100)
+    late = ScoreGroup.at(out, {"arrays": ["labels"], "model": "another"}, overwrite=False)
+    with (
+        local_cluster(1) as own,
+        late.held(overwrite=False) as lock,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        writing = pool.submit(late.write, 0, {labels: np.full(100, 17, dtype="int8")})
+        assert labels.looked.wait(60)
+        lock.release()  # its driver has died, and left this worker with a write on its way
+        score(mixture, path, out, quantile=0.1, overwrite=True, client=own, **BLOCK)
+        labels.go_on.set()
+        with pytest.raises(StorageError, match="was finished by others"):
+            writing.result()
+    found = open_node(f"{out}/labels")
+    np.testing.assert_array_equal(found[:], mixture.labels(values))
+
+
+def test_a_second_driver_is_told_who_writes(
+    tmp_path: Path, path: str, mixture: Mixture, values: Values
+) -> None:
+    out, busy = tmp_path / "out", r"out is in use by process \d+ on .*Wait for it or end it"
+    scoring = ScoreGroup.at(out, {"arrays": ["labels"]}, overwrite=False)
+    with scoring.held(overwrite=False):
+        for overwrite in (True, False):
+            told = busy if overwrite else "holds scores that differ"
+            with pytest.raises(StorageError, match=told):
+                score(mixture, path, out, overwrite=overwrite, **BLOCK)
+        with pytest.raises(RunIsBusy, match=busy), scoring.held(overwrite=False):
+            pass
+    score(mixture, path, out, overwrite=True, **BLOCK)
+    check(out, mixture, values)
+    assert not (out / ".lock").exists()
 
 
 def test_what_is_not_ours_is_not_touched(tmp_path: Path, path: str, mixture: Mixture) -> None:
@@ -456,7 +518,7 @@ def test_features_of_another_name_or_number(tmp_path: Path, mixture: Mixture) ->
 
 
 def test_a_place_that_is_read_only(path: str, mixture: Mixture) -> None:
-    with pytest.raises(StorageError, match=r"_scoring.json could not be written in /sys/out: "):
+    with pytest.raises(StorageError, match=r"/sys/out cannot hold scores: "):
         score(mixture, path, "/sys/out")
 
 

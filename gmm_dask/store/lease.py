@@ -60,8 +60,8 @@ class Lease:
         return lease
 
     def confirm(self) -> None:
-        """Raise LeaseLostError if a higher epoch was ever seen, or is there now."""
-        self._lost = self._lost or max(_epochs(self._folder), default=0) > self.epoch
+        """Raise LeaseLostError if another holder was ever seen: a higher epoch, or ours gone."""
+        self._lost = self._lost or max(_epochs(self._folder), default=0) != self.epoch
         if self._lost:
             raise LeaseLostError(
                 f"{self._folder}: another driver took this run over, because nothing was heard "
@@ -69,13 +69,25 @@ class Lease:
             )
 
     def release(self) -> None:
+        if self._end():
+            with suppress(StorageError):  # unreleased, it runs out by itself
+                self._beat(released=True)
+
+    def remove(self) -> None:
+        if self._end():
+            with suppress(StorageError):
+                self.confirm()
+                self._folder.delete(_key(self.epoch, ".beat"))
+                self._folder.delete(_key(self.epoch))
+
+    def _end(self) -> bool:
+        """End the renewal; whether it was not ended before."""
         if self._ended.is_set():
-            return
+            return False
         self._ended.set()
         if self._renewal.ident is not None:
             self._renewal.join()
-        with suppress(StorageError):  # unreleased, it runs out by itself
-            self._beat(released=True)
+        return True
 
     def _claim(self) -> None:
         content = {

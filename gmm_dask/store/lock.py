@@ -1,4 +1,4 @@
-"""One driver at a time in a local run folder: a lock that dies with its holder."""
+"""One driver at a time in a local folder: a lock that dies with its holder."""
 
 import errno
 import fcntl
@@ -21,12 +21,16 @@ class Lock(Protocol):
     def release(self) -> None:
         """Let others in; may be called again."""
 
+    def remove(self) -> None:
+        """Let others in, and leave nothing of the lock behind."""
+
 
 class FileLock:
     """`flock` on a file: the kernel lets go of it when the process ends, however it ends."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, path: Path) -> None:
         self._descriptor: int | None = descriptor
+        self._path = path
 
     @classmethod
     def take(cls, path: Path) -> "FileLock":
@@ -37,7 +41,7 @@ class FileLock:
                 _lock_now(descriptor, path)
                 if _is_still(descriptor, path):
                     _sign(descriptor)
-                    return cls(descriptor)
+                    return cls(descriptor, path)
             except BaseException:
                 os.close(descriptor)
                 raise
@@ -52,6 +56,13 @@ class FileLock:
             os.close(self._descriptor)
             self._descriptor = None
 
+    def remove(self) -> None:
+        if self._descriptor is not None:
+            # While it is held: whoever has opened it meanwhile finds that it is not there any more.
+            with suppress(OSError):
+                self._path.unlink()
+            self.release()
+
 
 def _lock_now(descriptor: int, path: Path) -> None:
     try:
@@ -64,8 +75,8 @@ def _lock_now(descriptor: int, path: Path) -> None:
     except OSError as error:
         if error.errno in (errno.ENOLCK, errno.ENOTSUP):
             raise StorageError(
-                f"{path}: this file system has no locks, so two drivers could write one run; "
-                "keep run folders on another, or in an object store"
+                f"{path}: this file system has no locks, so two processes could write here at "
+                "once; keep runs and scores on another, or in an object store"
             ) from error
         raise
 

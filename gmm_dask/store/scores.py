@@ -9,13 +9,18 @@
 There is no rename in an object store, so chunks have their final keys from the beginning, and it is
 metadata that makes them an array. Nothing is appended or changed in place: a chunk is one file
 that appears whole, or one put. Whoever goes on finds by listing what is still missing.
+
+One driver at a time, by a lock on files and a lease in object stores, of which nothing is left when
+it ends. Workers hold neither, and may outlive their driver: they look at the record before they
+write, and write what is not there yet, so that one who looked too early changes nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -27,13 +32,17 @@ from numpy.typing import NDArray
 from gmm_dask.mixture.arrays import Array
 from gmm_dask.store.errors import KeyExistsError, KeyMissingError, StorageError
 from gmm_dask.store.folder import Folder, create_or_confirm
+from gmm_dask.store.lease import Lease
 from gmm_dask.store.local import LocalFolder
 from gmm_dask.store.location import Location, checked_name, open_folder
+from gmm_dask.store.lock import FileLock, Lock
+from gmm_dask.store.objects import ObjectFolder
 from gmm_dask.store.score_array import ScoreArray
 from gmm_dask.store.sealed import from_json, seal, to_json, unseal
 
 FORMAT, FORMAT_VERSION = "gmm-dask scores", 1
 RECORD, _ROOT = "_scoring.json", "zarr.json"
+LOCK = ".lock"
 _READ_AT_ONCE = 16
 
 
@@ -58,20 +67,37 @@ class ScoreGroup:
     record: bytes
 
     @classmethod
-    def begin(cls, where: Location, record: Mapping[str, object], *, overwrite: bool) -> ScoreGroup:
-        """Begin the group, or take it up again.
+    def at(cls, where: Location, record: Mapping[str, object], *, overwrite: bool) -> ScoreGroup:
+        """The group, with nothing written.
 
         Refuses what is not ours, and scores that differ unless they are to be overwritten.
-        Finished scores are written anew if so, interrupted ones of the same record resumed.
         """
         checked_name(where)
         sealed = seal({"format": FORMAT, "format_version": FORMAT_VERSION, **record})
         group = cls(str(where).rstrip("/"), sealed)
-        _begin(open_folder(where), sealed, overwrite)
+        stored, _ = _present(group.folder)
+        if stored is None:
+            _check_place(group.folder)
+        elif not overwrite:
+            _refuse_differences(group.folder, stored, _record(sealed))
         return group
 
+    @contextmanager
+    def held(self, *, overwrite: bool, time_to_live: float = 60.0) -> Iterator[Lock]:
+        """Begin the group, or take it up again, with other drivers kept out: RunIsBusy for them.
+
+        Finished scores are written anew if they are to be overwritten, interrupted ones of the
+        same record resumed. `time_to_live`: see `open_run`.
+        """
+        lock = _locked(self.folder, time_to_live)
+        try:
+            _begin(self.folder, self.record, overwrite)
+            yield lock
+        finally:
+            lock.remove()
+
     @property
-    def folder(self) -> Folder:
+    def folder(self) -> LocalFolder | ObjectFolder:
         return open_folder(self.where)
 
     def finished(self) -> dict[str, Any] | None:
@@ -95,11 +121,22 @@ class ScoreGroup:
 
         def write_one(array: ScoreArray) -> None:
             for key, data in array.encode(first, columns[array]).items():
-                folder.replace(key, data)
+                self._write(folder, key, data)
 
         # Most of it is waiting for a disk or for a network: for all arrays at once.
         with ThreadPoolExecutor(len(columns)) as pool:
             list(pool.map(write_one, columns))
+
+    def _write(self, folder: Folder, key: str, data: bytes) -> None:
+        """Write a chunk that is not there; one that is, and differs, was damaged or is another's.
+
+        Whoever has taken the place over since `confirm` may have written it by now.
+        """
+        try:
+            create_or_confirm(folder, key, data)
+        except KeyExistsError:
+            self.confirm(folder)
+            folder.replace(key, data)
 
     def confirm(self, folder: Folder) -> None:
         """Raise unless this very group is being written here.
@@ -110,12 +147,17 @@ class ScoreGroup:
         try:
             present = folder.read(RECORD)
         except KeyMissingError as error:
-            raise StorageError(
-                f"{self.where} is not there for this worker, or not any more: scores need a "
-                "place that all workers and this process share"
-            ) from error
+            raise StorageError(self._gone(folder)) from error
         if present != self.record:
             raise StorageError(f"{self.where} was overwritten by others; these scores are given up")
+
+    def _gone(self, folder: Folder) -> str:
+        if _attributes(folder) is not None:
+            return f"{self.where} was finished by others meanwhile; these scores are given up"
+        return (
+            f"{self.where} is not there for this worker, or not any more: scores need a place that "
+            "all workers and this process share"
+        )
 
     def read_single(self, array: ScoreArray, rows: Sequence[int]) -> dict[int, Array]:
         """Those of these rows whose chunk, of one row, is whole."""
@@ -167,11 +209,20 @@ def _begin(folder: Folder, sealed: bytes, overwrite: bool) -> None:
     if "clearing" in stored:  # an overwriting that was interrupted
         _clear(folder, stored["clearing"], sealed)
         return
-    differences = _differences(stored, given)
-    if overwrite and (complete or differences):
+    if not overwrite:
+        _refuse_differences(folder, stored, given)
+    elif complete or _differences(stored, given):
         _clear(folder, [*stored["arrays"], *given["arrays"]], sealed)
-    elif differences:
-        raise ScoresDifferError(str(folder), differences)
+
+
+def _locked(folder: LocalFolder | ObjectFolder, time_to_live: float) -> Lock:
+    if not isinstance(folder, LocalFolder):
+        return Lease.take(folder, time_to_live)
+    try:
+        folder.root.mkdir(exist_ok=True)
+        return FileLock.take(folder.root / LOCK)
+    except OSError as error:
+        raise _unfit(folder.root, error) from error
 
 
 def _present(folder: Folder) -> tuple[dict[str, Any] | None, bool]:
@@ -195,9 +246,20 @@ def _record(sealed: bytes) -> dict[str, Any]:
     return unseal(sealed, RECORD)
 
 
+def _refuse_differences(
+    folder: Folder, stored: Mapping[str, Any], given: Mapping[str, Any]
+) -> None:
+    differences = _differences(stored, given)
+    if differences and "clearing" not in stored:
+        raise ScoresDifferError(str(folder), differences)
+
+
 def _check_place(folder: Folder) -> None:
     """Scores begin in an empty place, below one that exists."""
-    strangers = _local_names(folder.root) if isinstance(folder, LocalFolder) else folder.list()
+    names = _local_names(folder.root) if isinstance(folder, LocalFolder) else folder.list()
+    strangers = [
+        name for name in names if name != LOCK and not name.startswith((".tmp-", "lease/"))
+    ]
     if strangers:
         raise StorageError(
             f"{folder} holds {strangers[0]}, which is no part of scores by gmm-dask: give the "
@@ -211,9 +273,13 @@ def _local_names(root: Path) -> list[str]:
             raise StorageError(f"there is no folder {root.parent}: create it first")
         if not root.exists():
             return []
-        return sorted(path.name for path in root.iterdir() if not path.name.startswith(".tmp-"))
+        return sorted(path.name for path in root.iterdir())
     except OSError as error:
-        raise StorageError(f"{root} cannot hold scores: {error.strerror or error}") from error
+        raise _unfit(root, error) from error
+
+
+def _unfit(root: Path, error: OSError) -> StorageError:
+    return StorageError(f"{root} cannot hold scores: {error.strerror or error}")
 
 
 def _clear(folder: Folder, arrays: Iterable[str], sealed: bytes) -> None:

@@ -221,6 +221,13 @@ _LISTED = (
         "a default fit ends less than 0.01 nats a row below the one that began with their labels",
         f"{_INPUTS}.weighing:uneven",
     ),
+    Row(
+        27,
+        "two scorers of one place: at once; after a kill -9; while the first one's workers are "
+        "stopped and go on afterwards",
+        "the second leaves within 1 s and names the first; every value is of one model",
+        f"{_HERE}.scorers:several",
+    ),
 )
 
 ROWS = {row.number: row for row in _LISTED}
