@@ -39,6 +39,7 @@ from gmm_dask.store.model import Model
 from gmm_dask.store.run_folder import RunFolder, open_run
 from gmm_dask.store.sealed import seal
 from gmm_dask.telling import MOST_PAST, Upkeep, tell_iteration, telling
+from gmm_dask.unchanged import watched
 
 logger = logging.getLogger("gmm_dask")
 
@@ -119,8 +120,9 @@ def carry_out(plan: Plan, rows: Rows, conduct: Conduct) -> tuple[EMState, Fit]:
             engine_over(rows, conduct.client, conduct.cache) as (engine, costs),
             telling(engine, None, plan.settings()),
         ):
-            state = plan.begin(engine, look(plan, engine))
-            state = travel(plan, engine, costs, state, keep, conduct.callbacks)
+            known = look(plan, engine)
+            state = plan.begin(engine, known)
+            state = travel(plan, engine, known, costs, state, keep, conduct.callbacks)
         return state, plan.conclude(state, rows, history)
     with open_run(
         conduct.run,
@@ -206,6 +208,7 @@ def look(plan: Plan, engine: Engine) -> Profile:
 def travel(
     plan: Plan,
     engine: Engine,
+    known: Profile,
     costs: list[PassReport],
     state: EMState,
     keep: Keep,
@@ -213,7 +216,7 @@ def travel(
 ) -> EMState:
     """Iterate until every candidate has a reason to stop."""
     costs.clear()
-    statistics_of = statistics_over(engine, state.passes)
+    statistics_of = watched(statistics_over(engine, state.passes), known, engine.rows)
     last, began = state, time.perf_counter()
     for last in iterate(statistics_of, state, plan.settings(), plan.revise):
         reached = time.perf_counter()
@@ -249,6 +252,7 @@ def travel_in(folder: RunFolder, plan: Plan, rows: Rows, conduct: Conduct) -> No
             travel(
                 plan,
                 engine,
+                known,
                 costs,
                 state,
                 lambda told: journal.keep(told.state, told.entry),

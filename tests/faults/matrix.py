@@ -228,6 +228,13 @@ _LISTED = (
         "the second leaves within 1 s and names the first; every value is of one model",
         f"{_HERE}.scorers:several",
     ),
+    Row(
+        28,
+        "rows and weights written to during a fit: one value, a chunk, a row no longer finite; "
+        "plain, accelerated, restarts, dropped components, select, resumed, on a cluster",
+        "the next pass refuses them and says what it found; put back, the same bits",
+        f"{_INPUTS}.changing:rewritten",
+    ),
 )
 
 ROWS = {row.number: row for row in _LISTED}
