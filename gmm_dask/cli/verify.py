@@ -30,22 +30,26 @@ def verify(
     missing_chunks: options.MissingChunks = None,
     json: options.Json = False,
 ) -> None:
-    """Check every textbook identity of EM: its two sides, and by how much they differ.
+    """Check every textbook identity of EM on a sample of rows, and the fit itself on all of them.
 
-    Left sides come from the engine's statistics, right sides from the rows by definition. Exit
-    code 1 if one of them does not hold.
+    Left sides come from the engine's statistics, right sides from the rows by definition. That the
+    model is at rest is what one EM step would gain beside the tolerance of its fit; as its fit
+    ended, its likelihood beside the one that is kept with it. Exit code 1 if one does not hold.
     """
     from gmm_dask.chunked.profile import profile
     from gmm_dask.cli.applying import model_at, rows_at
     from gmm_dask.journey import engine_over
+    from gmm_dask.mixture.identities import Verification
     from gmm_dask.mixture.identities import verify as identities_of
+    from gmm_dask.verification import verify_fit
 
-    mixture = model_at(model).mixture
+    stored = model_at(model)
     rows = rows_at(source, options.rows_given(locals()))
     with engine_over(rows, None, "none") as (engine, _):
         drawn = profile(engine, sample_rows=sample_rows, seed=seed).sample
     given = None if rows.weights is None else drawn.represented
-    found = identities_of(mixture, drawn.rows, given)
+    textbook = identities_of(stored.mixture, drawn.rows, given)
+    found = Verification((*textbook, *verify_fit(stored, rows)))
     if json:
         told = [asdict(identity) for identity in found]
         speaking.result_json({"rows": len(drawn), "holds": found.holds, "identities": told})

@@ -3,7 +3,8 @@
 import numpy as np
 import zarr
 
-from gmm_dask.store.model import load_model
+from gmm_dask import Mixture
+from gmm_dask.store.model import load_model, save_model
 
 
 def test_score_writes_once_and_resumes(workplace):
@@ -32,6 +33,30 @@ def test_verify_says_that_the_identities_hold(workplace):
     assert told["holds"]
     assert told["rows"] == 500
     assert {"name", "formula", "left", "right", "error"} <= told["identities"][0].keys()
+    assert {"at rest", "as its fit ended"} <= {one["name"] for one in told["identities"]}
+
+
+def shifted(mixture):
+    """Every mean a standard deviation further on."""
+    means = mixture.means + np.sqrt(mixture.variances)
+    return Mixture(mixture.weights, means, mixture.covariances, mixture.family)
+
+
+def test_verify_finds_a_wrong_model(workplace):
+    right = load_model(workplace.folder / "runs/b/model.zarr")
+    mixture = shifted(right.mixture)
+    save_model(
+        mixture,
+        workplace.folder / "shifted",
+        feature_names=right.feature_names,
+        provenance=right.provenance,
+    )
+    told = workplace("verify", "shifted", "b.zarr", "--sample-rows", 500)
+    assert told.code == 1
+    failed = [line for line in told.out.splitlines() if line.startswith("FAILS")]
+    assert "FAILS at rest" in told.out
+    assert "FAILS as its fit ended" in told.out
+    assert len(failed) == 2
 
 
 def test_show_tells_of_runs_and_models_alike(workplace):

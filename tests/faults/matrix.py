@@ -235,6 +235,13 @@ _LISTED = (
         "the next pass refuses them and says what it found; put back, the same bits",
         f"{_INPUTS}.changing:rewritten",
     ),
+    Row(
+        29,
+        "verify of models with means shifted by a standard deviation, covariances times four or "
+        "permuted, other weights, noise; of right ones, however fitted, and beside other rows",
+        "the wrong ones fail, the right ones hold",
+        f"{_INPUTS}.wrong:told",
+    ),
 )
 
 ROWS = {row.number: row for row in _LISTED}
