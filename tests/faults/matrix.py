@@ -227,6 +227,8 @@ _LISTED = (
         "stopped and go on afterwards",
         "the second leaves within 1 s and names the first; every value is of one model",
         f"{_HERE}.scorers:several",
+        limit=1200,
+        small=False,  # tests/test_scoring.py
     ),
     Row(
         28,
