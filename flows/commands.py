@@ -8,14 +8,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from prefect.client.schemas.objects import State
 
+from gmm_dask.addresses import AddressError
 from gmm_dask.cli.running import without_none
-from gmm_dask.job import load_values
+from gmm_dask.job import load_values, refuse_secret
 
 BUSY = 3
 
@@ -55,11 +56,26 @@ def given(
         if chosen:
             values[section] = {**values.get(section, {}), **chosen}
     values |= told
+    # Prefect stores what a flow is called with before it looks at it.
+    try:
+        for text in texts_in(values):
+            refuse_secret(text)
+    except AddressError as problem:
+        made.error(str(problem))
     if "source" in parsed and "source" not in values:
         made.error("give a source, or a --config that has one")
     # Prefect makes its home, but no folder above it, and then finds no place for its database.
     Path(os.environ.get("PREFECT_HOME", ".")).expanduser().mkdir(parents=True, exist_ok=True)
     return values
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """All texts, at any depth."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from texts_in(one)
 
 
 def tell(found: Mapping[str, Any] | State) -> None:

@@ -10,26 +10,27 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-PASSWORD = r"^[A-Za-z0-9+.-]+://[^/@]*:[^/@]*@"
-"""A URL with a password in it."""
+from gmm_dask.addresses import SECRET, AddressError
+from gmm_dask.job import refuse_secret
 
 
-def without_password(address: str) -> str:
-    """Refuse an address that would show a password to everyone who sees the run."""
-    import re
-
-    if re.match(PASSWORD, address):
+def without_secret(address: str) -> str:
+    """Refuse an address that would show a secret to everyone who sees the run, as a job would."""
+    try:
+        refuse_secret(address)
+    except AddressError as problem:
         raise ValueError(
-            "a password in a URL would be stored and shown with the run; give the credentials in "
-            "the environment of the worker or in a Secret block (credentials)"
-        )
+            f"{problem}; what is filled in is stored and shown with the run, and a Secret block "
+            "(credentials) is not"
+        ) from None
     return address
 
 
 Address = Annotated[
     str,
-    AfterValidator(without_password),
-    Field(json_schema_extra={"not": {"pattern": PASSWORD}}),
+    AfterValidator(without_secret),
+    # Prefect's server asks this before it stores anything.
+    Field(json_schema_extra={"not": {"pattern": SECRET}}),
 ]
 
 Source = Annotated[
@@ -78,7 +79,12 @@ def in_order(schema: dict[str, Any]) -> None:
 class Form(BaseModel):
     """A section; a misspelt field is refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=in_order)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,  # what is refused may be a secret
+        json_schema_extra=in_order,
+    )
 
     def given(self) -> dict[str, Any]:
         """What was filled in."""
@@ -100,7 +106,7 @@ class Size(Form):
 class Settings(Form):
     """How to get to a mixture, whatever its size and family."""
 
-    init: str = Field(
+    init: Address = Field(
         "kmeans",
         title="Start",
         description="kmeans, kmeans++, random, random-rows, labels:NAME, or the path of a model",
@@ -148,7 +154,7 @@ class Rows(Form):
     features: tuple[str, ...] | None = Field(
         None, title="Features", description="Only these, by name"
     )
-    weights: str | None = Field(None, title="Weights", description="Array of row weights")
+    weights: Address | None = Field(None, title="Weights", description="Array of row weights")
     first_row: int | None = Field(None, title="First row", ge=0)
     last_row: int | None = Field(None, title="Last row", description="Not itself", ge=0)
     nonfinite: Literal["error", "skip"] = Field(

@@ -27,7 +27,7 @@ from gmm_dask.importing import Imported, import_files
 EVERY_ROWS = 1_000_000
 
 Files = Annotated[
-    list[str],
+    list[forms.Address],
     Field(title="Files", description="Paths or patterns (day-*.csv), in order", min_length=1),
 ]
 Out = Annotated[forms.Address, Field(title="Out", description="Zarr array to write: path or URL")]

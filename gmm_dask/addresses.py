@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from gmm_dask.refusals import Refusal
 
-SECRET = r"^[A-Za-z0-9+.-]+://([^/]*@|[^?#]*[?#]|[^/\[]*:[0-9]*[^/0-9])"
+SECRET = r"[A-Za-z0-9+.-]+://([^/]*@|[^?#]*[?#]|[^/\[]*:[0-9]*[^/0-9])"
 """A URL that `split_url` refuses, as a pattern: with a user, a query, or no port after a colon."""
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 

@@ -160,7 +160,7 @@ class Job:
             self.rows.weights,
             self.cluster.scheduler,
         ):
-            refuse_password(address)
+            refuse_secret(address)
 
     def open(self) -> Rows:
         """The rows, so far as to know what they are, and that they are enough."""
@@ -385,8 +385,8 @@ def secrets_in(value: object) -> Iterator[str]:
         yield from filter(SECRET.search, [found[1]])
 
 
-def refuse_password(address: str | None) -> None:
-    """What is asked for is kept and shown: no address in it may carry a password."""
+def refuse_secret(address: str | None) -> None:
+    """What is asked for is kept and shown: no address in it may carry a secret."""
     address = (address or "").removeprefix(LABELS)
     if is_url(address):
         split_url(address)

@@ -56,9 +56,37 @@ def test_a_misspelt_field_is_refused():
         forms.Mixture(komponents=3)
 
 
-def test_a_password_in_an_address_is_refused():
-    with pytest.raises(ValidationError, match="a password in a URL would be stored"):
-        forms.Cluster(scheduler="tls://me:secret@host:8786")
+SHOWING = [
+    "s3://me:hidden@bucket/x",
+    "s3://hidden@bucket/x",
+    "s3://me:hid/hidden@bucket/x",
+    "https://host/x?sig=hidden",
+]
+
+
+@pytest.mark.parametrize("url", SHOWING)
+def test_a_secret_in_an_address_is_refused_and_not_repeated(url, capsys):
+    for fill_in in (
+        lambda: forms.Cluster(scheduler=url),
+        lambda: forms.Rows(weights=url),
+        lambda: forms.Mixture(components=2, init=url),
+        lambda: forms.Settings(init=f"labels:{url}"),
+    ):
+        with pytest.raises(ValidationError, match="stored and shown with the run") as refused:
+            fill_in()
+        assert "hidden" not in str(refused.value)
+    for arguments in ([url], ["a.zarr", "--run", url], ["a.zarr", "--scheduler", url]):
+        with pytest.raises(SystemExit):
+            commands.given(commands.parser(""), arguments)
+        told = capsys.readouterr().err
+        assert "address carries" in told
+        assert "hidden" not in told
+
+
+@pytest.mark.parametrize("text", ["kmeans", "labels:k", "labels:s3://b/k", "s3://b/u@h/m", "w"])
+def test_what_shows_no_secret_is_taken(text):
+    assert forms.Settings(init=text).init == text
+    assert forms.Rows(weights=text).weights == text
 
 
 def test_a_command_line_gives_the_parameters_of_a_flow(tmp_path):

@@ -31,6 +31,7 @@ from tests.flows.slow import (
     stored,
     undisturbed_bits,
 )
+from tests.flows.test_pieces import SHOWING
 
 pytestmark = [pytest.mark.needs("pg_isready"), pytest.mark.timeout(900)]
 
@@ -120,14 +121,24 @@ def test_bad_input_fails_at_once_and_is_not_retried(asking, rows):
     assert "AwaitingRetry" not in asking.states(run)
 
 
-def test_a_password_never_becomes_a_parameter(asking):
+@pytest.mark.parametrize("url", SHOWING)
+def test_a_secret_never_becomes_a_parameter(asking, url):
     from prefect.exceptions import PrefectHTTPStatusError
 
-    with pytest.raises(PrefectHTTPStatusError) as refused:
-        asking.run(
-            "fit-mixture/fit", source="s3://me:secret@bucket/rows", mixture={"components": 2}
-        )
-    assert refused.value.response.status_code in (409, 422)
+    asked = {"source": "a.zarr", "mixture": {"components": 2}}
+    for told in (
+        {"source": url},
+        {"run": url},
+        {"rows": {"weights": url}},
+        {"cluster": {"scheduler": url}},
+        {"mixture": {"components": 2, "init": url}},
+        {"mixture": {"components": 2, "init": f"labels:{url}"}},
+    ):
+        with pytest.raises(PrefectHTTPStatusError) as refused:
+            asking.run("fit-mixture/fit", **{**asked, **told})
+        assert refused.value.response.status_code in (409, 422)
+    with pytest.raises(PrefectHTTPStatusError):
+        asking.run("ingest/ingest", files=[url], out="b.zarr")
 
 
 def test_a_schedule_fires_and_fits(asking, rows):
