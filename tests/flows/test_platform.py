@@ -18,6 +18,7 @@ from prefect.client.schemas.schedules import IntervalSchedule
 from flows import forms
 from gmm_dask.store.checkpoint import complete_iterations
 from gmm_dask.store.location import open_folder
+from gmm_dask.store.lock import FileLock
 from gmm_dask.store.model import load_model
 from tests.flows.servers import ROOT, Platform, end_tree, free_port, until
 from tests.flows.slow import (
@@ -109,6 +110,15 @@ def test_files_become_rows_and_rows_are_compared_and_scored(asking, tmp_path):
     assert asking.ended(scored[0]).state.type == StateType.COMPLETED, asking.log(scored[0])
     assert zarr.open(place["scores.zarr"], mode="r")["labels"].shape == (272,)
     assert "outliers" in asking.artifacts(scored[0])["scores"]
+
+    (tmp_path / "held.zarr").mkdir()
+    lock = FileLock.take(tmp_path / "held.zarr/.lock")
+    left = asking.run(
+        "score-dataset/score", **asked | {"out": str(tmp_path / "held.zarr")}, rows={}
+    )
+    assert asking.ended(left).state.type == StateType.CANCELLED, asking.log(left)
+    assert "is in use by process" in asking.read(left).state.message
+    lock.release()
 
 
 def test_bad_input_fails_at_once_and_is_not_retried(asking, rows):
