@@ -12,6 +12,7 @@ from distributed import Client
 from gmm_dask.chunked.expectation import statistics_over
 from gmm_dask.chunked.rows import Rows, open_rows
 from gmm_dask.chunked.sources import open_column
+from gmm_dask.chunked.sources.zarr_source import as_stored
 from gmm_dask.configuration import Configuration
 from gmm_dask.journal import EVERY_ITERATION, Rhythm
 from gmm_dask.journey import Cache, Callback, Conduct, carry_out, engine_over
@@ -51,9 +52,8 @@ def fit(
     if not isinstance(configuration, Configuration):
         configuration = Configuration(whole(configuration))
     rows = opened(source, opening)
-    plan = Starts.of(
-        configuration, initial, None if labels is None else open_column(labels, source)
-    )
+    coded = None if labels is None else as_stored(open_column(labels, source))
+    plan = Starts.of(configuration, initial, coded)
     plan.check(rows)
     conduct = Conduct(client, cache, run, restart, checkpoint, callbacks, performance_report)
     return carry_out(plan, rows, conduct)[1]

@@ -15,6 +15,7 @@ from distributed import Client
 
 from gmm_dask.chunked.rows import Rows
 from gmm_dask.chunked.sources import open_column
+from gmm_dask.chunked.sources.zarr_source import as_stored
 from gmm_dask.configuration import Configuration, ConfigurationError
 from gmm_dask.fitting import opened
 from gmm_dask.journal import EVERY_ITERATION, Rhythm
@@ -74,7 +75,8 @@ def refit(
         current = load_version(models) if versions.standing.current else None
         check_features(rows, current)
         start = warm_start(current, configuration) or initial
-        beside = None if labels is None or start is not None else open_column(labels, source)
+        unused = labels is None or start is not None
+        beside = None if unused else as_stored(open_column(labels, source))
         plan = Starts.of(configuration, start, beside)
         run = versions.run_place(run_name(seen.asked, versions.standing.current))
         with nullcontext(client) if cluster is None else cluster() as reached:

@@ -112,5 +112,5 @@ def open_zarr_array(
     address = address or str(array.store_path)
     source = open_array(array, address, name)
     if isinstance(array.store_path.store, MemoryStore):
-        return MemorySource(array[...], source.names, address)
+        return MemorySource(source.unpacked(array[...]), source.names, address)
     return source

@@ -12,6 +12,7 @@ import numpy as np
 import zarr
 
 from gmm_dask.chunked.sources.direct import DirectChunks
+from gmm_dask.chunked.sources.packed import Packing
 from gmm_dask.chunked.sources.presence import absent_chunk, chunk_key
 from gmm_dask.chunked.sources.protocol import (
     LARGEST_CHUNK,
@@ -37,6 +38,7 @@ class ZarrSource:
     address: str
     names: tuple[str, ...]
     columns: tuple[int, ...]
+    packing: Packing | None = None
 
     lazy = False
 
@@ -46,7 +48,8 @@ class ZarrSource:
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:
-        return real_dtype(self.array.dtype, self.address)
+        stored = real_dtype(self.array.dtype, self.address)
+        return stored if self.packing is None else self.packing.dtype
 
     @property
     def _grid(self) -> tuple[int, ...]:
@@ -58,7 +61,7 @@ class ZarrSource:
 
     def read(self, first: int, last: int) -> Table:
         try:
-            return self._read(first, last)
+            return self.unpacked(self._read(first, last))
         except OSError as problem:
             if isinstance(problem, FileNotFoundError):
                 raise self._unreadable(first, last, problem) from problem
@@ -68,6 +71,10 @@ class ZarrSource:
         except Exception as problem:
             told = unreached(self.address, problem) or self._unreadable(first, last, problem)
             raise told from problem
+
+    def unpacked(self, stored: Table) -> Table:
+        """Stored numbers as what they stand for."""
+        return stored if self.packing is None else self.packing.decode(stored)
 
     @cached_property
     def _direct(self) -> DirectChunks | None:
@@ -148,7 +155,8 @@ class ZarrSource:
         """An absent chunk reads as its fill value, in its first row as in all others."""
         step, end = self._grid[0], first + len(table)
         starts = [max(first, start) - first for start in range(first - first % step, end, step)]
-        fill = self.array.fill_value or 0  # v2 has arrays without one, which read as zeros
+        stored = self.array.fill_value or 0  # v2 has arrays without one, which read as zeros
+        fill = self.unpacked(np.array([stored], self.array.dtype))[0]
         found = np.isnan(table[starts]) if np.isnan(fill) else table[starts] == fill
         if self.array.ndim == 1 or not found.any():
             return bool(found.any())
@@ -176,15 +184,22 @@ class ZarrSource:
             "chunks": [int(n) for n in self.array.chunks],
             "shards": [int(n) for n in self.array.shards] if self.array.shards else None,
             "columns": list(self.columns),
+            **({} if self.packing is None else {"packing": self.packing.fingerprint()}),
         }
 
 
-def open_array(array: zarr.Array[Any], address: str, name: str | None = None) -> Source:
+def as_stored(source: Source) -> Source:
+    """The same without its packing: labels are codes, not measurements."""
+    return replace(source, packing=None) if isinstance(source, ZarrSource) else source
+
+
+def open_array(array: zarr.Array[Any], address: str, name: str | None = None) -> ZarrSource:
     """A source over an opened array; `name` is what a 1-D array is called as a feature."""
     real_dtype(array.dtype, address)
     features = table_shape(array.shape, address)[1]
     _check_chunks(array, address)
-    return ZarrSource(array, address, _names(array, features, name), tuple(range(features)))
+    names, packing = _names(array, features, name), Packing.of(array, address)
+    return ZarrSource(array, address, names, tuple(range(features)), packing)
 
 
 def _check_chunks(array: zarr.Array[Any], address: str) -> None:
