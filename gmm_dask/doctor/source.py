@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from distributed.system import MEMORY_LIMIT
 
 from gmm_dask.chunked.moments import moments_of, no_moments
 from gmm_dask.chunked.rows import DataError, Rows, kept_rows, open_rows
+from gmm_dask.chunked.sources.grid import axes_of, is_regular, sharding_of
 from gmm_dask.chunked.sources.zarr_source import ZarrSource
 from gmm_dask.doctor.finding import Finding, bad, good, note
 from gmm_dask.job import Opening, only_table
@@ -41,12 +43,11 @@ def rows_of(
 def layout(source: ZarrSource) -> Iterator[Finding]:
     """Bytes per stored object: each costs a request, and is read as a whole."""
     array = source.array
-    grid = tuple(array.shards or array.chunks)
-    size = source.dtype.itemsize
-    for side in grid:
-        size *= side
-    kind = "shards" if array.shards else "chunks"
-    told = f"{kind} of {grid}: {size / 2**20:.3g} MiB, {array.nchunks:,} chunks"
+    grid = tuple(axis.step for axis in axes_of(array))
+    size = source.dtype.itemsize * prod(grid)
+    kind = "shards" if sharding_of(array) else "chunks"
+    kind += " of" if is_regular(array) else " of at most"
+    told = f"{kind} {grid}: {size / 2**20:.3g} MiB, {array.nchunks:,} chunks"
     if array.ndim == 2 and grid[1] < array.shape[1]:
         advice = "store all features of a row in one chunk: every block reads several"
         yield note("chunks", told, advice)

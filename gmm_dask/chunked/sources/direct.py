@@ -3,46 +3,42 @@
 Zarr reads through an event loop and threads of its own: several hops for each chunk between threads
 that all want the interpreter, which beside one that computes took as long again as decoding. What
 is done here is the same, by the same codecs, where neither they nor the store have to be awaited
-(files in Zarr's format 3 without shards); everything else is left to Zarr.
+(files in Zarr's format 3 without shards, in chunks of one shape); everything else is left to Zarr.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from zarr.core.buffer import default_buffer_prototype
 
+from gmm_dask.borrowed.of_zarr import Decode, Get, at_once
+from gmm_dask.chunked.sources.grid import is_regular, sharding_of
 from gmm_dask.chunked.sources.presence import chunk_key
 
 Place: TypeAlias = tuple[int, ...]
 Slices: TypeAlias = tuple[slice, ...]
 
 
+@dataclass(frozen=True, eq=False)
 class DirectChunks:
     """The chunks of an array whose store and codecs answer at once."""
 
-    def __init__(self, array: Any) -> None:
-        self.array = array
-        self.grid: Place = tuple(array.chunks)
-        self.prototype = default_buffer_prototype()
-        self.get = array.store_path.store.get_sync
-        inside = array._async_array
-        spec = array.metadata.get_chunk_spec((0,) * array.ndim, inside.config, self.prototype)
-        self.decoders: list[tuple[Any, Any]] = []
-        for codec in inside.codec_pipeline:
-            self.decoders.insert(0, (codec._decode_sync, spec))
-            spec = codec.resolve_metadata(spec)
+    array: Any
+    grid: Place
+    get: Get
+    decode: Decode
 
     @classmethod
     def of(cls, array: Any) -> DirectChunks | None:
-        """None where Zarr has to do it, or where another Zarr keeps these things elsewhere."""
-        try:
-            return cls(array) if array.metadata.zarr_format == 3 and not array.shards else None
-        except AttributeError:
+        """None where Zarr has to do it."""
+        if array.metadata.zarr_format != 3 or not is_regular(array) or sharding_of(array):
             return None
+        found = at_once(array)
+        return None if found is None else cls(array, tuple(array.chunks), *found)
 
     def read(self, *ranges: tuple[int, int]) -> NDArray[Any] | None:
         """The values within [first, last) along each axis; None where a chunk of them is absent."""
@@ -68,13 +64,8 @@ class DirectChunks:
         return found
 
     def _chunk(self, place: Place) -> NDArray[Any] | None:
-        content = self.get(chunk_key(self.array, place), prototype=self.prototype)
-        if content is None:
-            return None
-        for decode, spec in self.decoders:
-            content = decode(content, spec)
-        chunk: NDArray[Any] = content.as_numpy_array()
-        return chunk
+        content = self.get(chunk_key(self.array, place))
+        return None if content is None else self.decode(content)
 
     def _overlap(self, place: Place, ranges: tuple[tuple[int, int], ...]) -> tuple[Slices, Slices]:
         """The part of a chunk that is asked for, in the chunk and in the answer."""

@@ -6,14 +6,16 @@ Zarr reads an absent chunk as its fill value without a word, so a lost file look
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil, prod
 from typing import Any
 
 import numpy as np
 from zarr.abc.store import RangeByteRequest, SuffixByteRequest
-from zarr.core.buffer import default_buffer_prototype
-from zarr.core.sync import sync
+from zarr.buffer import default_buffer_prototype
+
+from gmm_dask.borrowed.of_zarr import awaited
+from gmm_dask.chunked.sources.grid import Axis, axes_of, sharding_of
 
 AT_ONCE = 32
 ABSENT = np.uint64(2**64 - 1)
@@ -28,30 +30,38 @@ def chunk_key(array: Any, coordinates: tuple[int, ...]) -> str:
 
 def absent_chunk(array: Any, coordinates: Sequence[tuple[int, ...]]) -> str | None:
     """The key of the first of these objects, or of a chunk inside a shard, that is not there."""
-    found: list[str | None] = sync(_look(array, coordinates))
+    found: list[str | None] = awaited(_look(array, coordinates))
     return next((key for key in found if key is not None), None)
 
 
 async def _look(array: Any, coordinates: Sequence[tuple[int, ...]]) -> list[str | None]:
     gate = asyncio.Semaphore(AT_ONCE)
+    axes, sharding = axes_of(array), sharding_of(array)
 
     async def one(position: tuple[int, ...]) -> str | None:
         async with gate:
             key = chunk_key(array, position)
-            if array.shards:
-                return await _absent_inside(array, position, key)
+            if sharding is not None:
+                return await _absent_inside(array, axes, position, key, sharding)
             return None if await array.store_path.store.exists(key) else key
 
     return list(await asyncio.gather(*(one(position) for position in coordinates)))
 
 
-async def _absent_inside(array: Any, position: tuple[int, ...], key: str) -> str | None:
+async def _absent_inside(
+    array: Any,
+    axes: Sequence[Axis],
+    position: tuple[int, ...],
+    key: str,
+    sharding: Mapping[str, Any],
+) -> str | None:
     """Read a shard's index alone: (offset, length) per inner chunk, all ones where absent."""
-    store = array.store_path.store
-    inner = [s // c for s, c in zip(array.shards, array.chunks, strict=True)]
-    codec = array.metadata.codecs[0]
-    size = 16 * prod(inner) + (4 if len(codec.index_codecs) > 1 else 0)
-    at_end = codec.index_location.value == "end"
+    store, chunk = array.store_path.store, sharding["chunk_shape"]
+    inner = [a.declared(i) // c for a, i, c in zip(axes, position, chunk, strict=True)]
+    size = _index_bytes(prod(inner), sharding)
+    if size is None:
+        return None if await store.exists(key) else key
+    at_end = sharding.get("index_location", "end") == "end"
     request = SuffixByteRequest(size) if at_end else RangeByteRequest(0, size)
     stored = await store.get(key, default_buffer_prototype(), request)
     if stored is None:
@@ -62,20 +72,22 @@ async def _absent_inside(array: Any, position: tuple[int, ...], key: str) -> str
     if len(content) < 16 * prod(inner):
         return None  # truncated: reading it says so, and better
     present = np.frombuffer(content, "<u8").reshape(*inner, 2)[..., 0] != ABSENT
-    expected = np.ix_(*(np.arange(n) for n in _within(array, position, inner)))
-    missing = np.argwhere(~present[expected])
+    reached = (_reached(a, i, c) for a, i, c in zip(axes, position, chunk, strict=True))
+    missing = np.argwhere(~present[np.ix_(*map(np.arange, reached))])
     if not len(missing):
         return None
     return f"{key} (inner chunk {'/'.join(str(i) for i in missing[0])})"
 
 
-def _within(array: Any, position: tuple[int, ...], inner: Sequence[int]) -> list[int]:
-    """How many inner chunks per axis the array reaches into; the last shard is often ragged."""
-    left = (
-        size - at * shard
-        for size, at, shard in zip(array.shape, position, array.shards, strict=True)
-    )
-    return [
-        min(count, ceil(rest / chunk))
-        for count, rest, chunk in zip(inner, left, array.chunks, strict=True)
-    ]
+def _index_bytes(chunks: int, sharding: Mapping[str, Any]) -> int | None:
+    """How long an index is; None where it is not as Zarr writes it, so that it is not looked at."""
+    codecs = [codec["name"] for codec in sharding.get("index_codecs", ())]
+    little = sharding["index_codecs"][0].get("configuration", {}).get("endian") == "little"
+    checked = {("bytes",): 0, ("bytes", "crc32c"): 4}.get(tuple(codecs))
+    return None if checked is None or not little else 16 * chunks + checked
+
+
+def _reached(axis: Axis, number: int, chunk: int) -> int:
+    """How many inner chunks of a shard the array reaches into; the last shard is often ragged."""
+    shard = min(axis.declared(number), axis.length - axis.start(number))
+    return ceil(shard / chunk)

@@ -31,9 +31,14 @@ def open_node(address: str) -> zarr.Array[Any] | zarr.Group:
 
 def unopened(address: str, problem: Exception) -> Exception:
     """Why a node cannot be opened: a store that does not answer may later; metadata will not."""
+    told = told_briefly(problem)
+    if "rectilinear" in told.lower():
+        return DataError(
+            f"{address} has chunks of unlike sizes (a rectilinear grid), which Zarr reads from 3.2 "
+            "on, and only where ZARR_ARRAY__RECTILINEAR_CHUNKS=True is set, here and on workers"
+        )
     return unreached(address, problem) or DataError(
-        f"{address} cannot be opened: its metadata are no array or group that Zarr knows "
-        f"({told_briefly(problem)})"
+        f"{address} cannot be opened: its metadata are no array or group that Zarr knows ({told})"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import zarr
 
 from gmm_dask.chunked.sources.direct import DirectChunks
+from gmm_dask.chunked.sources.grid import Axis, axes_of, grid_told
 from gmm_dask.chunked.sources.packed import Packing
 from gmm_dask.chunked.sources.presence import absent_chunk, chunk_key
 from gmm_dask.chunked.sources.protocol import (
@@ -24,7 +26,6 @@ from gmm_dask.chunked.sources.protocol import (
     default_names,
     native,
     real_dtype,
-    regular_boundaries,
     table_shape,
     unreached,
 )
@@ -51,13 +52,12 @@ class ZarrSource:
         stored = real_dtype(self.array.dtype, self.address)
         return stored if self.packing is None else self.packing.dtype
 
-    @property
-    def _grid(self) -> tuple[int, ...]:
-        """What one stored object holds: a shard where the array is sharded, else a chunk."""
-        return tuple(self.array.shards or self.array.chunks)
+    @cached_property
+    def _axes(self) -> tuple[Axis, ...]:
+        return axes_of(self.array)
 
     def layouts(self) -> list[Boundaries]:
-        return [regular_boundaries(self.shape[0], self._grid[0])]
+        return [self._axes[0].boundaries()]
 
     def read(self, first: int, last: int) -> Table:
         try:
@@ -89,7 +89,7 @@ class ZarrSource:
         low, high = min(self.columns), max(self.columns) + 1
         if self.columns == tuple(range(low, high)):
             return native(self._range((first, last), (low, high)))
-        if self._grid[1] < self.array.shape[1]:
+        if self._axes[1].step < self.array.shape[1]:
             return native(self.array.oindex[slice(first, last), list(self.columns)])
         return native(self.array[first:last][:, list(self.columns)])
 
@@ -102,17 +102,17 @@ class ZarrSource:
     def _too_large(self, first: int, last: int) -> DataError:
         keys = " or ".join(self._keys(first))
         return DataError(
-            f"{self.address}: rows {first}–{last}, chunk {keys} of {_by(self._grid)} "
+            f"{self.address}: rows {first}–{last}, chunk {keys} of {_by(self._axes)} "
             f"{self.array.dtype}, take more memory than there is here: store it in smaller chunks, "
             "or give workers more"
         )
 
     def _unreadable(self, first: int, last: int, problem: Exception) -> DataError:
         """Name the first stored object behind these rows that fails when read alone."""
-        step = self._grid[0]
-        for start in range(first - first % step, last, step):
+        starts = self._axes[0].within(first, last)
+        for start, end in pairwise([*starts, last]):
             try:
-                self._read(max(start, first), min(start + step, last))
+                self._read(start, end)
             except Exception as found:
                 keys = " or ".join(self._keys(start))
                 return DataError(
@@ -126,11 +126,10 @@ class ZarrSource:
 
     def _coordinates(self, first: int, last: int) -> list[tuple[int, ...]]:
         """Grid coordinates of the stored objects behind rows [first, last) and these features."""
-        grid = self._grid
-        down = range(first // grid[0], (last - 1) // grid[0] + 1)
-        if len(grid) == 1:
+        down = range(self._axes[0].at(first), self._axes[0].at(last - 1) + 1)
+        if len(self._axes) == 1:
             return [(i,) for i in down]
-        across = sorted({column // grid[1] for column in self.columns})
+        across = sorted({self._axes[1].at(column) for column in self.columns})
         return [(i, j) for i in down for j in across]
 
     def verify(self, first: int, last: int) -> None:
@@ -153,14 +152,13 @@ class ZarrSource:
 
     def may_be_fill(self, first: int, table: Table) -> bool:
         """An absent chunk reads as its fill value, in its first row as in all others."""
-        step, end = self._grid[0], first + len(table)
-        starts = [max(first, start) - first for start in range(first - first % step, end, step)]
+        starts = np.array(self._axes[0].within(first, first + len(table))) - first
         stored = self.array.fill_value or 0  # v2 has arrays without one, which read as zeros
         fill = self.unpacked(np.array([stored], self.array.dtype))[0]
         found = np.isnan(table[starts]) if np.isnan(fill) else table[starts] == fill
         if self.array.ndim == 1 or not found.any():
             return bool(found.any())
-        across = np.asarray(self.columns) // self._grid[1]
+        across = np.array([self._axes[1].at(column) for column in self.columns])
         return any(found[:, across == one].all(axis=1).any() for one in np.unique(across))
 
     def select(self, columns: Sequence[int]) -> Source:
@@ -181,8 +179,7 @@ class ZarrSource:
             "format": int(self.array.metadata.zarr_format),
             "shape": [int(n) for n in self.array.shape],
             "dtype": np.dtype(self.array.dtype).str,
-            "chunks": [int(n) for n in self.array.chunks],
-            "shards": [int(n) for n in self.array.shards] if self.array.shards else None,
+            **grid_told(self.array),
             "columns": list(self.columns),
             **({} if self.packing is None else {"packing": self.packing.fingerprint()}),
         }
@@ -204,23 +201,23 @@ def open_array(array: zarr.Array[Any], address: str, name: str | None = None) ->
 
 def _check_chunks(array: zarr.Array[Any], address: str) -> None:
     """Refuse a grid that is out of all bounds before anything of its size is made."""
-    grid = tuple(array.shards or array.chunks)
-    if min(grid) < 1:
-        raise DataError(f"{address} declares chunks of {_by(grid)}, which hold nothing")
-    if prod(grid) * array.dtype.itemsize > LARGEST_CHUNK:
+    axes = axes_of(array)
+    if min(axis.step for axis in axes) < 1:
+        raise DataError(f"{address} declares chunks of {_by(axes)}, which hold nothing")
+    if prod(axis.step for axis in axes) * array.dtype.itemsize > LARGEST_CHUNK:
         raise DataError(
-            f"{address} declares chunks of {_by(grid)} {array.dtype}, beyond "
+            f"{address} declares chunks of {_by(axes)} {array.dtype}, beyond "
             f"{LARGEST_CHUNK // 2**30} GiB each: store it in smaller chunks"
         )
-    if (count := -(-array.shape[0] // grid[0])) > MOST_CHUNKS:
+    if (count := -(-array.shape[0] // axes[0].step)) > MOST_CHUNKS:
         raise DataError(
-            f"{address} declares {count} chunks of {grid[0]} rows, beyond {MOST_CHUNKS}: store it "
-            "in larger chunks"
+            f"{address} declares {count} chunks of {axes[0].step} rows, beyond {MOST_CHUNKS}: "
+            "store it in larger chunks"
         )
 
 
-def _by(sides: Sequence[int]) -> str:
-    return " × ".join(map(str, sides))
+def _by(axes: Sequence[Axis]) -> str:
+    return " × ".join(str(axis.step) for axis in axes)
 
 
 def _names(array: zarr.Array[Any], features: int, name: str | None) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+import zarr.core.codec_pipeline
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, TransposeCodec, ZstdCodec
@@ -14,6 +15,7 @@ from zarr.storage import LocalStore, MemoryStore, ObjectStore
 from gmm_dask.chunked.rows import DataError, open_rows
 from gmm_dask.chunked.sources.direct import DirectChunks
 
+NEW_ZARR = hasattr(zarr.core.codec_pipeline, "FusedCodecPipeline")
 SHAPE, CHUNKS = (103, 7), (20, 3)
 CODECS: dict[str, dict[str, Any]] = {
     "as Zarr has it": {},
@@ -69,6 +71,18 @@ def test_what_has_to_be_awaited_is_left_to_zarr(tmp_path: Path) -> None:
     objects = ObjectStore(obstore.MemoryStore())
     assert DirectChunks.of(stored(objects)) is None
     assert DirectChunks.of(stored(LocalStore(tmp_path / "plain.zarr"))) is not None
+
+
+def test_a_pipeline_that_was_chosen_gives_the_same_rows(tmp_path: Path) -> None:
+    """Zarr's opt-in pipeline, where this Zarr has it; its codecs are the same."""
+    values = stored(tmp_path / "plain.zarr")[...]
+    stored(tmp_path / "shards.zarr", shards=(40, 3))
+    fused = "zarr.core.codec_pipeline.FusedCodecPipeline"
+    with zarr.config.set({"codec_pipeline.path": fused} if NEW_ZARR else {}):
+        for name in ("plain.zarr", "shards.zarr"):
+            rows = open_rows(tmp_path / name)
+            rows.verify(0)
+            assert np.array_equal(rows.read(0)[0], values)
 
 
 def test_an_absent_chunk_is_left_to_zarr(tmp_path: Path) -> None:
