@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gmm_dask.borrowed.of_dask import described
 from gmm_dask.chunked.rows import Policy
 from gmm_dask.chunked.scores import log_joint_of
 from gmm_dask.chunked.sources.protocol import native, real_dtype
@@ -18,19 +19,19 @@ ADDRESS = "the Dask data frame"
 def joint_of_frame(frame: Any, mixture: Mixture, told: Any, nonfinite: Policy) -> Any:
     """log w_k N(x_n | μ_k, Σ_k), a column for each component; `told` is the mixture as a task."""
     frame = frame.to_frame() if frame.ndim == 1 else frame
-    real_dtype(frame._meta.to_numpy().dtype, ADDRESS)
-    empty = _framed(frame._meta, np.empty((0, mixture.components)))
+    real_dtype(described(frame).to_numpy().dtype, ADDRESS)
+    empty = _framed(described(frame), np.empty((0, mixture.components)))
     return frame.map_partitions(_joint, told, nonfinite, meta=empty, align_dataframes=False)
 
 
 def columns_of(function: Callable[[Any], Any], joint: Any) -> Any:
     """A function of the joint densities of each row that gives as many columns."""
-    return joint.map_partitions(_whole, function, meta=joint._meta)
+    return joint.map_partitions(_whole, function, meta=described(joint))
 
 
 def series_of(function: Callable[[Any], Any], name: str, dtype: Any, joint: Any) -> Any:
     """A function of the joint densities of each row that gives one value."""
-    empty = _named(joint._meta, np.empty(0, dtype), name)
+    empty = _named(described(joint), np.empty(0, dtype), name)
     return joint.map_partitions(_single, function, name, meta=empty)
 
 

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import dask
 import dask.array
 import numpy as np
 from dask.base import tokenize
+from numpy.typing import NDArray
 
+from gmm_dask.borrowed.of_dask import holding, planned
 from gmm_dask.chunked.frame_scores import ADDRESS, columns_of, joint_of_frame, series_of
 from gmm_dask.chunked.rows import DataError, Policy, Rows, Table, open_rows
 from gmm_dask.chunked.scores import (
@@ -27,12 +29,15 @@ from gmm_dask.chunked.scores import (
     log_joint_of,
     responsibilities_of,
 )
-from gmm_dask.chunked.sources.dask_source import DaskSource
+from gmm_dask.chunked.sources.dask_source import DaskSource, refuse_other_blocks
 from gmm_dask.chunked.sources.frames import frame_names, is_dask_frame
 from gmm_dask.chunked.sources.memory import MemorySource
-from gmm_dask.chunked.sources.protocol import native, real_dtype
+from gmm_dask.chunked.sources.protocol import native
 from gmm_dask.mixture.arrays import Array
 from gmm_dask.mixture.parameters import Mixture
+
+Held: TypeAlias = NDArray[Any]
+"""No dimension, and one thing in it."""
 
 
 def labels(source: object, mixture: Mixture, **opening: Any) -> Any:
@@ -66,7 +71,7 @@ def log_joint(source: object, mixture: Mixture, **opening: Any) -> Any:
     nonfinite: Policy = opening.get("nonfinite", "error")
     if is_dask_frame(source) and set(opening) <= {"nonfinite"}:
         _check_features(len(frame_names(source)), mixture, ADDRESS)
-        return joint_of_frame(source, mixture, _once(mixture), nonfinite)
+        return joint_of_frame(source, mixture, _delayed(mixture), nonfinite)
     if isinstance(source, dask.array.Array) and set(opening) <= {"nonfinite"}:
         return _joint_of_array(_as_table(source), mixture, nonfinite, f"Dask array {source.name}")
     opened = source if isinstance(source, Rows) else open_rows(source, **opening)
@@ -90,7 +95,7 @@ def _joint_of_array(
     _check_features(table.shape[1], mixture, address)
     return table.map_blocks(
         _score_chunk,
-        _once(mixture),
+        _once(mixture, table),
         nonfinite,
         address,
         name=_name("joint", table.name, mixture, nonfinite),
@@ -107,8 +112,8 @@ def _joint_of_blocks(rows: Rows, mixture: Mixture) -> dask.array.Array:
     return dask.array.map_blocks(
         _score_block,
         numbers,
-        _once(rows),
-        _once(mixture),
+        _once(rows, numbers),
+        _once(mixture, numbers),
         name=_name("joint", rows, mixture),
         chunks=(lengths, (mixture.components,)),
         new_axis=1,
@@ -118,13 +123,16 @@ def _joint_of_blocks(rows: Rows, mixture: Mixture) -> dask.array.Array:
 
 
 def _score_chunk(
-    table: Table, mixture: Mixture, nonfinite: Policy, address: str, block_id: tuple[int, ...]
+    table: Table, held: Held, nonfinite: Policy, address: str, block_id: tuple[int, ...]
 ) -> Array:
+    mixture: Mixture = held.item()
     place = partial("{}: row {} of chunk {}".format, address)
     return log_joint_of(native(table), mixture, nonfinite, lambda i: place(i, block_id[0]))
 
 
-def _score_block(number: Any, rows: Rows, mixture: Mixture) -> Array:
+def _score_block(number: Any, held_rows: Held, held: Held) -> Array:
+    rows: Rows = held_rows.item()
+    mixture: Mixture = held.item()
     index = int(number[0])
     rows.verify(index)
     first = rows.blocks[index][0]
@@ -145,10 +153,18 @@ def _per_row(function: Any, what: str, dtype: Any, joint: Any) -> Any:
     )
 
 
-def _once(value: object) -> Any:
-    """A task of its own: sent once to each worker, not along with every block."""
-    name = f"score-{type(value).__name__.lower()}-{tokenize(_identity(value))}"
-    return dask.delayed(value, name=name, traverse=False)
+def _once(value: object, beside: Any) -> Any:
+    """A block beside all those of an array: sent once to each worker, not along with each."""
+    return holding(value, _name_of(value), beside)
+
+
+def _delayed(value: object) -> Any:
+    """The same beside the partitions of a frame."""
+    return dask.delayed(value, name=_name_of(value), traverse=False)
+
+
+def _name_of(value: object) -> str:
+    return f"score-{type(value).__name__.lower()}-{tokenize(_identity(value))}"
 
 
 def _name(what: str, *identity: object) -> str:
@@ -167,11 +183,18 @@ def _as_table(array: dask.array.Array) -> dask.array.Array:
     address = f"Dask array {array.name}"
     if array.ndim not in (1, 2):
         raise DataError(f"{address} has {array.ndim} dimensions; pass rows × features")
-    if not isinstance(array._meta, np.ndarray) or isinstance(array._meta, np.ma.MaskedArray):
-        kind = type(array._meta).__name__
-        raise DataError(f"{address} holds blocks of {kind}; map its blocks to NumPy arrays first")
-    real_dtype(array.dtype, address)
-    return array[:, None] if array.ndim == 1 else array.rechunk({1: -1})
+    refuse_other_blocks(array, address)
+    if np.isnan(array.shape).any():
+        array = planned(array)  # the new engine sets nothing beside chunks of unknown size
+    if array.ndim == 2:
+        return array if array.numblocks[1] == 1 else array.rechunk({1: -1})
+    # Dask's new array engine has no array[:, None].
+    one = np.empty((0, 0), array.dtype)
+    return array.map_blocks(_as_column, chunks=(array.chunks[0], (1,)), new_axis=1, meta=one)
+
+
+def _as_column(block: Table) -> Table:
+    return block.reshape(-1, 1)
 
 
 def _check_features(features: float, mixture: Mixture, address: str) -> None:

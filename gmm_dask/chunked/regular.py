@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
-import dask.array
 import numpy as np
 
+from gmm_dask.borrowed.of_dask import concatenate
 from gmm_dask.chunked.rows import Rows
 from gmm_dask.chunked.sources import Source, Table
 from gmm_dask.chunked.sources.dask_source import DaskSource
@@ -42,7 +42,7 @@ def chosen_blocks(rows: Rows, chosen: Sequence[int]) -> Rows:
     spans = [rows.blocks[i] for i in chosen]
     cuts = (0, *accumulate(last - first for first, last in spans))
     if isinstance(rows.source, DaskSource):
-        array = dask.array.concatenate([rows.source.array[first:last] for first, last in spans])
+        array = concatenate([rows.source.array[first:last] for first, last in spans])
         return replace(rows, cuts=cuts, source=replace(rows.source, array=array))
     starts = tuple(first for first, _ in spans)
     return replace(rows, cuts=cuts, source=ChosenSource(rows.source, starts, cuts[1], cuts[-1]))

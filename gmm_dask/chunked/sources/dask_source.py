@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gmm_dask.borrowed.of_dask import kind_of_blocks, nothing_like, planned
 from gmm_dask.chunked.sources.protocol import (
     Boundaries,
     DataError,
@@ -90,16 +91,24 @@ def open_dask(array: Any, names: tuple[str, ...] | None, address: str | None) ->
     from gmm_dask.chunked.sources.protocol import default_names
 
     address = address or f"Dask array {array.name}"
-    if not isinstance(array._meta, np.ndarray) or isinstance(array._meta, np.ma.MaskedArray):
-        kind = type(array._meta).__name__
-        raise DataError(f"{address} holds blocks of {kind}; map its blocks to NumPy arrays first")
-    real_dtype(array.dtype, address)
+    refuse_other_blocks(array, address)
+    array = planned(array)
     if array.ndim in (1, 2) and np.isnan(array.shape).any():
         array = _measured(array, address)
     features = table_shape(array.shape, address)[1]
-    array = array.map_blocks(_as_declared, address=address, meta=array._meta)
+    array = array.map_blocks(_as_declared, address=address, meta=nothing_like(array))
     table = array.reshape(-1, 1) if array.ndim == 1 else array.rechunk({1: -1})
     return DaskSource(table, names or default_names(features), address)
+
+
+def refuse_other_blocks(array: Any, address: str) -> None:
+    """Blocks are NumPy arrays of numbers, as far as can be told before any is computed."""
+    kind = kind_of_blocks(array)
+    if not issubclass(kind, np.ndarray) or issubclass(kind, np.ma.MaskedArray):
+        raise DataError(
+            f"{address} holds blocks of {kind.__name__}; map its blocks to NumPy arrays first"
+        )
+    real_dtype(array.dtype, address)
 
 
 def _as_declared(block: Any, address: str, block_info: Any = None) -> Any:
@@ -121,5 +130,4 @@ def _as_declared(block: Any, address: str, block_info: Any = None) -> Any:
 def _measured(array: Any, address: str) -> Any:
     logger.info("%s has chunks of unknown size: computing it once to learn them", address)
     # A new object: compute_chunk_sizes writes into the one that it is called on.
-    same = type(array)(array.dask, array.name, array.chunks, meta=array._meta)
-    return same.compute_chunk_sizes()
+    return array.copy().compute_chunk_sizes()

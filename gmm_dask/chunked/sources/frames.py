@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from gmm_dask.borrowed.of_dask import values_of
 from gmm_dask.chunked.sources.dask_source import open_dask
 from gmm_dask.chunked.sources.protocol import Source, default_names
 
@@ -16,7 +17,7 @@ def is_dask_frame(source: object) -> bool:
 
 def open_frame(frame: Any) -> Source:
     """A Dask data frame as a table of its columns, a series as one feature."""
-    array = frame.to_dask_array()
+    array = values_of(frame)
     return open_dask(array, frame_names(frame), f"Dask data frame {array.name}")
 
 

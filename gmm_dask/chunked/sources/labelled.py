@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gmm_dask.borrowed.of_dask import as_planned, side_by_side
 from gmm_dask.chunked.sources.columns import join_columns
 from gmm_dask.chunked.sources.dask_source import open_dask
 from gmm_dask.chunked.sources.memory import open_memory
@@ -67,7 +68,5 @@ def _columns(variables: list[Any]) -> Source:
     joined = join_columns(parts, "the xarray Dataset")
     if not any(part.lazy for part in parts):
         return joined
-    import dask.array
-
-    columns = [dask.array.asarray(_data(variable)) for variable in variables]
-    return open_dask(dask.array.stack(columns, axis=1), joined.names, joined.address)
+    columns = [as_planned(_data(variable)) for variable in variables]
+    return open_dask(side_by_side(columns), joined.names, joined.address)
