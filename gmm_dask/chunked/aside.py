@@ -8,20 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from distributed import Client, get_worker, worker_client
+from distributed import Client, worker_client
 from distributed.system import MEMORY_LIMIT
-from distributed.threadpoolexecutor import thread_state
+
+from gmm_dask.borrowed.of_distributed import memory_of_a_thread, pool_thread
 
 
 def holds_a_thread() -> bool:
     """Whether this is a task that has not left its worker's pool of threads."""
-    return bool(getattr(thread_state, "proceed", False))
+    return bool(pool_thread())
 
 
 def may_wait_for(client: Client) -> bool:
     """Whether tasks of this client are sure to find threads while this one waits for them."""
-    if hasattr(thread_state, "proceed"):  # only threads of a worker's pool have it
-        return not holds_a_thread()
+    held = pool_thread()
+    if held is not None:
+        return not held
     # A worker's own client in another thread: one that a task has started, and waits for.
     return not client.id.startswith("Client-worker")
 
@@ -38,6 +40,4 @@ def aside() -> Iterator[None]:
 
 def share_of_memory() -> float:
     """How much of the machine's memory a task may use: that of one thread of its worker."""
-    worker = get_worker()
-    limit = worker.memory_manager.memory_limit or MEMORY_LIMIT
-    return limit / worker.state.nthreads / MEMORY_LIMIT
+    return memory_of_a_thread() / MEMORY_LIMIT

@@ -1,8 +1,7 @@
-"""What a cluster says of itself: workers, their memory and what they do, or that it is gone."""
+"""What a cluster says of itself: its workers, their memory, and whether they have work in hand."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import Any
 
@@ -15,22 +14,6 @@ from gmm_dask.chunked.rows import Rows
 from gmm_dask.chunked.sources.memory import MemorySource
 
 logger = logging.getLogger(__name__)
-
-
-async def answer_or_gone(client: Client, question: str, details: dict[str, Any]) -> Any:
-    """The scheduler's answer; ConnectionError as soon as the client knows that it is gone."""
-    if client.status != "running":
-        raise ConnectionError("the scheduler is gone")
-    asked = asyncio.ensure_future(getattr(client.scheduler, question)(**details))
-    while not asked.done():
-        await asyncio.wait([asked], timeout=0.2)
-        if client.status != "running" and not asked.done():
-            asked.cancel()
-            raise ConnectionError("the scheduler is gone")
-    try:
-        return asked.result()
-    except asyncio.CancelledError:
-        raise ConnectionError("the scheduler's answer was cut off") from None
 
 
 def patience() -> float:

@@ -20,8 +20,9 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import dask
 from distributed import Client, Future
 
+from gmm_dask.borrowed.of_distributed import answer, hurry
 from gmm_dask.chunked import tasks
-from gmm_dask.chunked.asking import answer_or_gone, executing, fits_in_memory, patience
+from gmm_dask.chunked.asking import executing, fits_in_memory, patience
 from gmm_dask.chunked.dealing import Dealt, deal, tasks_for
 from gmm_dask.chunked.faults import (
     BlocksKilledWorkers,
@@ -32,7 +33,6 @@ from gmm_dask.chunked.faults import (
 from gmm_dask.chunked.labels import Labels
 from gmm_dask.chunked.passes import MapFunction, PassReport, Work
 from gmm_dask.chunked.rows import Rows
-from gmm_dask.chunked.sending import hurry
 from gmm_dask.chunked.sources.memory import MemorySource
 from gmm_dask.chunked.tree import runs, shares
 
@@ -313,11 +313,7 @@ class DaskEngine:
                 wanted.release()
 
     def _ask(self, question: str, **details: Any) -> Any:
-        """The scheduler's answer; ConnectionError as soon as the client knows that it is gone.
-
-        The client's own methods knock at a dead scheduler's door until connecting times out.
-        """
-        return self.client.sync(answer_or_gone, self.client, question, details)
+        return answer(self.client, question, **details)
 
     def _check_workers(self) -> None:
         """A pass whose workers are all gone or paused would wait for ever."""

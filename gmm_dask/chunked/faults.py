@@ -6,7 +6,8 @@ import dask
 from distributed import KilledWorker
 from distributed.client import FutureCancelledError
 from distributed.comm import CommClosedError
-from distributed.scheduler import NoValidWorkerError, NoWorkerError
+
+from gmm_dask.borrowed.of_distributed import LOST_WORKERS
 
 NO_WORKERS_TIMEOUT = "120s"
 PRELOADED = "gmm_dask.dashboard"
@@ -23,8 +24,7 @@ class BlocksKilledWorkers(ClusterError):  # noqa: N818 - named for what happened
 _TRANSIENT: tuple[type[BaseException], ...] = (
     FutureCancelledError,
     CommClosedError,
-    NoWorkerError,
-    NoValidWorkerError,
+    *LOST_WORKERS,
     ConnectionError,
     TimeoutError,
 )

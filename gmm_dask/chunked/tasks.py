@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, pairwise
 from typing import Any, Generic, TypeVar
 
 import dask
-from distributed import get_worker
 from distributed.protocol.pickle import dumps, loads
 
+from gmm_dask.borrowed.of_distributed import note_on_task
 from gmm_dask.chunked.passes import Work, one_blas_thread
 from gmm_dask.chunked.rows import Rows, Table, as_weights
 from gmm_dask.chunked.sources.dask_source import DaskSource
@@ -81,9 +80,7 @@ def timed(blocks: Iterator[Placed]) -> Iterator[Placed]:
         yield block
         del block
         began = time.perf_counter()
-    with suppress(ValueError, KeyError, AttributeError):  # not in a task: nobody is told
-        worker = get_worker()
-        worker.state.tasks[worker.get_current_task()].metadata["waited"] = waited
+    note_on_task("waited", waited)
 
 
 def sweep_held(work: Work[V, T], shares: list[list[Placed]], value: Packed[V]) -> list[Node[T]]:

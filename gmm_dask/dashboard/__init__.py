@@ -13,6 +13,8 @@ import logging
 from contextlib import suppress
 from typing import Any
 
+from gmm_dask.borrowed.of_distributed import PAGES
+from gmm_dask.borrowed.part import gone
 from gmm_dask.dashboard.listener import Listener
 
 __all__ = ["Listener", "dask_setup"]
@@ -34,7 +36,10 @@ def dask_setup(scheduler: Any) -> None:
 
 
 def _show_page(scheduler: Any, listener: Listener) -> None:
-    with suppress(ImportError):
+    if PAGES.problem() is not None:
+        gone(PAGES)
+        return
+    with suppress(ImportError):  # no bokeh
         from gmm_dask.dashboard.page import add_page
 
         add_page(scheduler, listener)

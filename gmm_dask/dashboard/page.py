@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bokeh.models import CustomJS, Div, Select
-from distributed.dashboard.components.scheduler import env
-from distributed.dashboard.core import BokehApplication
-from distributed.dashboard.scheduler import template_variables
 from tornado.ioloop import IOLoop
 
+from gmm_dask.borrowed.of_distributed import page_making
 from gmm_dask.dashboard import words
 from gmm_dask.dashboard.fits import FollowedFit
 from gmm_dask.dashboard.listener import Listener
@@ -38,7 +36,8 @@ def add_page(scheduler: Any, listener: Listener) -> None:
     prefix = next((server.prefix for server in servers if hasattr(server, "prefix")), None)
     if prefix is None:
         return
-    shared = template_variables(scheduler)
+    _, application, shared_by_all = page_making()
+    shared = shared_by_all(scheduler)
     if IN_MENU not in shared["pages"]:
         shared["pages"].insert(1, IN_MENU)
 
@@ -46,7 +45,7 @@ def add_page(scheduler: Any, listener: Listener) -> None:
         Page(listener, document).open(extra)
 
     pages = {f"/{name}": show for name in (ADDRESS, IN_MENU)}
-    added = BokehApplication(pages, scheduler, prefix=prefix, template_variables=shared)
+    added = application(pages, scheduler, prefix=prefix, template_variables=shared)
     scheduler.http_application.add_application(added)
     added.initialize(IOLoop.current())
     added.start()
@@ -74,7 +73,7 @@ class Page:
         for root in (self.choice, self.facts, self.happened, *figures):
             document.add_root(root)
         document.title = "Dask: mixtures being fitted"
-        document.template = env.from_string((HERE / "page.html").read_text("utf-8"))
+        document.template = page_making()[0].from_string((HERE / "page.html").read_text("utf-8"))
         document.template_variables.update(extra)
         document.template_variables["panels"] = [made.name for made in figures]
         document.template_variables["without_fits"] = not self.listener.fits.newest_first()

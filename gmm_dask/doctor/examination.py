@@ -20,6 +20,7 @@ def examine(
 ) -> Iterator[Finding]:
     """Look at this machine, and at whatever else is named."""
     yield from guarded("versions", machine.versions)
+    yield from guarded("private parts", machine.parts)
     yield from guarded("threads", machine.threads)
     yield from guarded("memory", machine.memory)
     if scheduler is not None:

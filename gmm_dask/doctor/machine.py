@@ -12,6 +12,7 @@ from distributed.system import MEMORY_LIMIT
 from packaging.requirements import Requirement
 from threadpoolctl import threadpool_info
 
+from gmm_dask.borrowed import PARTS
 from gmm_dask.doctor.finding import Finding, bad, good, note
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -38,6 +39,17 @@ def versions() -> Iterator[Finding]:
         yield bad("versions", told, "dask and distributed must have the same version")
     else:
         yield good("versions", told)
+
+
+def parts() -> Iterator[Finding]:
+    """What is used of other libraries beyond what they promise to keep."""
+    problems = {part: part.problem() for part in PARTS}
+    for part, problem in problems.items():
+        if problem is not None:
+            advice = f"install a {part.library} that gmm-dask was tried with, or a newer gmm-dask"
+            yield note("private parts", part.told(), advice)
+    if not any(problems.values()):
+        yield good("private parts", "all that is used of Zarr's, Dask's and distributed's is there")
 
 
 def installed() -> dict[str, str]:
