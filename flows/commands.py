@@ -14,9 +14,9 @@ from typing import Any
 
 from prefect.client.schemas.objects import State
 
-from gmm_dask.addresses import AddressError
 from gmm_dask.cli.running import without_none
-from gmm_dask.job import load_values, refuse_secret
+from gmm_dask.job import load_values, refuse_secret, refuse_secret_arguments
+from gmm_dask.refusals import Refusal
 
 BUSY = 3
 
@@ -60,7 +60,8 @@ def given(
     try:
         for text in texts_in(values):
             refuse_secret(text)
-    except AddressError as problem:
+        refuse_secret_arguments(values.get("cluster", {}).get("arguments", {}))
+    except Refusal as problem:
         made.error(str(problem))
     if "source" in parsed and "source" not in values:
         made.error("give a source, or a --config that has one")

@@ -6,12 +6,13 @@ are no fields: Prefect stores and shows what is filled in here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from gmm_dask.addresses import SECRET, AddressError
-from gmm_dask.job import refuse_secret
+from gmm_dask.job import SECRETS, refuse_secret, refuse_secret_arguments
 
 
 def without_secret(address: str) -> str:
@@ -24,6 +25,17 @@ def without_secret(address: str) -> str:
             "(credentials) is not"
         ) from None
     return address
+
+
+def without_secrets(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Refuse names of secrets, at any depth, as a job would."""
+    refuse_secret_arguments(arguments)
+    return arguments
+
+
+def in_any_case(words: Sequence[str]) -> str:
+    """A pattern of one of these words, for browsers and servers alike."""
+    return "|".join("".join(f"[{c}{c.upper()}]" for c in word) for word in words)
 
 
 Address = Annotated[
@@ -186,8 +198,11 @@ class Cluster(Form):
         description="Any class of Dask clusters: dask_jobqueue.SLURMCluster, "
         "dask_kubernetes.operator.KubeCluster",
     )
-    arguments: dict[str, Any] = Field(
-        default_factory=dict, title="Arguments", description="What that class is called with"
+    arguments: Annotated[dict[str, Any], AfterValidator(without_secrets)] = Field(
+        default_factory=dict,
+        title="Arguments",
+        description="What that class is called with",
+        json_schema_extra={"propertyNames": {"not": {"pattern": in_any_case(SECRETS)}}},
     )
     wait: str = Field("1h", title="Wait", description="For its first worker, in a queue")
     trust_network: bool = Field(

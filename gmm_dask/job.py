@@ -41,7 +41,8 @@ INIT_NAMES = {"kmeans++": "k-means++", "random-rows": "random_from_data"}
 """Names on the command line that scikit-learn spells otherwise."""
 LABELS = "labels:"
 ASSIGNED = re.compile(r"([A-Za-z_]\w*)=")
-SECRET = re.compile("passw|secret|token|credential", re.IGNORECASE)
+SECRETS = ("passw", "secret", "token", "credential")
+SECRET = re.compile("|".join(SECRETS), re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,7 @@ class ClusterOptions:
             raise ConfigurationError(
                 f"{astray[0]} is of a local cluster; give what {self.kind} calls it in arguments"
             )
-        secret = next(secrets_in(self.arguments), None)
-        if secret is not None:
-            raise ConfigurationError(
-                f"cluster argument {secret!r} looks like a secret, and this configuration is kept "
-                "and shown: leave secrets to the environment or to Dask's configuration"
-            )
+        refuse_secret_arguments(self.arguments)
 
     def given(self) -> dict[str, Any]:
         """What is not as it is without a word."""
@@ -383,6 +379,16 @@ def secrets_in(value: object) -> Iterator[str]:
             yield from secrets_in(one)
     elif isinstance(value, str) and (found := ASSIGNED.search(value)):
         yield from filter(SECRET.search, [found[1]])
+
+
+def refuse_secret_arguments(arguments: Mapping[str, Any]) -> None:
+    """The same of what a cluster is made with: no name in it may be that of a secret."""
+    secret = next(secrets_in(arguments), None)
+    if secret is not None:
+        raise ConfigurationError(
+            f"cluster argument {secret!r} looks like a secret, and this configuration is kept "
+            "and shown: leave secrets to the environment or to Dask's configuration"
+        )
 
 
 def refuse_secret(address: str | None) -> None:

@@ -83,6 +83,27 @@ def test_a_secret_in_an_address_is_refused_and_not_repeated(url, capsys):
         assert "hidden" not in told
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"password": "hidden"},
+        {"env": {"AWS_SESSION_TOKEN": "hidden"}},
+        {"x": ["export TOKEN=hidden"]},
+    ],
+)
+def test_a_secret_among_the_arguments_of_a_cluster_is_refused(arguments, tmp_path, capsys):
+    with pytest.raises(ValidationError, match="looks like a secret") as refused:
+        forms.Cluster(kind="dask_jobqueue.SLURMCluster", arguments=arguments)
+    assert "hidden" not in str(refused.value)
+    written = tmp_path / "asked.toml"
+    written.write_text("[cluster.arguments]\nAccess_Token = 'hidden'\n")
+    with pytest.raises(SystemExit):
+        commands.given(commands.parser(""), ["a.zarr", "--config", str(written)])
+    told = capsys.readouterr().err
+    assert "cluster argument 'Access_Token' looks like a secret" in told
+    assert "hidden" not in told
+
+
 @pytest.mark.parametrize("text", ["kmeans", "labels:k", "labels:s3://b/k", "s3://b/u@h/m", "w"])
 def test_what_shows_no_secret_is_taken(text):
     assert forms.Settings(init=text).init == text

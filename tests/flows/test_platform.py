@@ -149,6 +149,8 @@ def test_a_secret_never_becomes_a_parameter(asking, url):
         assert refused.value.response.status_code in (409, 422)
     with pytest.raises(PrefectHTTPStatusError):
         asking.run("ingest/ingest", files=[url], out="b.zarr")
+    with pytest.raises(PrefectHTTPStatusError):
+        asking.run("fit-mixture/fit", **asked, cluster={"arguments": {"My_Password": url}})
 
 
 def test_a_schedule_fires_and_fits(asking, rows):
