@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from gmm_dask.addresses import SECRET, AddressError
+from gmm_dask.addresses import SECRET
+from gmm_dask.configuration import ConfigurationError
 from gmm_dask.job import SECRETS, refuse_secret, refuse_secret_arguments
 
 
@@ -19,7 +20,7 @@ def without_secret(address: str) -> str:
     """Refuse an address that would show a secret to everyone who sees the run, as a job would."""
     try:
         refuse_secret(address)
-    except AddressError as problem:
+    except ConfigurationError as problem:
         raise ValueError(
             f"{problem}; what is filled in is stored and shown with the run, and a Secret block "
             "(credentials) is not"

@@ -19,7 +19,7 @@ import zarr
 from dask.utils import parse_timedelta
 from distributed import Client
 
-from gmm_dask.addresses import is_url, split_url
+from gmm_dask.addresses import AddressError, is_url, split_url
 from gmm_dask.chunked.rows import Rows, open_rows
 from gmm_dask.chunked.sources.stores import group_arrays, open_node
 from gmm_dask.configuration import Configuration, ConfigurationError
@@ -394,8 +394,11 @@ def refuse_secret_arguments(arguments: Mapping[str, Any]) -> None:
 def refuse_secret(address: str | None) -> None:
     """What is asked for is kept and shown: no address in it may carry a secret."""
     address = (address or "").removeprefix(LABELS)
-    if is_url(address):
-        split_url(address)
+    try:
+        if is_url(address):
+            split_url(address)
+    except AddressError as problem:
+        raise ConfigurationError(str(problem)) from None
 
 
 def is_labels(start: str) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from moto.server import ThreadedMotoServer
 
-from gmm_dask import Configuration, fit, score
+from gmm_dask import Configuration, ConfigurationError, fit, score
 from gmm_dask.addresses import SECRET, AddressError, is_url, path_of, split_url
 from gmm_dask.chunked.rows import DataError, open_rows
 from gmm_dask.job import Job, Opening
@@ -115,9 +115,9 @@ def test_an_address_that_shows_a_secret_is_refused_without_repeating_it(url: str
         (DataError, open_rows),
         (DataError, lambda url: open_rows(ROWS, weights=url)),
         (StorageError, open_folder),
-        (AddressError, lambda url: Job(url, Configuration(2))),
-        (AddressError, lambda url: Job("a", Configuration(2), start=f"labels:{url}")),
-        (AddressError, lambda url: Job("a", Configuration(2), rows=Opening(weights=url))),
+        (ConfigurationError, lambda url: Job(url, Configuration(2))),
+        (ConfigurationError, lambda url: Job("a", Configuration(2), start=f"labels:{url}")),
+        (ConfigurationError, lambda url: Job("a", Configuration(2), rows=Opening(weights=url))),
     )
     for error, way in ways:
         with pytest.raises(error, match=r"user or password|a query|no URL") as refusal:
