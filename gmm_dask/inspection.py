@@ -36,6 +36,7 @@ class Inspected:
     seconds: float | None = None
     events: tuple[str, ...] = ()
     history: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    report: str | None = None
 
     def described(self) -> str | None:
         """The shape of the mixture."""
@@ -53,7 +54,7 @@ class Inspected:
 
     def values(self) -> dict[str, Any]:
         """Everything, JSON-able."""
-        names = ("kind", "where", "data", "state", "seconds")
+        names = ("kind", "where", "data", "state", "seconds", "report")
         told = {name: getattr(self, name) for name in names}
         told |= {
             name: dict(getattr(self, name)) for name in ("configuration", "result", "versions")
@@ -109,6 +110,7 @@ def inspect_model(where: Location) -> Inspected:
     )
 
 
+REPORT = "report.html"
 RESULT = ("reason", "iterations", "passes", "rows", "mean_log_likelihood", "bic", "aic", "icl")
 
 
@@ -130,6 +132,7 @@ def inspect_run(where: Location, folder: Folder) -> Inspected:
         sum(entry.get("seconds", 0.0) for entry in history),
         events_of(history),
         history,
+        f"{str(where).rstrip('/')}/{REPORT}" if folder.exists(REPORT) else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,7 @@ from gmm_dask.cli import options, speaking
 
 if TYPE_CHECKING:
     from gmm_dask.inspection import Inspected
+    from gmm_dask.mixture.matching import Match
 
 EXAMPLE = "gmm-dask show runs/rows"
 
@@ -18,13 +19,24 @@ What = typer.Argument(
 )
 
 
-def show(what: str = What, json: options.Json = False) -> None:
+Against = Annotated[
+    str | None,
+    typer.Option(
+        help="Another run or model: components are matched, and how far they are apart is told. "
+        "The truth of a store of `data make` is its member truth."
+    ),
+]
+
+
+def show(what: str = What, against: Against = None, json: options.Json = False) -> None:
     """What was fitted to what, how it went, and the components as a table."""
     from gmm_dask.inspection import inspect
 
     found = inspect(what)
+    matches = () if against is None else matches_of(found, inspect(against))
     if json:
-        speaking.result_json(found.values())
+        told = {} if against is None else {"against": [vars(match) for match in matches]}
+        speaking.result_json(found.values() | told)
         return
     for name, value in lines_of(found).items():
         speaking.result(f"{name:<20} {value}")
@@ -32,6 +44,25 @@ def show(what: str = What, json: options.Json = False) -> None:
         from gmm_dask.mixture.table import components_table
 
         speaking.result(str(components_table(found.mixture, found.feature_names)))
+    if matches:
+        from gmm_dask.mixture.matching import matches_table
+
+        speaking.result(str(matches_table(matches, f"Against {against}, components matched")))
+
+
+def matches_of(found: Inspected, other: Inspected) -> tuple[Match, ...]:
+    """Components side by side; refused where there are none yet, or they are of other features."""
+    from gmm_dask.configuration import ConfigurationError
+    from gmm_dask.mixture.matching import matched
+
+    if found.mixture is None or other.mixture is None:
+        empty = other if found.mixture else found
+        raise ConfigurationError(f"{empty.where} has no mixture to compare yet: {empty.state}")
+    if found.feature_names and other.feature_names not in (None, found.feature_names):
+        raise ConfigurationError(
+            f"{other.where} has other features, or in another order, than {found.where}"
+        )
+    return matched(found.mixture, other.mixture)
 
 
 def lines_of(found: Inspected) -> dict[str, str]:
@@ -51,6 +82,7 @@ def lines_of(found: Inspected) -> dict[str, str]:
         "passes": result.get("passes"),
         "seconds": _number(found.seconds, "{:.2f}"),
         "events": "; ".join(found.events),
+        "report": found.report,
         "versions": ", ".join(f"{name} {v}" for name, v in found.versions.items()),
     }
     return {name: str(value) for name, value in told.items() if value not in (None, "")}

@@ -69,6 +69,19 @@ def test_show_tells_of_runs_and_models_alike(workplace):
     assert "neither a run nor a model" in workplace("show", "nowhere").refused()
 
 
+def test_show_tells_how_far_a_fit_is_from_the_truth(workplace):
+    told = workplace("show", "runs/b", "--against", "b.zarr/truth").well().out
+    assert "Against b.zarr/truth, components matched" in told
+    assert "at the most: weights 0.0" in told
+    found = workplace("show", "runs/b", "--against", "b.zarr/truth", "--json").well().json
+    assert sorted(match["other"] for match in found["against"]) == [0, 1, 2]
+    assert all(match["mean"] < 0.2 for match in found["against"])
+    assert found["report"].endswith("/report.html")
+    workplace("data", "make", "faithful-like", "--rows", 9, "--out", "two.zarr").well()
+    told = workplace("show", "runs/b", "--against", "two.zarr/truth").refused()
+    assert "two.zarr/truth has other features" in told
+
+
 def test_report_is_written_again(workplace):
     path = workplace.folder / "runs" / "b" / "report.html"
     path.unlink()
