@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from inspect import signature
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import ProxyHandler, build_opener
 
 import dask
 from dask.system import CPU_COUNT
@@ -31,6 +33,8 @@ LARGE_BYTES = 256 * 2**20
 LOOPBACK = "127.0.0.1"
 LOOPBACKS = (LOOPBACK, "localhost", "::1", "lo")
 DASHBOARD_PORT = 8787
+PAGE = "gmm"
+"""Where `gmm_dask.dashboard` shows fits."""
 CONNECT_SECONDS = 15
 
 
@@ -184,9 +188,25 @@ def started(options: ClusterOptions) -> Iterator[Client]:
         ) as local,
         Client(local) as client,
     ):
-        told = "on a local cluster of %d x %d threads; dashboard: %s"
-        logger.info(told, workers, threads, client.dashboard_link)
+        page = page_of(client) or "none (pip install 'gmm-dask[dashboard]')"
+        logger.info("on a local cluster of %d x %d threads; dashboard: %s", workers, threads, page)
         yield client
+
+
+def page_of(client: Client) -> str | None:
+    """The page of fits on a cluster's dashboard; on this machine, only if it opens."""
+    link = client.dashboard_link or ""
+    page = f"{link.rpartition('/')[0]}/{PAGE}"
+    return page if link and (urlsplit(link).hostname not in LOOPBACKS or opens(page)) else None
+
+
+def opens(page: str) -> bool:
+    """Whether a browser on this machine would find it."""
+    try:
+        with build_opener(ProxyHandler({})).open(page, timeout=CONNECT_SECONDS):
+            return True
+    except OSError:
+        return False
 
 
 def checked_memory(limit: str | None) -> str:

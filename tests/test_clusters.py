@@ -1,12 +1,17 @@
 """Clusters of any kind that Dask has, and doors that stay shut."""
 
+import os
+import subprocess
+import sys
+from urllib.request import urlopen
+
 import dask
 import pytest
 from distributed.security import Security
 
 from gmm_dask import Configuration, ConfigurationError, fit
 from gmm_dask.chunked.faults import ClusterError
-from gmm_dask.clusters import cluster_for
+from gmm_dask.clusters import cluster_for, page_of
 from gmm_dask.job import ClusterOptions
 from tests.mixture.problems import drawn_mixture, drawn_rows
 
@@ -68,6 +73,28 @@ def test_a_local_cluster_shows_its_dashboard_on_this_machine_only():
             ]
         )
     assert listening == ["127.0.0.1"]
+
+
+def test_a_dashboard_is_named_only_where_it_opens(caplog, tmp_path):
+    asked = ClusterOptions(workers=1)
+    with caplog.at_level("INFO", "gmm_dask"), cluster_for(asked) as client:
+        page = page_of(client)
+        with urlopen(page) as shown:
+            assert b"Mixtures" in shown.read()
+    assert page.endswith("/gmm")
+    assert f"dashboard: {page}" in caplog.text
+    (tmp_path / "bokeh.py").write_text("raise ImportError")
+    make = ["data", "make", "rings", "--rows", "9", "--workers", "1", "--out", "x"]
+    told = subprocess.run(
+        [sys.executable, "-m", "gmm_dask", *make],
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{os.getcwd()}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "dashboard: none (pip install 'gmm-dask[dashboard]')" in told.stderr
+    assert "http://" not in told.stderr
 
 
 def test_certificates_in_the_configuration_of_dask_are_used():

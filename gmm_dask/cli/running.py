@@ -14,7 +14,7 @@ from typing import Any
 from gmm_dask.addresses import is_url
 from gmm_dask.cli.progress import Display
 from gmm_dask.cli.signals import Interrupted
-from gmm_dask.clusters import cluster_for
+from gmm_dask.clusters import cluster_for, page_of
 from gmm_dask.job import Job, job_from, load_values, with_only_table
 from gmm_dask.journey import Callback, Progress
 from gmm_dask.result import Fit
@@ -97,7 +97,7 @@ def run(job: Job, *, restart: bool) -> Done:
             with Display(
                 most=job.mixture.max_iter,
                 tol=job.mixture.tol,
-                dashboard=None if client is None else client.dashboard_link,
+                dashboard=None if client is None else page_of(client),
             ) as display:
                 try:
                     return _fit(placed, client, restart, display.tell)

@@ -12,7 +12,7 @@ from distributed import Client
 from gmm_dask.cli.progress import Display
 from gmm_dask.cli.running import InterruptedRun, default_runs, kept_iteration
 from gmm_dask.cli.signals import Interrupted
-from gmm_dask.clusters import cluster_for
+from gmm_dask.clusters import cluster_for, page_of
 from gmm_dask.configuration import ConfigurationError
 from gmm_dask.job import Job
 from gmm_dask.journal import Rhythm
@@ -94,7 +94,7 @@ def run(job: Job, grid: Grid, *, restart: bool) -> tuple[str, Selection]:
     with cluster_for(job.cluster, rows.nbytes) as client:
         for place in [job.run] if job.run is not None else default_runs(job.source, "-select"):
             logger.info("run folder: %s", place)
-            dashboard = None if client is None else client.dashboard_link
+            dashboard = None if client is None else page_of(client)
             with Display(most=job.mixture.max_iter, dashboard=dashboard) as display:
                 placed = replace(job, run=place)
                 try:
