@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 
 .PHONY: help setup fit check test lint bench faults clean
 help:
-	@echo "make fit     set up, then fit a mixture to a Zarr store on a local Dask cluster"
+	@echo "make fit     set up, then fit a mixture to a Zarr store on a local Dask cluster, to be looked at"
 	@echo "make test    set up, then run every check and every test"
 	@echo "make check   lint, types, import contracts and tests, in the environment as it is"
 	@echo "make bench   the whole benchmark, ours and every peer (sets peers up in .bench/)"
@@ -19,19 +19,25 @@ setup: .venv/.ready
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[flows,report,s3,parquet,fast,dashboard,slurm,kubernetes,dev]'
 	touch $@
 
-fit: setup runs/faithful.zarr runs/blobs.zarr
-	@echo; echo "== Old Faithful: 272 eruptions, two components"
+ROWS ?= 3000000
+FIRST := runs/overlapping
+fit: setup runs/faithful.zarr $(FIRST).zarr
+	@echo; echo "== Old Faithful: 272 eruptions, two components, in this process"
 	$(RUN) -m gmm_dask fit runs/faithful.zarr -k 2 --out runs/faithful
-	@echo; echo "== a generated store: 1,000,000 x 8, eight components, in a Prefect flow on a local Dask cluster"
-	$(RUN) -m flows.fit_mixture runs/blobs.zarr --array rows --components 8 --run runs/blobs
-	@echo; echo "next: open runs/faithful/report.html and runs/blobs/report.html; while a fit runs on a local cluster,"
-	@echo "its Dask dashboard is at http://127.0.0.1:8787/status; README.md goes on from here"
+	@echo; echo "== $(ROWS) generated rows x 4, six components that overlap: a Prefect flow, on a Dask cluster of two workers."
+	@echo "== While iterations run, look at the dashboard that its log names."
+	$(RUN) -m flows.fit_mixture $(FIRST).zarr --components 6 --tol 1e-9 --max-iter 1000 --workers 2 --run $(FIRST)
+	@echo; echo "== What was found, and how far it is from the mixture that the rows were drawn from"
+	$(RUN) -m gmm_dask show $(FIRST) --against $(FIRST).zarr/truth
+	@echo; echo "Now open $(FIRST)/report.html. To try next:"
+	@echo "  $(RUN) -m gmm_dask fit $(FIRST).zarr -k 6 --tol 1e-9 --max-iter 2000 --accelerate none --workers 2   # plain EM: Ctrl-C when you have seen enough, the same command goes on"
+	@echo "  $(RUN) -m gmm_dask score $(FIRST) $(FIRST).zarr --out runs/scores.zarr   # the component and the density of every row"
 
 runs/faithful.zarr: | setup
 	$(RUN) -m gmm_dask data import data/faithful.csv --out $@
 
-runs/blobs.zarr: | setup
-	$(RUN) -m gmm_dask data make blobs --rows 1000000 --features 8 --components 8 --out $@
+$(FIRST).zarr: | setup
+	$(RUN) -m gmm_dask data make overlapping --rows $(ROWS) --features 4 --components 6 --seed 5 --out $@
 
 test: setup
 	@$(MAKE) --no-print-directory check

@@ -146,7 +146,9 @@ def main() -> None:
     """The command line: a TOML file, or the few fields that a first fit needs."""
     parser = commands.parser(__doc__)
     parser.add_argument("--components", "-k", type=int)
-    given = commands.given(parser, mixture=("components",))
+    parser.add_argument("--tol", type=float, help="least change of the mean log-likelihood")
+    parser.add_argument("--max-iter", type=int, help="most iterations")
+    given = commands.given(parser, mixture=("components", "tol", "max_iter"))
     found = fit_mixture(**given)
     commands.tell(found)
 

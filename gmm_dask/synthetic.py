@@ -92,11 +92,21 @@ class Rings:
 
 def blobs(features: int, components: int, seed: int) -> FromMixture:
     """A random mixture of full covariances whose components overlap a little."""
+    return drawn(features, components, seed, apart=2.0)
+
+
+def overlapping(features: int, components: int, seed: int) -> FromMixture:
+    """The same, with means so near each other that plain EM crawls and labels are often wrong."""
+    return drawn(features, components, seed, apart=0.7)
+
+
+def drawn(features: int, components: int, seed: int, apart: float) -> FromMixture:
+    """A random mixture; standard deviations are about 2, those of the means are `apart`."""
     random = np.random.default_rng([seed, TRUTH])
     factors = random.normal(size=(components, features, 4 * features + 4)) / 2
     mixture = Mixture(
         random.dirichlet(np.full(components, 5.0)),
-        random.normal(size=(components, features)) * 2,
+        random.normal(size=(components, features)) * apart,
         factors @ factors.transpose(0, 2, 1) / factors.shape[2] * 4,
     )
     return FromMixture(mixture, names_of(features))
@@ -125,7 +135,12 @@ def faithful_like(features: int, components: int, seed: int) -> FromMixture:
 
 
 KINDS: Mapping[str, Callable[[int, int, int], Recipe]] = MappingProxyType(
-    {"blobs": blobs, "rings": rings, "faithful-like": faithful_like}
+    {
+        "blobs": blobs,
+        "overlapping": overlapping,
+        "rings": rings,
+        "faithful-like": faithful_like,
+    }
 )
 
 

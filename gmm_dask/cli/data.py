@@ -11,6 +11,8 @@ from gmm_dask.cli import options, speaking
 IMPORT_EXAMPLE = "gmm-dask data import measurements.csv --out rows.zarr --nan skip"
 MAKE_EXAMPLE = "gmm-dask data make blobs --rows 1000000 --features 8 --out blobs.zarr"
 
+Kind = Literal["blobs", "overlapping", "rings", "faithful-like"]
+
 app = typer.Typer(
     help="Import tables from files; make synthetic ones.",
     no_args_is_help=True,
@@ -23,7 +25,8 @@ Out = Annotated[str, typer.Option(help="Zarr store to write: a path or URL.")]
 @app.command("make", epilog=f"Example: {MAKE_EXAMPLE}")
 def make(
     kind: Annotated[
-        Literal["blobs", "rings", "faithful-like"], typer.Argument(help="What to draw.")
+        Literal["blobs", "overlapping", "rings", "faithful-like"],
+        typer.Argument(help="What to draw."),
     ],
     out: Out,
     rows: Annotated[int, typer.Option(min=1, help="N.")] = 1_000_000,

@@ -1,23 +1,33 @@
-"""The flow on Prefect's own temporary server and a real local cluster, as `make fit` runs it."""
+"""The flow on Prefect's own temporary server and a real local cluster, and `make fit`."""
 
+import json
 import os
+import re
+import shlex
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from gmm_dask.store.model import load_model
 
 ROOT = Path(__file__).parents[2]
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """That of someone who has never heard of Prefect."""
+    known = {name: value for name, value in os.environ.items() if "PREFECT" not in name}
+    return known | {"PYTHONPATH": str(ROOT), "HOME": str(folder)}
+
+
 def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if "PREFECT" not in name}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env=environment | {"PYTHONPATH": str(ROOT), "HOME": str(folder)},
+        env=environment(folder),
         capture_output=True,
         text=True,
         timeout=240,
@@ -41,3 +51,49 @@ def test_without_a_server_the_flow_fits_a_store_and_leaves_a_model(tmp_path):
     model = load_model(tmp_path / "runs" / "blobs" / "model.zarr")
     assert model.mixture.components == 3
     assert np.isfinite(model.provenance["bic"])
+
+
+def got(address: str) -> str:
+    """What a browser on this machine gets."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(address, timeout=60) as page:
+        return page.read().decode("utf-8")
+
+
+@pytest.mark.needs("make")
+@pytest.mark.timeout(900)
+def test_the_first_run_is_what_it_says(tmp_path):
+    """`make fit` at a sixtieth of its size, looked at while it runs as it asks to be."""
+    for name in ("Makefile", "data", "flows"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    told: list[str] = []
+    dashboard = cluster = page = ""
+    with subprocess.Popen(
+        ["make", "fit", "-o", "setup", f"RUN={sys.executable}", "ROWS=50000"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as made:
+        for line in made.stdout:
+            told.append(line.rstrip("\n"))
+            if found := re.search(r"dashboard: (http://127\.0\.0\.1:\d+)/gmm$", told[-1]):
+                dashboard, cluster = found[1], got(f"{found[1]}/json/identity.json")
+            elif dashboard and "iteration 3: mean log-likelihood" in line:
+                page = got(f"{dashboard}/gmm")
+    assert made.returncode == 0, "\n".join(told)
+    assert "Mixtures" in page
+    workers = json.loads(cluster)["workers"].values()
+    assert len(workers) == 2
+    assert all(worker["nanny"] for worker in workers)  # each is a process of its own
+    assert sum("accelerated" in line for line in told) > 40
+    end = told[next(i for i, line in enumerate(told) if "== What was found" in line) :]
+    assert any(line.startswith("report ") and line.endswith("/report.html") for line in end)
+    assert any(line.startswith("at the most: weights 0.") for line in end)
+    *_, last, plain, score = end
+    assert (tmp_path / re.search(r"open (\S+)\. To try next:", last)[1]).exists()
+    for command, fewer in ((plain, ["--max-iter", "1"]), (score, [])):
+        python, *arguments = shlex.split(command, comments=True)
+        assert python == sys.executable
+        assert run(*arguments, *fewer, folder=tmp_path).returncode == 0
