@@ -54,8 +54,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
     cache: whether rows stay in the cluster's memory ("auto", "memory", "none").
     callbacks: called with a `Progress` after every iteration.
 
-    `fit` takes what `open_rows` takes and uses the active Dask client, if there is one. `n_init`
-    starts are raced on a sample of rows. `lower_bound_` is the mean log-likelihood of the fitted
+    `fit` takes what `open_rows` takes and uses the active Dask client, if there is one; within a
+    Dask task, as under joblib's dask backend, only the thread that the task has. `n_init` starts
+    are raced on a sample of rows. `lower_bound_` is the mean log-likelihood of the fitted
     parameters themselves (scikit-learn's belongs to the iteration before).
     """
 
