@@ -234,7 +234,8 @@ _LISTED = (
         28,
         "rows and weights written to during a fit: one value, a chunk, a row no longer finite; "
         "plain, accelerated, restarts, dropped components, select, resumed, on a cluster",
-        "the next pass refuses them and says what it found; put back, the same bits",
+        "the next pass refuses them and says what it found; put back, the same bits; of 1,000 fits "
+        "of rows, weights and starts of any size that stay, none is refused",
         f"{_INPUTS}.changing:rewritten",
     ),
     Row(

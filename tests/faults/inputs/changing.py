@@ -4,7 +4,9 @@ What is fitted is streamed, and a pass later the fit is refused in a sentence th
 found; where the rows are put back, its run goes on to the end that it would have had.
 """
 
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -16,9 +18,10 @@ import pytest
 import zarr
 
 import gmm_dask
-from gmm_dask import Configuration, DataError
+from gmm_dask import Configuration, DataError, Mixture
 from gmm_dask.journey import Progress
 from gmm_dask.mixture.arrays import Array
+from gmm_dask.mixture.covariance.positive import NotPositiveDefiniteError
 from tests.chunked.conftest import local_cluster, store
 from tests.faults.fits import digest
 from tests.faults.outcome import Outcome, Scale
@@ -81,6 +84,10 @@ def rewritten(scale: Scale, seed: int) -> Outcome:
             for what, (strike, told) in STRIKES.items():
                 with outcome.trying(f"{what}, {kind}"):
                     _refused_and_resumed(fresh(), asked, strike, told)
+        draw = np.random.default_rng(seed)
+        for number in range(60 if scale == "small" else 1000):
+            with outcome.trying(f"rows that stay, {number}"):
+                _unchanged(draw)
         with outcome.trying("select"), _told(STRIKES["a value"][1]):
             _selected(fresh(), _one_value)
         if scale == "full":
@@ -143,6 +150,30 @@ def _refused_and_resumed(
         stored.write(stored.rows, stored.weights)
     found = gmm_dask.fit(stored.source, asked, run=run, **given)
     assert digest(found) == digest(whole), "other bits"
+
+
+def _unchanged(draw: np.random.Generator) -> None:
+    """Rows, weights and starts of any size, however far off: rounding alone is no change."""
+    size, features, components = int(draw.integers(20, 400)), int(draw.integers(1, 7)), 3
+    scales = 10.0 ** draw.integers(-8, 8, size=features)
+    far = draw.choice([0, 0, 1, 1e3, 1e8, -1e12], size=features) * 10.0 ** draw.integers(-3, 3)
+    rows = draw.normal(size=(size, features)) * scales + far
+    if draw.random() < 0.3:
+        rows[:, draw.integers(features)] = draw.choice([0, 1, 1e10, 1e-30])
+    if draw.random() < 0.3:
+        rows[draw.integers(size)] *= 10.0 ** draw.integers(20)
+    weights = 10.0 ** draw.uniform(-20, 20, size=size) if draw.random() < 0.3 else None
+    family = str(draw.choice(["full", "tied", "diag", "spherical"]))
+    initial = None
+    if draw.random() < 0.5:
+        family = "full"
+        means = draw.normal(size=(components, features)) * 10.0 ** draw.integers(-3, 6)
+        spread = np.diag(10.0 ** draw.uniform(-6, 6, size=features))
+        initial = Mixture(np.full(components, 1 / 3), means, np.stack([spread] * components))
+    asked = Configuration(components, family, tol=0, max_iter=15)
+    with warnings.catch_warnings(), suppress(NotPositiveDefiniteError):
+        warnings.simplefilter("ignore")
+        gmm_dask.fit(rows, asked, initial=initial, weights=weights, block_bytes=2000)
 
 
 def _selected(stored: _Stored, strike: Strike) -> None:
