@@ -18,7 +18,7 @@ from gmm_dask.chunked.expectation import statistics_over
 from gmm_dask.chunked.rows import Rows
 from gmm_dask.configuration import Configuration
 from gmm_dask.journey import engine_over
-from gmm_dask.mixture.identities import Identity
+from gmm_dask.mixture.identities import Identity, tolerance
 from gmm_dask.mixture.iteration import ROUNDING, Settings, evaluate
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics
@@ -111,7 +111,7 @@ def as_told(step: Step, told: float, asked: Configuration) -> Identity:
     """The mean log-likelihood of all rows is the one that the fit ended with."""
     found = step.statistics.mean_log_likelihood
     error = abs(found - told) / max(1.0, abs(told))
-    bar = ROUNDING if asked.arithmetic == "float64" else ROUNDING_OF_FLOAT32
+    bar = ROUNDING_OF_FLOAT32 if asked.arithmetic == "float32" else tolerance(step.mixture)
     return Identity(
         "as its fit ended", "L/n of all rows, as told", found, told, error, error <= bar
     )
