@@ -64,7 +64,7 @@ def with_run(job: Job, rows: Rows, *about: object) -> Job:
     """The job in the run folder that was given, or in the one of these very rows and settings."""
     if job.run is not None:
         return job
-    identity = [job.mixture.as_dict(), job.start, vars(job.rows), rows.fingerprint(), *about]
+    identity = [job.mixture.identity(), job.start, job.rows.identity(), rows.fingerprint(), *about]
     told = json.dumps(identity, sort_keys=True, default=str)
     digest = hashlib.sha256(told.encode()).hexdigest()[:12]
     return replace(job, run=run_at(f"{stem(job.source)}-{digest}"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import MISSING, Field, asdict, dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -21,6 +21,14 @@ WHOLE_STARTS: Mapping[str, str] = MappingProxyType(
     {"given": "a mixture to begin with (initial=)", "labels": "a label of every row (labels=)"}
 )
 """Values of init that draw nothing, and what each needs beside it."""
+
+
+FORMAT_1 = (
+    *("components", "covariance", "init", "n_init", "finalists", "seed", "sample_rows", "tol"),
+    *("relative_tol", "parameter_tol", "max_iter", "reg_covar", "relative_floor", "degenerate"),
+    *("accelerate", "arithmetic"),
+)
+"""The fields of `Configuration` in the first format of run folders, where all of them are named."""
 
 
 class ConfigurationError(Refusal):
@@ -106,3 +114,22 @@ class Configuration:
     def as_dict(self) -> dict[str, Any]:
         """Every field by name, JSON-able."""
         return asdict(self)
+
+    def identity(self) -> dict[str, Any]:
+        """What tells this fit from others: a field that is new since the first format is named only
+        where it is not at its default, so that runs from before it go on."""
+        return identity_of(self, FORMAT_1)
+
+
+def identity_of(options: Any, first: Collection[str]) -> dict[str, Any]:
+    """The fields of the first format, and later ones that are not at their defaults."""
+    return {
+        one.name: getattr(options, one.name)
+        for one in fields(options)
+        if one.name in first or getattr(options, one.name) != default_of(one)
+    }
+
+
+def default_of(one: Field[Any]) -> Any:
+    """The default of a field of a dataclass; MISSING where it has none."""
+    return one.default if one.default_factory is MISSING else one.default_factory()

@@ -22,7 +22,7 @@ from distributed import Client
 from gmm_dask.addresses import AddressError, is_url, split_url
 from gmm_dask.chunked.rows import Rows, open_rows
 from gmm_dask.chunked.sources.stores import group_arrays, open_node
-from gmm_dask.configuration import Configuration, ConfigurationError
+from gmm_dask.configuration import Configuration, ConfigurationError, identity_of
 from gmm_dask.fitting import fit
 from gmm_dask.journal import Rhythm
 from gmm_dask.journey import Cache, Callback
@@ -40,6 +40,11 @@ from gmm_dask.store.model import load_model
 INIT_NAMES = {"kmeans++": "k-means++", "random-rows": "random_from_data"}
 """Names on the command line that scikit-learn spells otherwise."""
 LABELS = "labels:"
+ROWS_FORMAT_1 = (
+    *("array", "columns", "features", "weights", "first_row", "last_row"),
+    *("nonfinite", "missing_chunks"),
+)
+"""The fields of `Opening` of which flows named the first run folders."""
 ASSIGNED = re.compile(r"([A-Za-z_]\w*)=")
 SECRETS = ("passw", "secret", "token", "credential")
 SECRET = re.compile("|".join(SECRETS), re.IGNORECASE)
@@ -57,6 +62,10 @@ class Opening:
     last_row: int | None = None
     nonfinite: Literal["error", "skip"] = "error"
     missing_chunks: Literal["error", "fill"] = "error"
+
+    def identity(self) -> dict[str, Any]:
+        """What tells these rows from others of the source."""
+        return identity_of(self, ROWS_FORMAT_1)
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of `open_rows`."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from gmm_dask.chunked.passes import PassReport
 from gmm_dask.mixture.iteration import EMState
+from gmm_dask.mixture.maximisation import Event
 from gmm_dask.store.checkpoint import complete_iterations
 from gmm_dask.store.em_state import decode_state, encode_state
 from gmm_dask.store.errors import StorageError
@@ -91,13 +92,15 @@ class Journal:
             raise StorageError(f"{problem} In {self.folder}, {told}.") from problem.__cause__
 
 
-def history_entry(state: EMState, costs: Sequence[PassReport]) -> dict[str, Any]:
-    """What the history says of an iteration: the leading candidate, and what its passes cost."""
+def history_entry(
+    state: EMState, costs: Sequence[PassReport], news: Sequence[Event] = ()
+) -> dict[str, Any]:
+    """What the history says of an iteration: the leading candidate, what its passes cost, and what
+    there was to tell before it."""
     record = state.best.record
     entry: dict[str, Any] = {} if record is None else asdict(record)
-    entry["events"] = [
-        asdict(event) for c in state.candidates if c.record for event in c.record.events
-    ]
+    happened = (event for c in state.candidates if c.record for event in c.record.events)
+    entry["events"] = [asdict(event) for event in (*news, *happened)]
     if record is not None and not isfinite(record.change):
         entry["change"] = None
     entry |= {"iteration": state.iteration, "passes": state.passes}

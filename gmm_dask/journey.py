@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -26,7 +26,7 @@ from gmm_dask.chunked.rows import Rows
 from gmm_dask.configuration import ConfigurationError
 from gmm_dask.journal import EVERY_ITERATION, Journal, Rhythm, history_entry
 from gmm_dask.mixture.iteration import EMState, Settings, iterate
-from gmm_dask.mixture.maximisation import RegularisationWarning, too_large
+from gmm_dask.mixture.maximisation import Event, RegularisationWarning, too_large
 from gmm_dask.performance import performance_kept
 from gmm_dask.result import Fit
 from gmm_dask.store.arrays import pack_arrays
@@ -37,13 +37,14 @@ from gmm_dask.store.folder import Folder, create_or_confirm
 from gmm_dask.store.location import Location
 from gmm_dask.store.model import Model
 from gmm_dask.store.run_folder import RunFolder, open_run
-from gmm_dask.store.sealed import seal
+from gmm_dask.store.sealed import seal, unseal
 from gmm_dask.telling import MOST_PAST, Upkeep, tell_iteration, telling
 from gmm_dask.unchanged import watched
 
 logger = logging.getLogger("gmm_dask")
 
-SAMPLE = "sample.npz"
+PROFILE, SAMPLE = "profile.json", "sample.npz"
+PLACES = {"driver": "the driver's", "processors": "that of the rows"}
 KEPT_ROWS, KEPT_VALUES = 2_000, 2**20
 
 Cache: TypeAlias = Literal["auto", "memory", "none"]
@@ -122,7 +123,8 @@ def carry_out(plan: Plan, rows: Rows, conduct: Conduct) -> tuple[EMState, Fit]:
         ):
             known = look(plan, engine)
             state = plan.begin(engine, known)
-            state = travel(plan, engine, known, costs, state, keep, conduct.callbacks)
+            news = unlike(known, known.summary())
+            state = travel(plan, engine, known, costs, state, keep, conduct.callbacks, news)
         return state, plan.conclude(state, rows, history)
     with open_run(
         conduct.run,
@@ -213,16 +215,18 @@ def travel(
     state: EMState,
     keep: Keep,
     callbacks: Sequence[Callback],
+    news: Sequence[Event] = (),
 ) -> EMState:
-    """Iterate until every candidate has a reason to stop."""
+    """Iterate until every candidate has a reason to stop; `news` are of the first iteration."""
     costs.clear()
     statistics_of = watched(statistics_over(engine, state.passes), known, engine.rows)
     last, began = state, time.perf_counter()
     for last in iterate(statistics_of, state, plan.settings(), plan.revise):
         reached = time.perf_counter()
         m_step = reached - began - sum(cost.seconds for cost in costs)
-        entry = history_entry(last, costs)
+        entry = history_entry(last, costs, news)
         costs.clear()
+        news = ()
         progress = Progress(last, entry, engine)
         age = keep(progress)
         upkeep = Upkeep(m_step, time.perf_counter() - reached, age)
@@ -243,7 +247,7 @@ def travel_in(folder: RunFolder, plan: Plan, rows: Rows, conduct: Conduct) -> No
         past = [] if state is None else folder.history.newest(MOST_PAST)
         with telling(engine, str(conduct.run), plan.settings(), past):
             known = look(plan, engine)
-            confirm_profile(folder, known)
+            news = confirm_profile(folder, known)
             keep_sample(folder.folder, known)
             if state is None:
                 state = plan.begin(engine, known)
@@ -257,16 +261,44 @@ def travel_in(folder: RunFolder, plan: Plan, rows: Rows, conduct: Conduct) -> No
                 state,
                 lambda told: journal.keep(told.state, told.entry),
                 conduct.callbacks,
+                news,
             )
 
 
-def confirm_profile(folder: RunFolder, known: Profile) -> None:
-    """Keep what the profile pass found; refuse to go on with rows of which it finds otherwise."""
+def confirm_profile(folder: RunFolder, known: Profile) -> list[Event]:
+    """Keep what the profile pass found; refuse to go on with rows of which it finds otherwise.
+
+    Returns what there is to tell of processors: those that the run was begun on, and unlike ones.
+    """
+    found = known.summary()
     try:
-        create_or_confirm(folder.folder, "profile.json", seal(known.summary()))
+        create_or_confirm(folder.folder, PROFILE, seal(found))
+        return unlike(known, found)
     except KeyExistsError:
-        told = "profile: the rows are not those that the run was begun with: values have changed"
-        raise RunDiffersError(str(folder), (told,)) from None
+        stored = unseal(folder.folder.read(PROFILE), PROFILE)
+    if differing := known.differences(stored):
+        told = (
+            "profile: the rows are not those that the run was begun with: values have changed "
+            f"({', '.join(differing)})"
+        )
+        raise RunDiffersError(str(folder), (told,))
+    return unlike(known, stored)
+
+
+def unlike(known: Profile, begun: Mapping[str, Any]) -> list[Event]:
+    """Where processors are of other types, results agree to rounding, but not to the last bit."""
+    told = []
+    found = known.summary()
+    for who in ("driver", "processors"):
+        if begun.get(who, found[who]) != found[who]:
+            place, before, now = PLACES[who], begun[who], found[who]
+            told.append(f"goes on on another type of processor ({place}: {now}; before: {before})")
+    if not told and len(known.processors) > 1:
+        types = found["processors"]
+        told.append(f"workers are of unlike types, and bits depend on who has which rows: {types}")
+    for reason in told:
+        logger.warning(reason)
+    return [Event(None, "processors", reason) for reason in told]
 
 
 def keep_sample(folder: Folder, known: Profile) -> None:

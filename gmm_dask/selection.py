@@ -116,7 +116,7 @@ class Grid:
     def identity(self) -> dict[str, Any]:
         """All configurations, and how the best is chosen."""
         return {
-            "grid": [configuration.as_dict() for configuration in self.configurations],
+            "grid": [configuration.identity() for configuration in self.configurations],
             "criterion": self.criterion,
             "drop": self.drop,
         }

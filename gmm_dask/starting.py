@@ -80,7 +80,7 @@ class Starts:
 
     def identity(self) -> dict[str, Any]:
         """The configuration, and digests of what was given beside it."""
-        identity = self.configuration.as_dict()
+        identity = self.configuration.identity()
         if self.given:
             identity["initial"] = [digest(mixture) for mixture in self.given]
         if self.parameters is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from distributed import Client
 
 from gmm_dask.addresses import LOOPBACK
+from gmm_dask.chunked.processors import processor
 from gmm_dask.clusters import reached
 from gmm_dask.doctor.finding import Finding, bad, good, note
 from gmm_dask.doctor.machine import THREAD_VARIABLES, installed
@@ -21,6 +23,7 @@ def on_cluster(address: str) -> Iterator[Finding]:
     with reached(address) as client:
         yield from workers(client)
         yield from same_versions(client)
+        yield from same_processors(client)
         yield from pinned(client)
     yield from shut(address)
 
@@ -65,6 +68,17 @@ def same_versions(client: Client) -> Iterator[Finding]:
         yield bad("workers", "; ".join(sorted(differing)), advice)
     else:
         yield good("workers", "the same versions as here")
+
+
+def same_processors(client: Client) -> Iterator[Finding]:
+    """Types of processors on workers: on unlike ones results agree to rounding, not bit for bit."""
+    types = Counter(client.run(processor, on_error="ignore").values())
+    told = "; ".join(f"{count} compute with {kind}" for kind, count in types.most_common())
+    if len(types) > 1:
+        advice = "for the same bits every time, use workers of one type and the same libraries"
+        yield note("processors", told, advice)
+    elif types:
+        yield good("processors", told)
 
 
 def pinned(client: Client) -> Iterator[Finding]:

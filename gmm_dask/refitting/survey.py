@@ -50,7 +50,7 @@ def survey(
     asked = plain(
         {
             "fingerprint": rows.fingerprint(),
-            "configuration": configuration.as_dict(),
+            "configuration": configuration.identity(),
             "margin": options.margin,
             "held_back": options.held_back,
         }
