@@ -15,9 +15,9 @@ from gmm_dask.store.folder import Folder
 from gmm_dask.store.history import LocalHistory, ObjectHistory
 from gmm_dask.store.local import LocalFolder
 from gmm_dask.store.location import Location
-from gmm_dask.store.model import load_model
+from gmm_dask.store.model import Model, load_model
 from gmm_dask.store.run_folder import look_at_run, read_finished, read_record
-from gmm_dask.store.versions import look_at_versions, model_place
+from gmm_dask.store.versions import load_version, look_at_versions
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,8 @@ def inspect(where: Location) -> Inspected:
     """Look at a run folder, at the current one of a model's versions, or else at a model."""
     standing = look_at_versions(where)
     if standing is not None and standing.current is not None:
-        return inspect_model(model_place(where, standing.current))
+        version = load_version(where)
+        return inspected(version.where, version.model)
     folder = look_at_run(where)
     if folder is not None:
         return inspect_run(where, folder)
@@ -95,7 +96,11 @@ def inspect(where: Location) -> Inspected:
 
 def inspect_model(where: Location) -> Inspected:
     """A model, and what it says of its fit."""
-    model = load_model(where)
+    return inspected(where, load_model(where))
+
+
+def inspected(where: Location, model: Model) -> Inspected:
+    """What a model says of its fit."""
     told = model.provenance
     return Inspected(
         "model",

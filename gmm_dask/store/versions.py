@@ -73,13 +73,24 @@ def look_at_versions(where: Location) -> Standing | None:
 def load_version(where: Location, name: str | None = None) -> Version:
     """A version, the current one unless another is named; StorageError says what is missing."""
     folder = open_folder(where)
-    standing = _read_pointer(folder)
-    if standing is None or standing.current is None:
-        raise KeyMissingError(f"there are no models at {folder}: {POINTER} is missing")
-    chosen = _kept(standing, name or standing.current, str(folder))
-    facts = unseal(folder.read(f"{chosen}/{FACTS}"), f"{chosen}/{FACTS}")
-    place = model_place(where, chosen)
-    return Version(chosen, place, load_model(place), facts)
+    while True:
+        standing = _read_pointer(folder)
+        if standing is None or standing.current is None:
+            raise KeyMissingError(f"there are no models at {folder}: {POINTER} is missing")
+        chosen = _kept(standing, name or standing.current, str(folder))
+        try:
+            return _read_version(where, folder, chosen)
+        except StorageError:
+            # Gone on purpose while it was read, as often as a slow reader is overtaken: once more.
+            after = _read_pointer(folder)
+            if after is None or chosen in after.versions:
+                raise
+
+
+def _read_version(where: Location, folder: Folder, name: str) -> Version:
+    facts = unseal(folder.read(f"{name}/{FACTS}"), f"{name}/{FACTS}")
+    place = model_place(where, name)
+    return Version(name, place, load_model(place), facts)
 
 
 def model_place(where: Location, version: str) -> str:

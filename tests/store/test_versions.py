@@ -1,7 +1,11 @@
 """Versions of a model and the pointer to the current one, on files and in an object store."""
 
+import subprocess
+import sys
+
 import pytest
 
+from gmm_dask.inspection import inspect
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.store.errors import DamagedError, KeyMissingError, RunIsBusy, StorageError
 from gmm_dask.store.location import open_folder
@@ -69,6 +73,29 @@ def test_runs_of_no_version_and_no_recent_decision_are_removed(where: str) -> No
         folder.replace(f"runs/r{components}/run.json", b"{}")
         promote(where, components, keep=1)
     assert [key for key in folder.list() if key.startswith("runs/")] == ["runs/r3/run.json"]
+
+
+PROMOTING = """
+import sys
+from tests.store.test_versions import promote
+for components in range(2, 17):
+    promote(sys.argv[1], 1 + components % 3, keep=1)
+"""
+
+
+def test_a_reader_that_is_overtaken_again_and_again_looks_again(where: str) -> None:
+    """Where only the current version is kept, each promotion removes what a reader may be at."""
+    promote(where, 1)
+    with subprocess.Popen([sys.executable, "-c", PROMOTING, where]) as promoting:
+        reads = 0
+        while promoting.poll() is None:
+            version = load_version(where)
+            assert version.model.mixture.components == version.facts["k"]
+            assert inspect(where).mixture is not None
+            reads += 1
+    assert promoting.returncode == 0
+    assert reads > 1
+    assert load_version(where).name == "v0016"
 
 
 def test_one_process_at_a_time(where: str) -> None:
