@@ -24,7 +24,7 @@ from gmm_dask.mixture.stopping import Stopping
 from gmm_dask.report import write_report
 from gmm_dask.starting import GivenParameters
 from gmm_dask.store.checkpoint import complete_iterations
-from gmm_dask.store.errors import RunDiffersError
+from gmm_dask.store.errors import OtherRunError, RunDiffersError
 from gmm_dask.store.location import open_folder
 from gmm_dask.store.model import load_model
 from gmm_dask.store.run_folder import open_run
@@ -104,6 +104,29 @@ def test_a_run_with_an_older_checkpoint_that_was_once_the_likeliest_goes_on(stor
     assert complete_iterations(open_folder(run)) == [2, 5, 6, 7]
     assert same(whole.mixture, fit(store, configuration, run=run).mixture)
     assert complete_iterations(open_folder(run)) == [10, 11, 12]
+
+
+@pytest.mark.parametrize(
+    ("other", "rows"),
+    [
+        ({"components": 2}, None),
+        ({"covariance": "diag"}, None),
+        ({"seed": 9}, None),
+        ({}, slice(1000)),
+        ({}, None),
+    ],
+)
+def test_a_run_does_not_end_as_another_whose_checkpoints_were_copied_in(
+    store, tmp_path, other, rows
+):
+    asked = {"components": 3, "seed": 1}
+    with pytest.raises(Interrupted):
+        fit(store, Configuration(**asked), run=tmp_path / "run", callbacks=[interrupt_at(1)])
+    fit(store, Configuration(**asked | other), run=tmp_path / "other", rows=rows)
+    for one in (tmp_path / "other" / "checkpoints").iterdir():
+        shutil.copytree(one, tmp_path / "run" / "checkpoints" / one.name, dirs_exist_ok=True)
+    with pytest.raises(OtherRunError, match="is a checkpoint of another run"):
+        fit(store, Configuration(**asked), run=tmp_path / "run")
 
 
 def test_a_finished_run_is_left_alone(store, tmp_path):

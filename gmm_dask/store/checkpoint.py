@@ -6,7 +6,8 @@
 
 The token is new with every save, so that neither the leftovers of a killed writer nor a writer
 that has lost its lease can touch the files that a manifest names. The manifest holds lengths and
-hashes of the files, and a checksum of itself. Deleting goes the other way, manifest first.
+hashes of the files, the run's id, and a checksum of itself. Deleting goes the other way, manifest
+first.
 """
 
 import hashlib
@@ -28,6 +29,7 @@ from gmm_dask.store.errors import (
     UnknownFormatError,
 )
 from gmm_dask.store.folder import Folder, create_or_confirm
+from gmm_dask.store.identity import confirm_id, id_in, named
 from gmm_dask.store.sealed import from_json, seal, to_json, unseal
 
 FORMAT_VERSION = 1
@@ -64,8 +66,8 @@ def take_snapshot(
     return Snapshot(iteration, to_json(state), pack_arrays(arrays))
 
 
-def write_snapshot(folder: Folder, snapshot: Snapshot) -> None:
-    """Write a checkpoint; on return it is durable and newest."""
+def write_snapshot(folder: Folder, snapshot: Snapshot, run_id: str | None = None) -> None:
+    """Write a checkpoint of this run; on return it is durable and newest."""
     token = secrets.token_hex(6)
     files = {
         f"arrays-{token}.npz": snapshot.arrays,
@@ -74,7 +76,7 @@ def write_snapshot(folder: Folder, snapshot: Snapshot) -> None:
     place = _place(snapshot.iteration)
     for name, data in files.items():
         create_or_confirm(folder, f"{place}/{name}", data)
-    _write_manifest(folder, snapshot.iteration, files)
+    _write_manifest(folder, snapshot.iteration, files, run_id)
 
 
 def complete_iterations(folder: Folder) -> list[int]:
@@ -84,10 +86,13 @@ def complete_iterations(folder: Folder) -> list[int]:
 
 
 def load_checkpoint(folder: Folder, iteration: int) -> Checkpoint:
-    """One checkpoint, every byte checked; DamagedError names the file and what is wrong."""
-    place = _place(iteration)
+    """One checkpoint, every byte checked; DamagedError names the file and what is wrong.
+
+    OtherRunError where it is no checkpoint of the run in this folder.
+    """
+    place, run_id = _place(iteration), id_in(folder)
     try:
-        files = _read_manifest(folder, iteration)
+        files = _read_manifest(folder, iteration, run_id)
         state, arrays = (_read_checked(folder, place, files[role]) for role in ("state", "arrays"))
         content = from_json(state)
         if not isinstance(content, dict):
@@ -105,8 +110,9 @@ def load_newest(folder: Folder) -> Checkpoint | None:
     """The newest undamaged checkpoint, or None if none was ever completed.
 
     A damaged one is reported by a DamagedCheckpointWarning and the one before is used. If all
-    are damaged this raises: hours of work should not begin anew without a word. One that is gone
-    was not damaged: a driver at work deletes what is old, and what is new by then is listed again.
+    are damaged this raises: hours of work should not begin anew without a word, nor end as those
+    of another run. One that is gone was not damaged: a driver at work deletes what is old, and what
+    is new by then is listed again.
     """
     iterations = complete_iterations(folder)
     for iteration in reversed(iterations):
@@ -125,22 +131,27 @@ def load_newest(folder: Folder) -> Checkpoint | None:
     return None
 
 
-def keep(folder: Folder, last: int = 3) -> None:
+def keep(folder: Folder, last: int = 3, *, upto: int | None = None) -> None:
     """Delete all checkpoints but the newest `last`, and what killed writers left.
 
-    The caller is the run's only writer: an incomplete checkpoint is taken for a leftover.
+    The caller is the run's only writer: an incomplete checkpoint is taken for a leftover. What lies
+    beyond `upto`, the iteration that it has reached, is none of its own, and takes nobody's place.
     """
     if last < 1:
         raise ValueError("at least one checkpoint must be kept")
     complete = complete_iterations(folder)
-    kept = {_place(iteration) for iteration in complete[-last:]}
+    beyond = [] if upto is None else [one for one in complete if one > upto]
+    complete = complete[: len(complete) - len(beyond)]
+    kept = {_place(iteration) for iteration in (*complete[-last:], *beyond)}
     places = {match[1] for match in map(_ANY.fullmatch, folder.list(ROOM)) if match}
     for place in sorted(places - kept):
         folder.delete(f"{place}/MANIFEST.json")
         folder.discard(place)
 
 
-def _write_manifest(folder: Folder, iteration: int, files: Mapping[str, bytes]) -> None:
+def _write_manifest(
+    folder: Folder, iteration: int, files: Mapping[str, bytes], run_id: str | None
+) -> None:
     described = {
         name.partition("-")[0]: {
             "name": name,
@@ -149,7 +160,8 @@ def _write_manifest(folder: Folder, iteration: int, files: Mapping[str, bytes]) 
         }
         for name, data in files.items()
     }
-    manifest = seal({"format_version": FORMAT_VERSION, "iteration": iteration, "files": described})
+    content = {"format_version": FORMAT_VERSION, "iteration": iteration, "files": described}
+    manifest = seal(named(content, run_id))
     key = f"{_place(iteration)}/MANIFEST.json"
     try:
         create_or_confirm(folder, key, manifest)
@@ -159,7 +171,7 @@ def _write_manifest(folder: Folder, iteration: int, files: Mapping[str, bytes]) 
         folder.replace(key, manifest)
 
 
-def _read_manifest(folder: Folder, iteration: int) -> dict[str, Any]:
+def _read_manifest(folder: Folder, iteration: int, run_id: str | None) -> dict[str, Any]:
     key = f"{_place(iteration)}/MANIFEST.json"
     manifest = unseal(folder.read(key), key)
     if manifest.get("format_version") != FORMAT_VERSION:
@@ -169,6 +181,12 @@ def _read_manifest(folder: Folder, iteration: int) -> dict[str, Any]:
         )
     if manifest.get("iteration") != iteration:
         raise DamagedError(f"{key} is that of iteration {manifest.get('iteration')}")
+    confirm_id(
+        manifest,
+        run_id,
+        f"{_place(iteration)} in {folder} is a checkpoint of another run: take it away to go on "
+        "from the one before, or begin anew with restart=True (--restart)",
+    )
     files: dict[str, Any] = manifest["files"]
     return files
 

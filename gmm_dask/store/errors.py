@@ -38,6 +38,10 @@ class RunDiffersError(StorageError):
         )
 
 
+class OtherRunError(StorageError):
+    """Something in a run folder is another run's."""
+
+
 class RunIsBusy(StorageError):  # noqa: N818 (reads as the sentence that it is)
     """Another driver holds the run; `retry_after` is in seconds where the store can tell."""
 
@@ -63,6 +67,10 @@ class DamagedCheckpointWarning(UserWarning):
 
 class DamagedHistoryWarning(UserWarning):
     """A line of the history could not be read and is left out."""
+
+
+class LostWarning(UserWarning):
+    """Something that the run had kept is not there any more."""
 
 
 class OtherVersionsWarning(UserWarning):

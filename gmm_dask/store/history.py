@@ -128,7 +128,13 @@ class ObjectHistory:
         return [entries[iteration] for iteration in sorted(entries)]
 
     def newest(self, count: int) -> list[dict[str, Any]]:
-        return self.read()[-count:]
+        entries: dict[int, dict[str, Any]] = {}
+        for key in reversed(self._folder.list(_ROOM)):
+            for entry in _entries(key, self._folder.read(key)):
+                entries.setdefault(int(entry["iteration"]), entry)
+            if len(entries) >= count:
+                break
+        return [entries[iteration] for iteration in sorted(entries)[-count:]]
 
     def _shorten(self, key: str, first: int, iteration: int) -> None:
         # Killed between the two, both are there: the longer one is shortened by the next resume.

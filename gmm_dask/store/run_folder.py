@@ -1,6 +1,6 @@
 """A run folder: one driver, one configuration, one set of data, from beginning to finish.
 
-    run.json         write-once: what the run is: configuration, data, seed, versions
+    run.json         write-once: what the run is: configuration, data, seed, versions, and an id
     checkpoints/     see checkpoint.py
     history.jsonl    see history.py
     FINISHED.json    write-once: the result; such a run has nothing left to do
@@ -25,19 +25,25 @@ from gmm_dask.store.errors import (
     DamagedError,
     KeyExistsError,
     KeyMissingError,
+    LostWarning,
     OtherVersionsWarning,
     RunDiffersError,
     UnknownFormatError,
 )
 from gmm_dask.store.folder import Folder, create_or_confirm
+from gmm_dask.store.identity import FIELD, RECORD, confirm_id, id_in, named, new_id
 from gmm_dask.store.location import Location
 from gmm_dask.store.model import Model, write_model
 from gmm_dask.store.sealed import from_json, seal, to_json, unseal
 from gmm_dask.store.writer import CheckpointWriter
 
 FORMAT_VERSION = 1
-_RECORD, _FINISHED = "run.json", "FINISHED.json"
+_FINISHED = "FINISHED.json"
 MODEL = "model.zarr"
+LOOKED_AT = 8
+"""Last lines of a history that are looked at for where it ends: some may be damaged."""
+UNKEPT = 2
+"""An iteration that is told of only once the first checkpoint is kept, or after a long wait."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class RunRecord:
     fingerprint: dict[str, Any]
     seed: int | None
     versions: dict[str, Any]
+    run_id: str | None = None
 
 
 class RunFolder:
@@ -63,12 +70,33 @@ class RunFolder:
     def resume(self) -> Checkpoint | None:
         """The newest checkpoint, with the history cut to it; None where there is none yet."""
         checkpoint = load_newest(self.folder)
+        self._tell_what_is_lost(None if checkpoint is None else checkpoint.iteration)
         self.history.truncate(None if checkpoint is None else checkpoint.iteration)
         return checkpoint
 
+    def _tell_what_is_lost(self, kept: int | None) -> None:
+        """Every iteration is told of before it is kept, and soon after it is."""
+        told = self.history.newest(LOOKED_AT)
+        reached = told[-1]["iteration"] if told else -1
+        message = None
+        if kept is None and reached >= UNKEPT:
+            message = (
+                f"{self} holds no checkpoint any more, though its history reaches iteration "
+                f"{reached}: it begins anew"
+            )
+        elif kept is not None and reached < kept:
+            message = (
+                f"the history of {self} is lost from iteration {reached + 1} on, up to its "
+                f"checkpoint of iteration {kept}: it goes on without"
+            )
+        if message is not None:
+            warnings.warn(message, LostWarning, stacklevel=3)
+
     def writer(self, *, last: int = 3) -> CheckpointWriter:
         """A background writer, which makes the history durable ahead of each checkpoint."""
-        return CheckpointWriter(self.folder, last=last, before=self.history.sync)
+        return CheckpointWriter(
+            self.folder, last=last, before=self.history.sync, run_id=self.record.run_id
+        )
 
     @property
     def finished(self) -> dict[str, Any] | None:
@@ -88,7 +116,7 @@ class RunFolder:
     def finish(self, result: Mapping[str, object]) -> None:
         """Mark the run as finished, once; the same result again is no error."""
         self.history.sync()
-        create_or_confirm(self.folder, _FINISHED, seal(result))
+        create_or_confirm(self.folder, _FINISHED, seal(named(result, self.record.run_id)))
 
     def close(self) -> None:
         """Let another driver in."""
@@ -128,8 +156,9 @@ def open_run(
         from_json(to_json(fingerprint)),
         seed,
         from_json(to_json(_installed() if versions is None else versions)),
+        new_id(),
     )
-    claim = claim_run(where, _RECORD, restart=restart, time_to_live=time_to_live)
+    claim = claim_run(where, RECORD, restart=restart, time_to_live=time_to_live)
     try:
         record = _begin_or_compare(claim.folder, given)
         return RunFolder(claim, record)
@@ -140,36 +169,41 @@ def open_run(
 
 def look_at_run(where: Location) -> Folder | None:
     """The folder of the run's present attempt, to read only, driver or no driver; None if none."""
-    return find_run(where, _RECORD)
+    return find_run(where, RECORD)
 
 
 def read_record(folder: Folder) -> RunRecord:
     """What the run in this folder was begun with."""
-    content = unseal(folder.read(_RECORD), _RECORD)
+    content = unseal(folder.read(RECORD), RECORD)
     if content.get("format_version") != FORMAT_VERSION:
         raise UnknownFormatError(
-            f"{_RECORD} in {folder} has format version {content.get('format_version')}; this "
+            f"{RECORD} in {folder} has format version {content.get('format_version')}; this "
             f"program reads {FORMAT_VERSION}: use the version of gmm-dask that wrote it"
         )
     fields = ("configuration", "fingerprint", "seed", "versions")
     missing = [name for name in fields if name not in content]
     if missing:
-        raise DamagedError(f"{_RECORD} in {folder} is damaged: it has no {missing[0]}")
-    return RunRecord(*(content[name] for name in fields))
+        raise DamagedError(f"{RECORD} in {folder} is damaged: it has no {missing[0]}")
+    content.setdefault(FIELD, None)
+    return RunRecord(**{name: content[name] for name in (*fields, FIELD)})
 
 
 def read_finished(folder: Folder) -> dict[str, Any] | None:
     """The result of a finished run, None while it is not finished."""
     try:
-        return unseal(folder.read(_FINISHED), _FINISHED)
+        content = unseal(folder.read(_FINISHED), _FINISHED)
     except KeyMissingError:
         return None
+    told = f"{_FINISHED} in {folder} is of another run: take it away, and this one goes on"
+    confirm_id(content, id_in(folder), told)
+    content.pop(FIELD, None)
+    return content
 
 
 def _begin_or_compare(folder: Folder, given: RunRecord) -> RunRecord:
     record = seal({"format_version": FORMAT_VERSION, **vars(given)})
     try:
-        create_or_confirm(folder, _RECORD, record)
+        create_or_confirm(folder, RECORD, record)
     except KeyExistsError:
         stored = read_record(folder)
         _refuse_differences(str(folder), stored, given)

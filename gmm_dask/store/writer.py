@@ -19,9 +19,14 @@ class CheckpointWriter:
     """
 
     def __init__(
-        self, folder: Folder, *, last: int = 3, before: Callable[[], None] | None = None
+        self,
+        folder: Folder,
+        *,
+        last: int = 3,
+        before: Callable[[], None] | None = None,
+        run_id: str | None = None,
     ) -> None:
-        self._folder, self._last, self._before = folder, last, before
+        self._folder, self._last, self._before, self._run_id = folder, last, before, run_id
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: Future[int] | None = None
         self.acknowledged: int | None = None
@@ -73,6 +78,6 @@ class CheckpointWriter:
     def _write(self, snapshot: Snapshot) -> int:
         if self._before is not None:
             self._before()
-        write_snapshot(self._folder, snapshot)
-        keep(self._folder, self._last)
+        write_snapshot(self._folder, snapshot, self._run_id)
+        keep(self._folder, self._last, upto=snapshot.iteration)
         return snapshot.iteration

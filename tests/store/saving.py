@@ -6,10 +6,11 @@ from numpy.typing import NDArray
 
 from gmm_dask.store.checkpoint import take_snapshot, write_snapshot
 from gmm_dask.store.folder import Folder
+from gmm_dask.store.identity import id_in
 
 
 def save_checkpoint(
     folder: Folder, iteration: int, state: Mapping[str, object], arrays: Mapping[str, NDArray]
 ) -> None:
     """Write one checkpoint, in place of an earlier one of the same iteration."""
-    write_snapshot(folder, take_snapshot(iteration, state, arrays))
+    write_snapshot(folder, take_snapshot(iteration, state, arrays), id_in(folder))

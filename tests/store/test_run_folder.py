@@ -16,16 +16,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gmm_dask.store.checkpoint import complete_iterations
 from gmm_dask.store.errors import (
     DamagedError,
     DamagedHistoryWarning,
     KeyExistsError,
+    LostWarning,
+    OtherRunError,
     OtherVersionsWarning,
     RunDiffersError,
     RunIsBusy,
     StorageError,
 )
 from gmm_dask.store.run_folder import RunFolder, look_at_run, open_run, read_finished, read_record
+from gmm_dask.store.sealed import seal, unseal
 from tests.store.saving import save_checkpoint
 
 GIVEN: dict[str, Any] = {
@@ -51,6 +55,8 @@ def begin(where: str, **changes: Any) -> RunFolder:
 def test_begun_closed_and_taken_up_again(where: str) -> None:
     with begin(where) as run:
         assert run.resume() is None
+        run.history.append(1, {})
+        run.history.sync()
         save_checkpoint(run.folder, 1, {"x": 1}, {"a": np.ones(2)})
         assert run.record.configuration["stopping"]["passes"] == [1, 2]
         assert "numpy" in run.record.versions
@@ -328,6 +334,117 @@ def test_history_before_the_first_checkpoint_begins_anew(where: str) -> None:
     with begin(where) as run:
         run.resume()
         assert run.history.read() == []
+
+
+def kept_iterations(where: str, *iterations: int) -> None:
+    """A run that has come so far."""
+    with begin(where) as run:
+        run.resume()
+        with run.writer() as writer:
+            for iteration in iterations:
+                run.history.append(iteration, {})
+                writer.submit(iteration, {"of": where}, {})
+
+
+def moved(where: str, elsewhere: str, key: str) -> None:
+    """What one run has under a key, in another."""
+    found, other = look_at_run(where), look_at_run(elsewhere)
+    assert found is not None
+    assert other is not None
+    for one in [one for one in found.list() if one.startswith(key)]:
+        other.replace(one, found.read(one))
+
+
+def test_a_run_takes_no_checkpoint_of_another(where: str) -> None:
+    other = f"{where}-other"
+    kept_iterations(where, 0, 1)
+    kept_iterations(other, 0, 1, 2, 3, 4, 5)
+    for iteration in (5, 4, 3):
+        moved(other, where, f"checkpoints/it-0000000{iteration}")
+    told = "checkpoints/it-00000005 in .* is a checkpoint of another run: take it away"
+    with begin(where) as run, pytest.raises(OtherRunError, match=told):
+        run.resume()
+    folder = look_at_run(where)
+    assert folder is not None
+    for iteration in (5, 4, 3):
+        folder.discard(f"checkpoints/it-0000000{iteration}")
+    with begin(where) as run:
+        checkpoint = run.resume()
+        assert checkpoint is not None
+        assert checkpoint.state == {"of": where}
+
+
+def test_a_run_at_work_keeps_its_own_checkpoints_before_those_that_are_copied_in(
+    where: str,
+) -> None:
+    other = f"{where}-other"
+    kept_iterations(other, *range(20, 26))
+    with begin(where) as run, run.writer() as writer:
+        for iteration in range(6):
+            run.history.append(iteration, {})
+            writer.submit(iteration, {}, {})
+            writer.flush()
+            moved(other, where, "checkpoints")
+        assert {3, 4, 5} <= set(complete_iterations(run.folder))
+
+
+def test_a_run_is_not_finished_by_the_mark_of_another(where: str) -> None:
+    other = f"{where}-other"
+    kept_iterations(where, 0)
+    kept_iterations(other, 0)
+    with begin(other) as run:
+        run.finish({"reason": "converged"})
+        assert run.finished == {"reason": "converged"}
+    moved(other, where, "FINISHED.json")
+    with begin(where) as run, pytest.raises(OtherRunError, match=r"FINISHED\.json in .* another"):
+        assert run.finished
+
+
+def test_a_run_of_an_earlier_version_goes_on_but_not_with_what_has_another_ids(where: str) -> None:
+    kept_iterations(where, 0, 1)
+    forget_ids(where)
+    kept_iterations(where, 2)
+    with begin(where) as run:
+        checkpoint = run.resume()
+        assert checkpoint is not None
+        assert checkpoint.iteration == 2
+        run.finish({"reason": "converged"})
+        assert run.finished == {"reason": "converged"}
+        assert b"run_id" not in run.folder.read("FINISHED.json")
+    kept_iterations(f"{where}-other", 0, 1, 2, 3)
+    moved(f"{where}-other", where, "checkpoints/it-00000003")
+    with begin(where) as run, pytest.raises(OtherRunError, match="it-00000003"):
+        run.resume()
+
+
+def forget_ids(where: str) -> None:
+    """As earlier versions have written it."""
+    folder = look_at_run(where)
+    assert folder is not None
+    for key in folder.list():
+        if key == "run.json" or key.endswith("MANIFEST.json"):
+            content = unseal(folder.read(key), key)
+            del content["run_id"]
+            folder.replace(key, seal(content))
+
+
+def test_lost_checkpoints_and_a_lost_history_are_told(where: str) -> None:
+    kept_iterations(where, 0, 1, 2, 3)
+    folder = look_at_run(where)
+    assert folder is not None
+    for key in [key for key in folder.list() if key.startswith("history")]:
+        folder.delete(key)
+    with begin(where) as run, pytest.warns(LostWarning, match="lost from iteration 0 on.* 3"):
+        run.resume()
+    kept_iterations(f"{where}-2", 0, 1, 2, 3)
+    folder = look_at_run(f"{where}-2")
+    assert folder is not None
+    folder.discard("checkpoints")
+    with (
+        begin(f"{where}-2") as run,
+        pytest.warns(LostWarning, match="no checkpoint any more, though .* reaches iteration 3"),
+    ):
+        assert run.resume() is None
 
 
 def test_torn_line_is_cut_off_and_a_damaged_one_told(tmp_path: Path) -> None:
