@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmm_dask.chunked.rows import DataError, Policy, Table, Weights
-from gmm_dask.chunked.scores import fill_scores
+from gmm_dask.chunked.scores import fill_scores, strip_rows
 from gmm_dask.mixture.arrays import Array
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.store.score_array import ScoreArray
@@ -64,11 +64,10 @@ def write_block(table: Table, weights: Weights, first_row: int, told: Assignment
     del weights
     block = told.block_of(first_row)
     start = block * told.block_rows
-    columns = {array: _empty(array, len(table)) for array in told.arrays}
-    named = {array.name: values for array, values in columns.items()}
+    trays = Trays.of(told, start, len(table))
     try:
         line = fill_scores(
-            named,
+            trays.columns,
             table,
             told.mixture,
             told.nonfinite,
@@ -77,14 +76,73 @@ def write_block(table: Table, weights: Weights, first_row: int, told: Assignment
         )
     except DataError as problem:
         return Statistics((), np.empty((0, told.statistics.columns or 0)), str(problem), 1)
-    told.group.write(start, columns)
+    trays.clear()
     told.group.write(block, {told.statistics: line[None]})
     return Statistics((block,), line[None])
 
 
-def _empty(array: ScoreArray, rows: int) -> NDArray[Any]:
-    shape = (rows,) if array.columns is None else (rows, array.columns)
-    return np.empty(shape, array.dtype)
+@dataclass(eq=False)
+class Tray:
+    """Rows of an array from `first` on that are not written yet: less than a chunk and a strip."""
+
+    array: ScoreArray
+    first: int
+    values: NDArray[Any]
+    filled: int = 0
+
+    @classmethod
+    def of(cls, array: ScoreArray, first: int, rows: int) -> Tray:
+        shape = (rows,) if array.columns is None else (rows, array.columns)
+        return cls(array, first, np.empty(shape, array.dtype))
+
+    @property
+    def full(self) -> bool:
+        """Whether a chunk can be written."""
+        return self.filled >= self.array.chunk_rows
+
+    def place(self, rows: int) -> NDArray[Any]:
+        """Where the next rows belong, to be filled."""
+        self.filled += rows
+        return self.values[self.filled - rows : self.filled]
+
+    def take(self, group: ScoreGroup) -> None:
+        """Write the first chunk, and make room."""
+        length = self.array.chunk_rows
+        group.write(self.first, {self.array: self.values[:length]})
+        self.first, self.filled = self.first + length, self.filled - length
+        self.values[: self.filled] = self.values[length : length + self.filled].copy()
+
+
+@dataclass(frozen=True, eq=False)
+class Trays:
+    """All arrays of a block, of which no more is held than is needed for whole chunks.
+
+    Probabilities of many components are a thousand times what the block is.
+    """
+
+    group: ScoreGroup
+    trays: tuple[Tray, ...]
+
+    @classmethod
+    def of(cls, told: Assignment, start: int, rows: int) -> Trays:
+        strip = strip_rows(told.mixture)
+        return cls(
+            told.group,
+            tuple(Tray.of(a, start, min(rows, a.chunk_rows + strip)) for a in told.arrays),
+        )
+
+    def columns(self, rows: int) -> dict[str, NDArray[Any]]:
+        """Places for the next rows, once chunks that are full are written."""
+        for tray in self.trays:
+            while tray.full:
+                tray.take(self.group)
+        return {tray.array.name: tray.place(rows) for tray in self.trays}
+
+    def clear(self) -> None:
+        """Write what is left: of arrays whose chunks are blocks all of it, and at once."""
+        for first in sorted({tray.first for tray in self.trays}):
+            rest = (tray for tray in self.trays if tray.first == first)
+            self.group.write(first, {tray.array: tray.values[: tray.filled] for tray in rest})
 
 
 Flagging: TypeAlias = tuple[ScoreGroup, ScoreArray, float]

@@ -22,7 +22,7 @@ from distributed import Client
 
 from gmm_dask.chunked.features import check_features
 from gmm_dask.chunked.quantile import quantile as find_quantile
-from gmm_dask.chunked.regular import chosen_blocks, regular_blocks
+from gmm_dask.chunked.regular import blocks_of, chosen_blocks, regular_blocks
 from gmm_dask.chunked.rows import DataError, Rows, open_rows
 from gmm_dask.chunked.scores import COUNTS
 from gmm_dask.configuration import ConfigurationError
@@ -34,7 +34,7 @@ from gmm_dask.store.errors import StorageError
 from gmm_dask.store.location import Location
 from gmm_dask.store.lock import Lock
 from gmm_dask.store.model import load_model
-from gmm_dask.store.score_array import ScoreArray, score_array
+from gmm_dask.store.score_array import ScoreArray, even_length, score_array
 from gmm_dask.store.scores import ScoreGroup, digest_of
 
 logger = logging.getLogger("gmm_dask")
@@ -107,6 +107,11 @@ class Options:
         if self.dtype not in ("float64", "float32"):
             raise ConfigurationError(f"dtype={self.dtype!r} must be float64 or float32")
 
+    def row_bytes(self, components: int) -> int:
+        """Of the widest array."""
+        width = self.top or (components if "probabilities" in self.write else 1)
+        return max(8, width * np.dtype(self.dtype).itemsize)
+
     @property
     def names(self) -> tuple[str, ...]:
         """The arrays of the first pass; a quantile is one of the log densities, as written."""
@@ -157,7 +162,7 @@ def score(
     mixture, names = _mixture_of(model)
     options.check(mixture.components)
     opened = source if isinstance(source, Rows) else open_rows(source, **opening)
-    rows = regular_blocks(replace(opened, weights=None))
+    rows = even_blocks(regular_blocks(replace(opened, weights=None)), options, mixture)
     check_features(rows.source.address, rows.feature_names, mixture.features, names)
     scoring = Scoring(mixture, rows, options, client)
     group = ScoreGroup.at(out, scoring.record(), overwrite=overwrite)
@@ -167,6 +172,16 @@ def score(
         return _told(group, done, 0)
     with group.held(overwrite=overwrite) as lock:
         return scoring.write(group, lock)
+
+
+def even_blocks(rows: Rows, options: Options, mixture: Mixture) -> Rows:
+    """Rows in blocks that can be written in chunks of a bounded size: as they are where possible.
+
+    A block of a prime number of rows would be one chunk, and held as a whole, however wide.
+    """
+    length = rows.cuts[1] - rows.cuts[0]
+    even = even_length(length, options.row_bytes(mixture.components))
+    return rows if even == length else blocks_of(rows, even)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -352,6 +353,26 @@ def test_labels_take_the_smallest_integers_and_wide_chunks_are_parts_of_blocks()
     assert chunk_length(1_000_000, 8) == 1_000_000
     assert chunk_length(1_000_000, 400) == 125_000
     assert chunk_length(999_983, 400) == 999_983  # a prime: no even parts
+
+
+@pytest.mark.parametrize("rows", [6000, 5987])  # the latter a prime: no even parts
+def test_no_more_is_held_than_chunks_of_what_is_written(
+    rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gmm_dask.store.score_array.LARGEST_CHUNK", 1_000_000)
+    model = a_mixture(300, 2)
+    values = np.random.default_rng(2).normal(size=(rows, 2))
+    stored = store(tmp_path / "rows.zarr", values, chunks=(rows, 2))
+    told: dict[str, Any] = {"write": ("labels", "probabilities", "log_density"), "top": None}
+    score(model, values[:10], tmp_path / "first", **told)
+    tracemalloc.start()
+    try:
+        score(model, stored, tmp_path / "out", **told)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 6_000_000, "of 14 MB of probabilities"
+    check(tmp_path / "out", model, values)
 
 
 # -- refusals ---------------------------------------------------------------------------------

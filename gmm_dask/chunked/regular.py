@@ -28,6 +28,11 @@ def regular_blocks(rows: Rows) -> Rows:
     """
     counted = Counter(last - first for first, last in rows.blocks)
     length = max(counted, key=lambda length: (counted[length], length))
+    return blocks_of(rows, length)
+
+
+def blocks_of(rows: Rows, length: int) -> Rows:
+    """The same rows in blocks of this length, the last one perhaps shorter."""
     first, last = rows.cuts[0], rows.cuts[-1]
     return replace(rows, cuts=(*range(first, last, length), last))
 

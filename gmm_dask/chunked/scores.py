@@ -20,6 +20,8 @@ from gmm_dask.mixture.parameters import Mixture
 
 Place: TypeAlias = Callable[[int], str]
 """What to call row i of a block in an error message."""
+Columns: TypeAlias = Callable[[int], Mapping[str, NDArray[Any]]]
+"""Arrays for so many more rows of a block, to be filled."""
 
 STRIP_VALUES = 8_000
 """Worked on at a time: temporaries stay below 64 kB. On Dask's workers MALLOC_TRIM_THRESHOLD_ is
@@ -50,8 +52,13 @@ def log_joint_of(table: Table, mixture: Mixture, nonfinite: Policy, place: Place
 
 def strips(table: Table, mixture: Mixture) -> Iterator[slice]:
     """Parts of a block."""
-    step = max(64, STRIP_VALUES // max(mixture.components, mixture.features))
+    step = strip_rows(mixture)
     return (slice(start, start + step) for start in range(0, len(table), step))
+
+
+def strip_rows(mixture: Mixture) -> int:
+    """Rows of a part of a block, but of the last one."""
+    return max(64, STRIP_VALUES // max(mixture.components, mixture.features))
 
 
 def usable_rows(table: Table) -> NDArray[np.bool_]:
@@ -97,7 +104,7 @@ def log_density_of(logs: Array) -> Array:
 
 
 def fill_scores(
-    columns: Mapping[str, NDArray[Any]],
+    columns_for: Columns,
     table: Table,
     mixture: Mixture,
     nonfinite: Policy,
@@ -106,14 +113,14 @@ def fill_scores(
 ) -> Array:
     """Fill arrays that are named for what they hold with the scores of a block; and count.
 
-    Names: labels, log_density, probabilities, top_components, top_probabilities, and outlier where
+    `columns_for` gives the arrays for a strip once those before are filled. Names: labels,
+    log_density, probabilities, top_components, top_probabilities, and outlier where
     log p(x) < threshold. Returns COUNTS and how many rows have each label.
     """
     counts = np.zeros(len(COUNTS) + mixture.components)
     for strip in strips(table, mixture):
         logs = log_joint_of(table[strip], mixture, nonfinite, partial(_shifted, place, strip.start))
-        part = {name: values[strip] for name, values in columns.items()}
-        counts += _fill(part, logs, -np.inf if threshold is None else threshold)
+        counts += _fill(columns_for(len(logs)), logs, -np.inf if threshold is None else threshold)
     return counts
 
 

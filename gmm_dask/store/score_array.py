@@ -81,6 +81,14 @@ def chunk_length(block_rows: int, row_bytes: int) -> int:
     return block_rows // next(even, 1)
 
 
+def even_length(block_rows: int, row_bytes: int) -> int:
+    """Rows of a block that has even parts no larger than a chunk may be: these, or a few less."""
+    if chunk_length(block_rows, row_bytes) * row_bytes <= LARGEST_CHUNK:
+        return block_rows
+    parts = -(-block_rows * row_bytes // LARGEST_CHUNK)
+    return block_rows // parts * parts or block_rows
+
+
 def score_array(
     name: str, *, rows: int, block_rows: int, components: int, top: int | None, dtype: str
 ) -> ScoreArray:
