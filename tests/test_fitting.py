@@ -101,9 +101,9 @@ def test_a_run_with_an_older_checkpoint_that_was_once_the_likeliest_goes_on(stor
     with pytest.raises(Interrupted):
         fit(store, configuration, run=run, callbacks=[interrupt_at(7)])
     shutil.copytree(aside, old)
-    assert complete_iterations(open_folder(run)) == [2, 5, 6, 7]
+    assert complete_iterations(open_folder(run)) == [0, 2, 3, 5, 6, 7]
     assert same(whole.mixture, fit(store, configuration, run=run).mixture)
-    assert complete_iterations(open_folder(run)) == [10, 11, 12]
+    assert complete_iterations(open_folder(run)) == [0, 8, 10, 11, 12]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import hashlib
 import re
 import secrets
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,21 +106,22 @@ def load_checkpoint(folder: Folder, iteration: int) -> Checkpoint:
     )
 
 
-def load_newest(folder: Folder) -> Checkpoint | None:
-    """The newest undamaged checkpoint, or None if none was ever completed.
+def load_newest(folder: Folder, upto: int | None = None) -> Checkpoint | None:
+    """The newest undamaged checkpoint, up to an iteration if one is given; None if none was ever
+    completed.
 
     A damaged one is reported by a DamagedCheckpointWarning and the one before is used. If all
     are damaged this raises: hours of work should not begin anew without a word, nor end as those
     of another run. One that is gone was not damaged: a driver at work deletes what is old, and what
     is new by then is listed again.
     """
-    iterations = complete_iterations(folder)
+    iterations = [one for one in complete_iterations(folder) if upto is None or one <= upto]
     for iteration in reversed(iterations):
         try:
             return load_checkpoint(folder, iteration)
         except DamagedError as error:
             if iteration not in complete_iterations(folder):
-                return load_newest(folder)
+                return load_newest(folder, upto)
             message = f"{error}; the checkpoint before is used instead"
             warnings.warn(message, DamagedCheckpointWarning, stacklevel=2)
     if iterations:
@@ -131,8 +132,10 @@ def load_newest(folder: Folder) -> Checkpoint | None:
     return None
 
 
-def keep(folder: Folder, last: int = 3, *, upto: int | None = None) -> None:
-    """Delete all checkpoints but the newest `last`, and what killed writers left.
+def keep(
+    folder: Folder, last: int = 3, *, upto: int | None = None, spared: Collection[int] = ()
+) -> None:
+    """Delete all checkpoints but the newest `last`, those `spared`, and what killed writers left.
 
     The caller is the run's only writer: an incomplete checkpoint is taken for a leftover. What lies
     beyond `upto`, the iteration that it has reached, is none of its own, and takes nobody's place.
@@ -142,7 +145,7 @@ def keep(folder: Folder, last: int = 3, *, upto: int | None = None) -> None:
     complete = complete_iterations(folder)
     beyond = [] if upto is None else [one for one in complete if one > upto]
     complete = complete[: len(complete) - len(beyond)]
-    kept = {_place(iteration) for iteration in (*complete[-last:], *beyond)}
+    kept = {_place(iteration) for iteration in (*complete[-last:], *beyond, *spared)}
     places = {match[1] for match in map(_ANY.fullmatch, folder.list(ROOM)) if match}
     for place in sorted(places - kept):
         folder.delete(f"{place}/MANIFEST.json")

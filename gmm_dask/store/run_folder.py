@@ -14,6 +14,7 @@ import importlib.metadata
 import platform
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -68,16 +69,23 @@ class RunFolder:
         return str(self.folder)
 
     def resume(self) -> Checkpoint | None:
-        """The newest checkpoint, with the history cut to it; None where there is none yet."""
+        """The newest checkpoint, with the history cut to it; None where there is none yet.
+
+        In a copy that was taken of a run at work, the history may be older than the checkpoints:
+        then the newest one that it reaches, if there is one.
+        """
+        told = self.history.newest(LOOKED_AT)
+        reached = told[-1]["iteration"] if told else -1
         checkpoint = load_newest(self.folder)
-        self._tell_what_is_lost(None if checkpoint is None else checkpoint.iteration)
+        if checkpoint is not None and reached < checkpoint.iteration:
+            with suppress(DamagedError):
+                checkpoint = load_newest(self.folder, upto=reached) or checkpoint
+        self._tell_what_is_lost(reached, None if checkpoint is None else checkpoint.iteration)
         self.history.truncate(None if checkpoint is None else checkpoint.iteration)
         return checkpoint
 
-    def _tell_what_is_lost(self, kept: int | None) -> None:
-        """Every iteration is told of before it is kept, and soon after it is."""
-        told = self.history.newest(LOOKED_AT)
-        reached = told[-1]["iteration"] if told else -1
+    def _tell_what_is_lost(self, reached: int, kept: int | None) -> None:
+        """Every iteration is told of before it is kept, and kept soon after."""
         message = None
         if kept is None and reached >= UNKEPT:
             message = (

@@ -1,5 +1,11 @@
-"""Checkpoints written in the background, so that writing overlaps the next pass."""
+"""Checkpoints written in the background, so that writing overlaps the next pass.
 
+Beside the newest few, two stay for those who copy the folder file by file meanwhile, and find that
+the newest of their list are gone when they come to them: the run's first, for good, and one that
+gives way to a newer one every ten minutes.
+"""
+
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
@@ -7,8 +13,16 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from gmm_dask.store.checkpoint import Snapshot, keep, take_snapshot, write_snapshot
+from gmm_dask.store.checkpoint import (
+    Snapshot,
+    complete_iterations,
+    keep,
+    take_snapshot,
+    write_snapshot,
+)
 from gmm_dask.store.folder import Folder
+
+SPARED_SECONDS = 600.0
 
 
 class CheckpointWriter:
@@ -29,6 +43,8 @@ class CheckpointWriter:
         self._folder, self._last, self._before, self._run_id = folder, last, before, run_id
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: Future[int] | None = None
+        self._first: int | None = None
+        self._spared, self._spared_at = 0, float("-inf")
         self.acknowledged: int | None = None
 
     def submit(
@@ -79,5 +95,13 @@ class CheckpointWriter:
         if self._before is not None:
             self._before()
         write_snapshot(self._folder, snapshot, self._run_id)
-        keep(self._folder, self._last, upto=snapshot.iteration)
+        spared = self._spared_beside(snapshot.iteration)
+        keep(self._folder, self._last, upto=snapshot.iteration, spared=spared)
         return snapshot.iteration
+
+    def _spared_beside(self, newest: int) -> tuple[int, int]:
+        if self._first is None:
+            self._first = min(complete_iterations(self._folder))
+        if time.monotonic() - self._spared_at >= SPARED_SECONDS:
+            self._spared, self._spared_at = newest, time.monotonic()
+        return self._first, self._spared

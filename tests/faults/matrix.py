@@ -245,6 +245,13 @@ _LISTED = (
         "the wrong ones fail, the right ones hold",
         f"{_INPUTS}.wrong:told",
     ),
+    Row(
+        30,
+        "40 copies of run folders taken file by file, quick and slow, in several orders, while "
+        "their drivers go on",
+        "each is resumed, and ends with the bits of the undisturbed run, history and all",
+        f"{_HERE}.copies:taken",
+    ),
 )
 
 ROWS = {row.number: row for row in _LISTED}
