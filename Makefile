@@ -1,23 +1,29 @@
 # `make fit` and `make test` set up everything they need inside this folder (.venv/, runs/).
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The newest CPython here from 3.11 up that really runs; make PYTHON=/path/to/python3 takes another.
+PYTHON ?=
+EXTRAS := flows,report,s3,parquet,fast,dashboard,slurm,kubernetes,dev
 RUN := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help setup fit check test lint bench faults clean
+.PHONY: help setup fit check test lint bench faults constraints clean
 help:
 	@echo "make fit     set up, then fit a mixture to a Zarr store on a local Dask cluster, to be looked at"
 	@echo "make test    set up, then run every check and every test"
 	@echo "make check   lint, types, import contracts and tests, in the environment as it is"
 	@echo "make bench   the whole benchmark, ours and every peer (sets peers up in .bench/)"
 	@echo "make faults  hold a fit to the matrix of faults, in full (40 minutes); tests/faults/RESULTS.md"
+	@echo "make constraints  pin the newest releases of everything, for every CPython here"
 	@echo "make clean   remove what setting up and running made"
 
 setup: .venv/.ready
 .venv/.ready: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gmm-dask needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
-	$(PYTHON) -m venv .venv
-	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[flows,report,s3,parquet,fast,dashboard,slurm,kubernetes,dev]'
-	touch $@
+	@python="$(PYTHON)"; : "$${python:=$$(.ci/pythons | head -n 1 | cut -d ' ' -f 2-)}"; \
+	"$${python:-false}" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "gmm-dask needs CPython 3.11 or newer, with venv: make PYTHON=/path/to/python3" >&2; exit 1; }; \
+	echo "setting up .venv with $$("$$python" --version)"; \
+	"$$python" -m venv --clear .venv
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@touch $@
 
 ROWS ?= 3000000
 FIRST := runs/overlapping
@@ -56,6 +62,11 @@ bench: setup
 
 faults: setup
 	$(RUN) -m tests.faults
+
+# Versions for which the rooms that touch other people's libraries are then run: .ci/rooms PYTHON.
+constraints:
+	python3 .ci/constraints.py '$(EXTRAS)' > .constraints.new
+	mv .constraints.new constraints.txt
 
 clean:
 	rm -rf .venv runs .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
