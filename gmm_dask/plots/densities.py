@@ -109,7 +109,8 @@ def _histogram(
     ax: Any, values: Array, weights: ArrayLike | None, ends: tuple[float, float]
 ) -> float:
     bins = int(np.clip(np.sqrt(len(values)), 10, 45))
-    heights, edges = np.histogram(values, bins, ends, weights=weights, density=True)
+    held = None if weights is None else np.asarray(weights, np.float64)
+    heights, edges = np.histogram(values, bins, ends, weights=held, density=True)
     ax.stairs(heights, edges, fill=True, color="#DADADA", zorder=0)
     return float(heights.max())
 
