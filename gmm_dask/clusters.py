@@ -5,6 +5,7 @@ Knows addresses, workers and sizes; knows nothing of what will be computed there
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 from collections.abc import Iterator, Mapping
@@ -22,9 +23,11 @@ from distributed import Client, LocalCluster
 from distributed.deploy.cluster import Cluster
 from distributed.security import Security
 
+from gmm_dask.chunked.asking import asked
 from gmm_dask.chunked.faults import ClusterError, cluster_settings
 from gmm_dask.configuration import ConfigurationError
 from gmm_dask.job import ClusterOptions
+from gmm_dask.waiting import within
 
 logger = logging.getLogger("gmm_dask")
 
@@ -75,6 +78,8 @@ def in_process(nbytes: int | None) -> str:
 def reached(address: str) -> Iterator[Client]:
     """A scheduler that is there already."""
     try:
+        # Clients wait without end for the first word of whoever takes their connection.
+        within(CONNECT_SECONDS, f"the scheduler at {address}", asyncio.run, knocked(address))
         client = Client(address, timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError) as problem:
         certificates = ", or it does not know our certificate" if "tls:" in address else ""
@@ -85,9 +90,16 @@ def reached(address: str) -> Iterator[Client]:
     except (ValueError, TypeError) as problem:
         raise ConfigurationError(f"{address} is no scheduler's address: {problem}") from problem
     with client:
-        threads = sum(client.nthreads().values())
+        threads = sum(asked(client, "ncores").values())
         logger.info("on the cluster at %s: %d threads", address, threads)
         yield client
+
+
+async def knocked(address: str) -> None:
+    """Come and go as a client does."""
+    client = Client(address, timeout=CONNECT_SECONDS, asynchronous=True, set_as_default=False)
+    async with asyncio.timeout(CONNECT_SECONDS), client:
+        pass
 
 
 @contextmanager

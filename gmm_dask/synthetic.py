@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from distributed import Client, as_completed
 
+from gmm_dask.chunked.asking import asked
 from gmm_dask.chunked.passes import one_blas_thread
 from gmm_dask.chunked.rows import TARGET_BYTES
 from gmm_dask.chunked.tree import shares
@@ -209,7 +210,7 @@ def make(
 
 def draw_on(client: Client, drawing: Drawing, chunks: int, tell: Callable[[int], None]) -> None:
     """The same on a cluster: as many tasks as keep its threads busy."""
-    threads = sum(client.nthreads().values())
+    threads = sum(asked(client, "ncores").values())
     shared = client.scatter(drawing, broadcast=True)
     tasks = [client.submit(_draw, shared, *share, pure=False) for share in shares(chunks, threads)]
     for task in as_completed(tasks):

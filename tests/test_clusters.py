@@ -1,8 +1,10 @@
 """Clusters of any kind that Dask has, and doors that stay shut."""
 
 import os
+import socket
 import subprocess
 import sys
+import time
 from urllib.request import urlopen
 
 import dask
@@ -10,9 +12,14 @@ import pytest
 from distributed.security import Security
 
 from gmm_dask import Configuration, ConfigurationError, fit
+from gmm_dask.chunked import asking
 from gmm_dask.chunked.faults import ClusterError
 from gmm_dask.clusters import cluster_for, page_of
+from gmm_dask.doctor import cluster as doctor_of_clusters
+from gmm_dask.doctor.cluster import on_cluster, same_versions
+from gmm_dask.doctor.examination import guarded
 from gmm_dask.job import ClusterOptions
+from tests.faults.cluster import processes_of
 from tests.mixture.problems import drawn_mixture, drawn_rows
 
 KIND = "distributed.LocalCluster"
@@ -116,3 +123,32 @@ def test_a_queue_is_waited_for_only_so_long():
     assert "no worker of distributed.LocalCluster has come within 1s" in refusal(
         kind=KIND, arguments=QUIET, wait="1s"
     )
+
+
+def test_a_port_that_takes_connections_and_says_nothing_is_given_up_in_time(caplog):
+    with socket.create_server(("127.0.0.1", 0)) as port:
+        address = f"tcp://127.0.0.1:{port.getsockname()[1]}"
+        began = time.monotonic()
+        assert f"no Dask scheduler answers at {address} within 15 s" in refusal(scheduler=address)
+        assert time.monotonic() - began < 17
+        assert f"waiting for the scheduler at {address}" in caplog.text
+        (found,) = guarded("cluster", lambda: on_cluster(address))
+        assert found.level == "bad"
+        assert time.monotonic() - began < 34
+
+
+def test_a_frozen_scheduler_or_worker_ends_every_question(monkeypatch, caplog):
+    for module in (asking, doctor_of_clusters):
+        monkeypatch.setattr(module, "ANSWERED_WITHIN", 12.0)
+    with processes_of(1) as made, cluster_for(ClusterOptions(scheduler=made.address)) as client:
+        client.wait_for_workers(1, timeout=60)
+        for one in made.workers[0].children(recursive=True):
+            one.suspend()
+        began = time.monotonic()
+        with pytest.raises(TimeoutError, match="scheduler and all workers has not answered"):
+            list(same_versions(client))
+        made.scheduler.suspend()
+        with pytest.raises(ClusterError, match=f"{made.address} has not answered for 12 s"):
+            fit(drawn_rows(99, drawn_mixture(2, 3)), Configuration(2), client=client)
+        assert time.monotonic() - began < 45
+        assert f"waiting for the scheduler at {made.address}" in caplog.text

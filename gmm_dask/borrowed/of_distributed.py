@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from threading import Lock
 from typing import Any
@@ -15,6 +18,7 @@ from distributed import scheduler as schedulers
 from distributed.system import MEMORY_LIMIT
 
 from gmm_dask.borrowed.part import Borrowed, gone
+from gmm_dask.waiting import waiting_for, within
 
 INTERVAL, ASKED, NOTED = "interval", "scheduler", "tasks"
 """Names that distributed may change: of a connection, of a client, of a worker's state."""
@@ -64,27 +68,47 @@ _PUBLIC: Mapping[str, Callable[..., Any]] = {
 times out."""
 
 
-def answer(client: Client, question: str, **details: Any) -> Any:
-    """The scheduler's answer; ConnectionError as soon as the client knows that it is gone."""
+class Silent(Exception):  # noqa: N818 - named for what it is
+    """A scheduler that is there and does not answer: stopped, or cut off."""
+
+
+def answer(client: Client, question: str, seconds: float, **details: Any) -> Any:
+    """The scheduler's answer; Silent after so many seconds without one, and ConnectionError as
+    soon as the client knows that it is gone."""
     if not hasattr(client, ASKED):
         gone(QUESTIONS)
-        return _PUBLIC[question](client, **details)
-    return client.sync(_answer_or_gone, client, question, details)
+        try:
+            return within(seconds, "the scheduler", _PUBLIC[question], client, **details)
+        except TimeoutError as problem:
+            raise Silent(str(problem)) from None
+    return client.sync(_answer_or_gone, client, question, seconds, details)
 
 
-async def _answer_or_gone(client: Client, question: str, details: dict[str, Any]) -> Any:
+async def _answer_or_gone(
+    client: Client, question: str, seconds: float, details: dict[str, Any]
+) -> Any:
     if client.status != "running":
         raise ConnectionError("the scheduler is gone")
-    asked = asyncio.ensure_future(getattr(getattr(client, ASKED), question)(**details))
-    while not asked.done():
-        await asyncio.wait([asked], timeout=0.2)
-        if client.status != "running" and not asked.done():
-            asked.cancel()
-            raise ConnectionError("the scheduler is gone")
+    scheduler = getattr(client, ASKED)
+    name, end = f"the scheduler at {scheduler.address}", time.monotonic() + seconds
+    asked = asyncio.ensure_future(getattr(scheduler, question)(**details))
+    with waiting_for(name, seconds):
+        while not asked.done():
+            await asyncio.wait([asked], timeout=0.2)
+            _check_there(client, asked)
+            if time.monotonic() > end and not asked.done():
+                asked.cancel()
+                raise Silent(f"{name} has not answered for {seconds:.0f} s")
     try:
         return asked.result()
     except asyncio.CancelledError:
         raise ConnectionError("the scheduler's answer was cut off") from None
+
+
+def _check_there(client: Client, asked: asyncio.Future[Any]) -> None:
+    if client.status != "running" and not asked.done():
+        asked.cancel()
+        raise ConnectionError("the scheduler is gone")
 
 
 # -- notes --------------------------------------------------------------------------------------
@@ -101,6 +125,22 @@ def note_on_task(name: str, value: float) -> None:
         getattr(worker.state, NOTED)[task].metadata[name] = value
     except (KeyError, AttributeError, TypeError):
         gone(NOTES)
+
+
+def client_is_told() -> Callable[[str], None] | None:
+    """How the clients of the worker that this thread is of are told a word; None in no task."""
+    try:
+        worker = get_worker()
+    except ValueError:
+        return None
+
+    def tell(word: str) -> None:
+        # As `distributed.worker.warn` does, which finds the worker in threads of tasks only.
+        told = {"message": pickle.dumps(word), "category": pickle.dumps(UserWarning)}
+        with suppress(Exception):  # a word is no reason to fail
+            worker.log_event("warn", told)
+
+    return tell
 
 
 # -- threads ------------------------------------------------------------------------------------

@@ -20,9 +20,9 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import dask
 from distributed import Client, Future
 
-from gmm_dask.borrowed.of_distributed import answer, hurry
+from gmm_dask.borrowed.of_distributed import hurry
 from gmm_dask.chunked import tasks
-from gmm_dask.chunked.asking import executing, fits_in_memory, patience
+from gmm_dask.chunked.asking import HEARD_WITHIN, asked, executing, fits_in_memory, patience
 from gmm_dask.chunked.dealing import Dealt, deal, tasks_for
 from gmm_dask.chunked.faults import (
     BlocksKilledWorkers,
@@ -122,8 +122,9 @@ class DaskEngine:
     def tell(self, event: str, **facts: object) -> None:
         """A structured event for whoever subscribes to the topic `gmm-dask`."""
         told = {"event": event, "run": self.run, "client": self.client.id, **facts}
-        with suppress(OSError):  # an event is no reason to lose a pass
-            self._ask("log_event", topic=TOPIC, msg=told)
+        # an event is no reason to lose a pass
+        with suppress(OSError, ClusterError):
+            self._ask("log_event", seconds=HEARD_WITHIN, topic=TOPIC, msg=told)
 
     def close(self) -> None:
         """Let go of the rows that workers hold, and of the client's hurry."""
@@ -313,7 +314,7 @@ class DaskEngine:
                 wanted.release()
 
     def _ask(self, question: str, **details: Any) -> Any:
-        return answer(self.client, question, **details)
+        return asked(self.client, question, **details)
 
     def _check_workers(self) -> None:
         """A pass whose workers are all gone or paused would wait for ever."""

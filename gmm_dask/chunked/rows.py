@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any, Literal, TypeVar
 
@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from gmm_dask.chunked.sources import DataError, Source, Table, open_column, open_table
 from gmm_dask.chunked.sources.plan import plan_cuts
+from gmm_dask.chunked.sources.protocol import OutageError
+from gmm_dask.waiting import waiting_for
 
 __all__ = ["Block", "DataError", "Rows", "Table", "Weights", "kept_rows", "open_rows"]
 
@@ -33,6 +35,8 @@ SMALL_BYTES, FEW_BLOCKS, ROWS_A_FEATURE = 2_000_000, 32, 32
 """What is less than FEW_BLOCKS of TARGET_BYTES is cut smaller, for as many threads to work at once;
 to less than SMALL_BYTES only for two of them: a block costs a tenth of a millisecond by itself. It
 also costs as many sums as there are covariances: a block of few rows has ROWS_A_FEATURE times D."""
+PATIENCE = 30.0
+"""Seconds after which what does not answer is not asked again."""
 LARGEST_VALUE = 1e150  # squares of larger finite values overflow in every statistic
 
 
@@ -97,10 +101,11 @@ class Rows:
         return table, as_weights(self._read(self.weights, first, last))
 
     def _read(self, source: Source, first: int, last: int) -> Table:
-        table = patiently(lambda: source.read(first, last))
+        what = f"rows {first}–{last} of {source.address}"
+        table = patiently(lambda: source.read(first, last), what)
         # A chunk that went after the first pass would be numbers like any others.
         if self.missing_chunks == "error" and source.may_be_fill(first, table):
-            patiently(lambda: source.verify(first, last))
+            patiently(lambda: source.verify(first, last), what)
         return table
 
     def verify(self, index: int) -> None:
@@ -108,9 +113,10 @@ class Rows:
         if self.missing_chunks == "fill":
             return
         first, last = self.blocks[index]
-        patiently(lambda: self.source.verify(first, last))
-        if (weights := self.weights) is not None:
-            patiently(lambda: weights.verify(first, last))
+        for source in (self.source, self.weights):
+            if source is not None:
+                look = partial(source.verify, first, last)
+                patiently(look, f"the chunks of {source.address}")
 
     def share(self, first: int, last: int) -> Rows:
         """Blocks [first, last) alone: what a task that covers them has to be sent."""
@@ -255,11 +261,19 @@ def largest_value(dtype: np.dtype[Any]) -> float:
     return min(LARGEST_VALUE, float(np.finfo(dtype).max))
 
 
-def patiently(read: Callable[[], T]) -> T:
-    """Read again where the network failed for a moment; bad data fail at once."""
-    for wait in (0.1, 1.0, 4.0):
-        try:
-            return read()
-        except (ConnectionError, TimeoutError):
-            time.sleep(wait)
-    return read()
+def patiently(read: Callable[[], T], what: str) -> T:
+    """Read again where the network failed for a moment; bad data fail at once, and so does what
+    has been waited for long enough."""
+    began = time.monotonic()
+    with waiting_for(what):
+        for wait in (0.1, 1.0, 4.0, None):
+            try:
+                return read()
+            except (ConnectionError, TimeoutError) as problem:
+                waited = time.monotonic() - began
+                if waited >= PATIENCE:
+                    raise OutageError(f"{problem}; waited for {waited:.0f} s") from problem
+                if wait is None:
+                    raise
+                time.sleep(wait)
+    raise AssertionError("the last attempt returns or raises")

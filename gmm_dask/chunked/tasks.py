@@ -15,13 +15,14 @@ from typing import Any, Generic, TypeVar
 import dask
 from distributed.protocol.pickle import dumps, loads
 
-from gmm_dask.borrowed.of_distributed import note_on_task
+from gmm_dask.borrowed.of_distributed import client_is_told, note_on_task
 from gmm_dask.chunked.passes import Work, one_blas_thread
 from gmm_dask.chunked.rows import Rows, Table, as_weights
 from gmm_dask.chunked.sources.dask_source import DaskSource
 from gmm_dask.chunked.sources.protocol import Source, native
 from gmm_dask.chunked.stream import Placed, stream
 from gmm_dask.chunked.tree import Node, nodes, root
+from gmm_dask.waiting import told_to
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -61,6 +62,7 @@ def same(value: V) -> V:
 
 def load(share: Packed[Rows]) -> list[Placed]:
     """All blocks of a share, to be held; read once, so absent chunks are looked for here."""
+    _waits_are_told()
     return list(stream(share.value, verify=True))
 
 
@@ -69,7 +71,14 @@ def hold(blocks: list[Placed]) -> list[Placed]:
 
 
 def sweep(work: Work[V, T], share: Packed[Rows], value: Packed[V], verify: bool) -> list[Node[T]]:
+    _waits_are_told()
     return work.nodes(timed(stream(share.value, verify=verify)), value.value)
+
+
+def _waits_are_told() -> None:
+    """To whoever waits for this worker, too: its own log is read by nobody meanwhile."""
+    if tell := client_is_told():
+        told_to(tell)
 
 
 def timed(blocks: Iterator[Placed]) -> Iterator[Placed]:

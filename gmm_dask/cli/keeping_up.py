@@ -8,7 +8,7 @@ from typing import Any
 
 from gmm_dask.cli import running
 from gmm_dask.cli.progress import Display
-from gmm_dask.cli.signals import Interrupted
+from gmm_dask.cli.signals import Interrupted, leaving_word
 from gmm_dask.clusters import cluster_for
 from gmm_dask.configuration import ConfigurationError
 from gmm_dask.job import Job
@@ -25,13 +25,17 @@ def job_of(given: Mapping[str, Any], config: str | None) -> Job:
 
 def run(job: Job) -> Refit:
     """Refit, or go on; a cluster is reached only if there is something to do."""
-    with Display(most=job.mixture.max_iter, tol=job.mixture.tol) as display:
+    told = (
+        f"interrupted; {job.models} is as it was, and the same command goes on from the newest "
+        "checkpoint"
+    )
+    with (
+        leaving_word(lambda: told, told),
+        Display(most=job.mixture.max_iter, tol=job.mixture.tol) as display,
+    ):
         try:
             return job.bring_up_to_date(
                 lambda: cluster_for(job.cluster, job.open().nbytes), callbacks=[display.tell]
             )
         except Interrupted:
-            raise running.InterruptedRun(
-                f"interrupted; {job.models} is as it was, and the same command goes on from the "
-                "newest checkpoint"
-            ) from None
+            raise running.InterruptedRun(told) from None

@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from gmm_dask.addresses import is_url
 from gmm_dask.cli.progress import Display
-from gmm_dask.cli.signals import Interrupted
+from gmm_dask.cli.signals import Interrupted, leaving_word
 from gmm_dask.clusters import cluster_for, page_of
 from gmm_dask.job import Job, job_from, load_values, with_only_table
 from gmm_dask.journey import Callback, Progress
@@ -94,11 +95,14 @@ def run(job: Job, *, restart: bool) -> Done:
     with cluster_for(job.cluster, rows.nbytes) as client:
         for place in [job.run] if job.run is not None else default_runs(job.source):
             placed = replace(job, run=place)
-            with Display(
-                most=job.mixture.max_iter,
-                tol=job.mixture.tol,
-                dashboard=None if client is None else page_of(client),
-            ) as display:
+            with (
+                leaving_word(partial(kept_advice, placed), silent_advice(str(place))),
+                Display(
+                    most=job.mixture.max_iter,
+                    tol=job.mixture.tol,
+                    dashboard=None if client is None else page_of(client),
+                ) as display,
+            ):
                 try:
                     return _fit(placed, client, restart, display.tell)
                 except RunDiffersError:
@@ -142,6 +146,11 @@ def kept_advice(job: Job) -> str:
     config = kept_config(str(job.run))
     again = "the same command" if config is None else f"gmm-dask fit --config {config}"
     return f"interrupted; a checkpoint of iteration {kept} is in {job.run}\nresume with: {again}"
+
+
+def silent_advice(run: str) -> str:
+    """What to say of a run whose folder does not answer."""
+    return f"interrupted; {run} does not answer: the same command goes on from its last checkpoint"
 
 
 def kept_config(run: str) -> str | None:

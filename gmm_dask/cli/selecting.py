@@ -5,13 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 
 from distributed import Client
 
 from gmm_dask.cli.progress import Display
-from gmm_dask.cli.running import InterruptedRun, default_runs, kept_iteration
-from gmm_dask.cli.signals import Interrupted
+from gmm_dask.cli.running import (
+    InterruptedRun,
+    default_runs,
+    kept_iteration,
+    silent_advice,
+)
+from gmm_dask.cli.signals import Interrupted, leaving_word
 from gmm_dask.clusters import cluster_for, page_of
 from gmm_dask.configuration import ConfigurationError
 from gmm_dask.job import Job
@@ -95,7 +101,10 @@ def run(job: Job, grid: Grid, *, restart: bool) -> tuple[str, Selection]:
         for place in [job.run] if job.run is not None else default_runs(job.source, "-select"):
             logger.info("run folder: %s", place)
             dashboard = None if client is None else page_of(client)
-            with Display(most=job.mixture.max_iter, dashboard=dashboard) as display:
+            with (
+                leaving_word(partial(_advice, place), silent_advice(place)),
+                Display(most=job.mixture.max_iter, dashboard=dashboard) as display,
+            ):
                 placed = replace(job, run=place)
                 try:
                     found = grid.fit(placed, client, restart=restart, callbacks=[display.tell])

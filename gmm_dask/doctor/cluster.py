@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from distributed import Client
 
 from gmm_dask.addresses import LOOPBACK
+from gmm_dask.chunked.asking import ANSWERED_WITHIN, asked
 from gmm_dask.chunked.processors import processor
 from gmm_dask.clusters import reached
 from gmm_dask.doctor.finding import Finding, bad, good, note
 from gmm_dask.doctor.machine import THREAD_VARIABLES, installed
+from gmm_dask.waiting import within
 
+ALL = "the scheduler and all workers"
 MATTERS = ("python", "gmm-dask", "dask", "distributed", "numpy", "scipy", "zarr")
 
 
@@ -30,7 +35,7 @@ def on_cluster(address: str) -> Iterator[Finding]:
 
 def workers(client: Client) -> Iterator[Finding]:
     """How many, and with how much memory."""
-    found = client.scheduler_info(n_workers=-1)["workers"].values()
+    found = asked(client, "identity", n_workers=-1)["workers"].values()
     if not found:
         yield bad("cluster", "it answers, and has no workers", "start: dask worker ADDRESS")
         return
@@ -45,7 +50,7 @@ def workers(client: Client) -> Iterator[Finding]:
 
 def same_versions(client: Client) -> Iterator[Finding]:
     """Workers and scheduler against this process."""
-    told = client.get_versions(check=False)
+    told = within(ANSWERED_WITHIN, ALL, client.get_versions, check=False)
     here = told["client"]["packages"]
     differing = {
         f"{name} {part[name]} on the scheduler, {here[name]} here"
@@ -54,7 +59,7 @@ def same_versions(client: Client) -> Iterator[Finding]:
         if name in part and part[name] != here[name]
     }
     own = installed()
-    for address, found in client.run(installed, on_error="return").items():
+    for address, found in told_by_workers(client, installed).items():
         if not isinstance(found, dict):
             yield bad("workers", f"{address}: {found}", "install gmm-dask where workers run")
             return
@@ -72,7 +77,7 @@ def same_versions(client: Client) -> Iterator[Finding]:
 
 def same_processors(client: Client) -> Iterator[Finding]:
     """Types of processors on workers: on unlike ones results agree to rounding, not bit for bit."""
-    types = Counter(client.run(processor, on_error="ignore").values())
+    types = Counter(told_by_workers(client, processor, "ignore").values())
     told = "; ".join(f"{count} compute with {kind}" for kind, count in types.most_common())
     if len(types) > 1:
         advice = "for the same bits every time, use workers of one type and the same libraries"
@@ -83,12 +88,21 @@ def same_processors(client: Client) -> Iterator[Finding]:
 
 def pinned(client: Client) -> Iterator[Finding]:
     """BLAS threads on workers: passes pin them, other work there may not."""
-    found = client.run(blas_threads)
+    found = told_by_workers(client, blas_threads)
     if any("1" not in values for values in found.values()):
         advice = "start workers with OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1"
         yield note("worker threads", "BLAS is not limited to one thread on workers", advice)
     else:
         yield good("worker threads", "BLAS limited to one thread")
+
+
+def told_by_workers(
+    client: Client, function: Callable[[], Any], on_error: Literal["return", "ignore"] = "return"
+) -> dict[str, Any]:
+    """What a function returns on each worker, within the time that anyone is waited for."""
+    run = partial(client.run, function, on_error=on_error)
+    found: dict[str, Any] = within(ANSWERED_WITHIN, ALL, run)
+    return found
 
 
 def blas_threads() -> list[str]:

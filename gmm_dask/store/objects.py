@@ -12,6 +12,7 @@ from gmm_dask.store.errors import (
     StoreUnavailableError,
 )
 from gmm_dask.store.folder import check_key
+from gmm_dask.waiting import waiting_for
 
 
 class ObjectFolder:
@@ -87,7 +88,8 @@ class ObjectFolder:
         from obstore.exceptions import AlreadyExistsError, BaseError
 
         try:
-            yield
+            with waiting_for(f"{self}, where {key} is to be {done}"):
+                yield
         except AlreadyExistsError as error:
             raise KeyExistsError(f"{key} exists already in {self}") from error
         except FileNotFoundError as error:

@@ -79,11 +79,11 @@ class Shell:
     def __call__(self, *arguments: object, **environment: str) -> Done:
         return self.preloaded(self.folder, [str(one) for one in arguments], environment)
 
-    def start(self, *arguments: object) -> subprocess.Popen[str]:
+    def start(self, *arguments: object, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [*COMMAND, *map(str, arguments)],
             cwd=self.folder,
-            env=ENVIRONMENT,
+            env=ENVIRONMENT | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

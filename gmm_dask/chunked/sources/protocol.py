@@ -26,6 +26,14 @@ class DataError(Refusal):
     """The data cannot be used as they are: says what, where, and what to do."""
 
 
+class UnansweredError(ConnectionError):
+    """A store did not answer; it may the next time."""
+
+
+class OutageError(RuntimeError):
+    """A store has not answered for as long as it is waited for: nothing is tried again."""
+
+
 class Source(Protocol):
     """A table of N rows and D features, addressed by row index, that a worker reads by itself."""
 
@@ -132,7 +140,7 @@ def unreached(address: str, problem: Exception) -> Exception | None:
             "credentials in the environment of client and workers"
         )
     if kind == "unanswered":
-        return ConnectionError(f"{address} does not answer: {told_briefly(problem)}")
+        return UnansweredError(f"{address} does not answer: {told_briefly(problem)}")
     return None
 
 

@@ -14,13 +14,15 @@ from zarr.storage import LocalStore, MemoryStore, ObjectStore, ZipStore
 from gmm_dask.addresses import AddressError, open_store, path_of
 from gmm_dask.chunked.sources.protocol import DataError, Source, told_briefly, unreached
 from gmm_dask.chunked.sources.zarr_source import open_array
+from gmm_dask.waiting import waiting_for
 
 
 def open_node(address: str) -> zarr.Array[Any] | zarr.Group:
     """The array or group at a path or URL, read-only."""
     store = _store_at(address)
     try:
-        return zarr.open(store, mode="r")
+        with waiting_for(address):
+            return zarr.open(store, mode="r")
     except (FileNotFoundError, NodeNotFoundError, KeyError):
         raise DataError(f"no Zarr array or group at {address}; check the address") from None
     except ContainsArrayAndGroupError as problem:

@@ -1,0 +1,128 @@
+"""Waits that end, and that say what they wait for from the tenth second on.
+
+Knows clocks and threads; knows nothing of who is waited for.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+logger = logging.getLogger("gmm_dask")
+
+T = TypeVar("T")
+
+FIRST_WORD = 10.0
+"""Seconds before anything is said; from then on at twice as many each time."""
+LOOK_EVERY = 0.5
+
+
+@dataclass(eq=False)
+class Wait:
+    """One wait under way."""
+
+    what: str
+    end: float | None
+    began: float
+    next_word: float = FIRST_WORD
+
+    def word(self) -> str | None:
+        """What is to be said now, if anything."""
+        waited = time.monotonic() - self.began
+        if waited < self.next_word:
+            return None
+        end = "" if self.end is None else f"; after {self.end:.0f} s it is given up"
+        told = f"waiting for {self.what}, which has not answered for {self.next_word:.0f} s{end}"
+        self.next_word *= 2
+        return told
+
+
+class _Watch:
+    """The waits of this process, and the thread that looks at them while there are any."""
+
+    def __init__(self) -> None:
+        self.waits: set[Wait] = set()
+        self.changed = threading.Condition()
+        self.thread: threading.Thread | None = None
+        self.tell: Callable[[str], object] = logger.warning
+
+    def add(self, wait: Wait) -> None:
+        with self.changed:
+            self.waits.add(wait)
+            if self.thread is None:
+                self.thread = threading.Thread(target=self._look, name="waiting", daemon=True)
+                self.thread.start()
+            elif len(self.waits) == 1:
+                self.changed.notify()
+
+    def remove(self, wait: Wait) -> None:
+        with self.changed:
+            self.waits.discard(wait)
+
+    def _look(self) -> None:
+        while True:
+            with self.changed:
+                self.changed.wait(LOOK_EVERY if self.waits else None)
+                words = [word for wait in self.waits if (word := wait.word())]
+            for word in dict.fromkeys(words):
+                self.tell(word)
+
+
+_WATCH = _Watch()
+
+
+def _anew() -> None:
+    """A fork has none of its parent's threads."""
+    tell = _WATCH.tell
+    _WATCH.__init__()  # type: ignore[misc]
+    _WATCH.tell = tell
+
+
+os.register_at_fork(after_in_child=_anew)
+
+
+def told_to(tell: Callable[[str], object]) -> None:
+    """Who hears of this process's waits, in place of the log."""
+    _WATCH.tell = tell
+
+
+@contextmanager
+def waiting_for(what: str, end: float | None = None) -> Iterator[None]:
+    """Say so if what is inside takes long; it ends by itself after `end` seconds."""
+    wait = Wait(what, end, time.monotonic())
+    _WATCH.add(wait)
+    try:
+        yield
+    finally:
+        _WATCH.remove(wait)
+
+
+def within(seconds: float, what: str, asked: Callable[..., T], *arguments: Any, **named: Any) -> T:
+    """What a function returns that may never do so; TimeoutError once this is over.
+
+    It runs in a thread of its own, which is left behind where it does not end.
+    """
+    found: list[T] = []
+    raised: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            found.append(asked(*arguments, **named))
+        except BaseException as problem:
+            raised.append(problem)
+
+    thread = threading.Thread(target=ask, name=f"waiting for {what}", daemon=True)
+    with waiting_for(what, seconds):
+        thread.start()
+        thread.join(seconds)
+    if raised:
+        raise raised[0]
+    if not found:
+        raise TimeoutError(f"{what} has not answered within {seconds:.0f} s")
+    return found[0]
