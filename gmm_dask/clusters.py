@@ -98,8 +98,11 @@ def reached(address: str) -> Iterator[Client]:
 async def knocked(address: str) -> None:
     """Come and go as a client does."""
     client = Client(address, timeout=CONNECT_SECONDS, asynchronous=True, set_as_default=False)
-    async with asyncio.timeout(CONNECT_SECONDS), client:
-        pass
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await client
+    finally:
+        await client.close(timeout=1)
 
 
 @contextmanager

@@ -87,9 +87,10 @@ def _anew() -> None:
 os.register_at_fork(after_in_child=_anew)
 
 
-def told_to(tell: Callable[[str], object]) -> None:
-    """Who hears of this process's waits, in place of the log."""
-    _WATCH.tell = tell
+def told_to(tell: Callable[[str], object]) -> Callable[[str], object]:
+    """Who hears of this process's waits, in place of the log; returns who did before."""
+    before, _WATCH.tell = _WATCH.tell, tell
+    return before
 
 
 @contextmanager

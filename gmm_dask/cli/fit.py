@@ -50,7 +50,7 @@ def fit(
     """Fit a mixture; with the same run folder, go on where it was left.
 
     The run folder keeps config.toml, history.jsonl, checkpoints/, model.zarr and report.html.
-    Ctrl-C or SIGTERM writes a checkpoint and ends with exit code 130.
+    Ctrl-C or SIGTERM writes a checkpoint and ends within 15 s, with exit code 130.
     """
     given = options.nested(locals())
     family = None if covariance is None else covariance.value

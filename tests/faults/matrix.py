@@ -252,6 +252,17 @@ _LISTED = (
         "each is resumed, and ends with the bits of the undisturbed run, history and all",
         f"{_HERE}.copies:taken",
     ),
+    Row(
+        31,
+        "a frozen scheduler, a frozen store of rows, a port that takes connections and says "
+        "nothing: waited for, and ended by SIGTERM and SIGINT meanwhile",
+        "a word by the tenth second; an error within 100 s, 15 s for a port; ends within 15 s of a "
+        "signal, the last checkpoint named",
+        f"{_HERE}.endings:ended",
+        limit=1200,
+        lane="waiting",
+        small=False,  # test_clusters.py, cli/test_interruption.py
+    ),
 )
 
 ROWS = {row.number: row for row in _LISTED}
