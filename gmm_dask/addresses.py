@@ -49,6 +49,14 @@ def split_url(url: str) -> SplitResult:
     return parts
 
 
+def refuse_bytes(address: str) -> None:
+    """Addresses are kept as text: a file's name may be any bytes, but then it is none."""
+    try:
+        address.encode()
+    except UnicodeEncodeError:
+        raise AddressError(f"{address!r} is no path: its name is not UTF-8; rename it") from None
+
+
 def path_of(address: str) -> Path | None:
     """What a path or a `file://` URL names on this machine; None for all other URLs."""
     if is_url(address):
@@ -61,6 +69,7 @@ def path_of(address: str) -> Path | None:
     try:
         if "\0" in address:
             raise ValueError("it has a NUL")
+        refuse_bytes(address)
         return Path(address).expanduser()
     except (RuntimeError, ValueError) as problem:  # no such user's home
         raise AddressError(f"{address!r} is no path: {problem}") from None

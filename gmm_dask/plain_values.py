@@ -111,9 +111,14 @@ def _written(value: Any) -> str:
             "{" + ", ".join(f"{_key(name)} = {_written(one)}" for name, one in value.items()) + "}"
         )
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return _quoted(value)
     return repr(value)
 
 
 def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)
+
+
+def _quoted(text: str) -> str:
+    """As JSON writes it, but for DEL, which TOML takes for a control character."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

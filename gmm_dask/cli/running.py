@@ -47,7 +47,8 @@ def job_of(given: Mapping[str, Any], config: str | None) -> Job:
 
 def job_given(given: Mapping[str, Any], config: str | None = None) -> Job:
     """The same from what was given alone: nothing is looked at yet."""
-    values = {} if config is None else load_values(config)
+    own = bool(without_none(given.get("cluster", {})))
+    values = {} if config is None else load_values(config, own_cluster=own)
     for key, value in given.items():
         if isinstance(value, dict):
             values[key] = {**values.get(key, {}), **without_none(value)}
