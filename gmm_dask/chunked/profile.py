@@ -231,7 +231,8 @@ def _refuse(part: _Part, rows: Rows) -> None:
         raise DataError(
             f"weights {rows.weights.address}: row {first.row} has {first.value:g}"
             f"{_chunk(rows.weights.chunk_of(first.row, 0))}; {part.bad_weights} of {part.rows} "
-            "weights are negative or not finite; every weight must be 0 or more"
+            f"weights are negative, not finite or beyond {LARGEST_VALUE:g}; every weight must be "
+            "from 0 up to that"
         )
     if part.bad_rows and rows.nonfinite == "error":
         first = part.bad[0]

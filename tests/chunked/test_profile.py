@@ -180,12 +180,12 @@ def test_the_row_is_named_by_its_index_in_the_source() -> None:
         seen(open_rows(spoilt(249, np.nan), rows=slice(200, 300), features=[2, 1]))
 
 
-@pytest.mark.parametrize("value", [-1e-9, np.nan, np.inf])
+@pytest.mark.parametrize("value", [-1e-9, np.nan, np.inf, 1e200])
 @pytest.mark.parametrize("policy", ["error", "skip"])
 def test_weights_must_not_be_negative(value: float, policy: Any) -> None:
     weights = np.ones(500)
     weights[[321, 400]] = value
-    told = "weights the array: row 321 has .*2 of 500 weights are negative or not finite"
+    told = "weights the array: row 321 has .*2 of 500 weights are negative, not finite or beyond 1e"
     with pytest.raises(DataError, match=told):
         seen(open_rows(VALUES, weights=weights, nonfinite=policy, block_bytes=480))
 
