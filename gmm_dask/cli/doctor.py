@@ -51,6 +51,8 @@ def show(finding: object) -> None:
 
     told = vars(finding)
     page = speaking.console()
-    page.print(f"{MARKS[told['level']]} {told['subject']:<17}{escape(told['told'])}")
+    page.print(
+        f"{MARKS[told['level']]} {told['subject']:<17}{escape(speaking.set_in(told['told']))}"
+    )
     if told["advice"]:
-        page.print(f"  {'':<17}→ {escape(told['advice'])}")
+        page.print(f"  {'':<17}→ {escape(speaking.set_in(told['advice']))}")

@@ -82,7 +82,7 @@ def tell(done: Done, json: bool) -> None:
     if json:
         speaking.result_json(values)
         return
-    speaking.result(str(components_table(found.mixture, found.feature_names)))
+    speaking.table(components_table(found.mixture, found.feature_names))
     speaking.result(
         f"{found.reason} after {found.iterations} iterations, {found.passes} passes over "
         f"{found.statistics.rows:,} rows; mean log-likelihood {found.mean_log_likelihood:.6f}, "

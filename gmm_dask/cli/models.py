@@ -38,7 +38,7 @@ def models(
     if json:
         speaking.result_json(values_of(models, standing))
         return
-    speaking.result(str(history_table(standing) if history else versions_table(standing)))
+    speaking.table(history_table(standing) if history else versions_table(standing))
 
 
 def existing(where: str) -> str:

@@ -17,7 +17,8 @@ def explained(problem: BaseException) -> int:
     unexpected = code == FAILURE and not is_refusal(problem)
     if unexpected or logging.getLogger("gmm_dask").isEnabledFor(logging.DEBUG):
         speaking.error("".join(traceback.format_exception(problem)).rstrip())
-    speaking.error(f"error: {sentence(problem)}" if code != INTERRUPTED else "interrupted")
+    told = speaking.set_in(sentence(problem))
+    speaking.error(f"error: {told}" if code != INTERRUPTED else "interrupted")
     return code
 
 

@@ -95,7 +95,7 @@ def tell(run: str, found: Selection, json: bool) -> None:
     if json:
         speaking.result_json(values)
         return
-    speaking.result(str(found))
+    speaking.table(found)
     for name in ("run", "model", "picture", "report"):
         if values[name]:
             speaking.result(f"{name + ':':<9}{values[name]}")

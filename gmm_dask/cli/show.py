@@ -43,11 +43,11 @@ def show(what: str = What, against: Against = None, json: options.Json = False) 
     if found.mixture is not None:
         from gmm_dask.mixture.table import components_table
 
-        speaking.result(str(components_table(found.mixture, found.feature_names)))
+        speaking.table(components_table(found.mixture, found.feature_names))
     if matches:
         from gmm_dask.mixture.matching import matches_table
 
-        speaking.result(str(matches_table(matches, f"Against {against}, components matched")))
+        speaking.table(matches_table(matches, f"Against {against}, components matched"))
 
 
 def matches_of(found: Inspected, other: Inspected) -> tuple[Match, ...]:

@@ -1,4 +1,8 @@
-"""Results on stdout; notes, warnings and progress on stderr."""
+"""Results on stdout; notes, warnings and progress on stderr.
+
+Names come from others' files and folders: what a terminal would obey is shown as text, and what
+follows a line break is set in, so that it looks like no line of ours.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import json
 import logging
 import math
 import os
+import re
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -16,6 +21,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 logger = logging.getLogger("gmm_dask")
+OBEYED = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Control characters but tab and line feed, changes of direction, and bytes that are no UTF-8."""
 _consoles: dict[bool, Console] = {}
 
 
@@ -29,19 +38,35 @@ def console(*, stderr: bool = False) -> Console:
     return _consoles[stderr]
 
 
+def as_text(told: str) -> str:
+    """What is told, with nothing in it that a terminal would obey."""
+    return OBEYED.sub(lambda found: ascii(found[0])[1:-1], told)
+
+
+def set_in(told: str) -> str:
+    """The same, with all lines but the first set in."""
+    return as_text(told).replace("\n", "\n  ")
+
+
 def result(text: str) -> None:
     """A line of the result."""
-    typer.echo(text)
+    typer.echo(set_in(text))
+
+
+def table(made: object) -> None:
+    """A part of the result that has lines of its own."""
+    typer.echo(as_text(str(made)))
 
 
 def result_json(values: dict[str, Any]) -> None:
     """The whole result as one JSON object; what is no number in JSON is null."""
-    typer.echo(json.dumps(_jsonable(values), allow_nan=False))
+    told = json.dumps(_jsonable(values), allow_nan=False)  # escapes all but DEL
+    typer.echo(told.replace("\x7f", "\\u007f"))
 
 
 def error(text: str) -> None:
     """Why the command did not end well."""
-    typer.echo(text, err=True)
+    typer.echo(as_text(text), err=True)
 
 
 def tell_version(wanted: bool) -> None:
@@ -72,7 +97,7 @@ class _Lines(logging.Handler):
     """One line per record, above a progress display where there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        told = self.format(record)
+        told = set_in(self.format(record))
         if record.levelno >= logging.WARNING:
             told = f"{record.levelname.lower()}: {told}"
         if sys.stderr.isatty():

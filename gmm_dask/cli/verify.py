@@ -55,6 +55,6 @@ def verify(
         speaking.result_json({"rows": len(drawn), "holds": found.holds, "identities": told})
     else:
         speaking.result(f"{len(drawn):,} of {rows.shape[0]:,} rows of {rows.source.address}")
-        speaking.result(str(found))
+        speaking.table(found)
     if not found.holds:
         raise typer.Exit(FAILURE)

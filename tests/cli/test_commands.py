@@ -1,6 +1,9 @@
 """What is done with a model: score, sample, verify, show, report, select, doctor."""
 
+import os
+
 import numpy as np
+import pytest
 import zarr
 
 from gmm_dask import Mixture
@@ -104,3 +107,34 @@ def test_doctor_looks_at_data_and_the_place_of_a_run(workplace):
     subjects = {finding["subject"] for finding in told["findings"]}
     assert {"versions", "threads", "chunks", "missing chunks", "locks", "Prefect"} <= subjects
     assert told["well"]
+
+
+CLIPBOARD = "\x1b]52;c;cm0gLXJm\x07"
+FORGED = "rows\nerror: all is lost\rmodel:  elsewhere"
+
+
+@pytest.mark.parametrize("name", [CLIPBOARD, FORGED, "\x9b2J", "\u202eemordnilap", "\x7f"])
+def test_names_are_told_as_text(shell, name):
+    source = shell.folder / f"a{name}.zarr"
+    made = zarr.create_array(source, data=np.random.default_rng(0).normal(size=(90, 2)))
+    made.attrs["feature_names"] = [name, "b"]
+    asked = ["fit", source, "-k", 2, "--max-iter", 3, "--out", "run"]
+    done = [
+        shell("fit", f"no{name}.zarr", "-k", 2),
+        shell(*asked).well(),
+        shell("show", "run").well(),
+        shell("show", "run", "--json").well(),
+        shell("fit", "--config", "run/config.toml").well(),
+        shell("doctor", source),
+    ]
+    for told in done:
+        lines = (told.out + told.err).split("\n")
+        assert not any(c in line for line in lines for c in "\x07\r\x1b\x7f\x9b\u202e"), told
+        assert not any(line.startswith(("error: all", "model:  else")) for line in lines), told
+
+
+def test_a_path_that_is_no_text_is_refused_in_a_sentence(shell):
+    source = os.fsdecode(bytes(shell.folder) + b"/\xff.npy")
+    np.save(source, np.zeros((9, 2)))
+    told = shell("fit", source, "-k", 2).refused()
+    assert "its name is not UTF-8; rename it" in told

@@ -205,7 +205,8 @@ _LISTED = (
         24,
         "security: foreign and plain clients against TLS; non-loopback bind without TLS; path "
         "traversal and symlinks in run names; pickles in place of arrays; size bombs in declared "
-        "shapes; a password in a URL; secrets in logs",
+        "shapes; a password in a URL; secrets in logs; names that are orders to a terminal; a "
+        "configuration of others",
         "refused; nothing executed, allocated, escaped or printed",
         f"{_INPUTS}.security:secure",
     ),

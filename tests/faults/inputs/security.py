@@ -1,4 +1,5 @@
-"""Row 24: strangers, open doors, ways out of a folder, pickles, bombs, passwords and secrets."""
+"""Row 24: strangers, open doors, ways out of a folder, pickles, bombs, passwords and secrets, names
+that a terminal would obey, configurations of others."""
 
 import os
 import subprocess
@@ -25,6 +26,7 @@ from zarr.storage import ObjectStore
 from gmm_dask import Configuration, Mixture, fit, score
 from gmm_dask.chunked.faults import ClusterError
 from gmm_dask.chunked.rows import open_rows
+from gmm_dask.cli.speaking import OBEYED
 from gmm_dask.clusters import LOOPBACKS, cluster_for, reached
 from gmm_dask.importing import import_files
 from gmm_dask.job import ClusterOptions, Job, Opening, load_values
@@ -37,6 +39,15 @@ from tests.faults.outcome import Outcome, Scale
 
 MOST_BYTES = 64 * 2**20
 """Of memory for refusing a bomb; the smallest of them declares 2^40."""
+OBEYED_NAMES = (
+    "\x1b]52;c;cm0gLXJm\x07",
+    "a\nmodel:  elsewhere",
+    "a\rmodel:  elsewhere",
+    "\x9b2J",
+    "\u202eemordnilap",
+    "\x7f",
+    "\udcff",
+)
 MIXTURE = Mixture([1.0], [[0.0, 0.0]], [np.eye(2)])
 
 
@@ -44,7 +55,7 @@ def secure(scale: Scale, seed: int) -> Outcome:  # noqa: ARG001 - nothing is dra
     """All of it; strangers at a TLS cluster only in full, for tests/deploy has them in small."""
     outcome = Outcome()
     with TemporaryDirectory(prefix="faults-") as name:
-        for part in (_pickles, _bombs, _names, _links, _passwords, _secrets, _doors):
+        for part in (_pickles, _bombs, _names, _links, _passwords, _secrets, _doors, _others):
             folder = Path(name) / part.__name__
             folder.mkdir()
             part(outcome, folder, scale)
@@ -217,6 +228,24 @@ def _secrets(outcome: Outcome, folder: Path, scale: Scale) -> None:
     for arguments in (nested, deep, {"password": SECRET}):
         with outcome.trying(f"a secret argument in {[*arguments]}"), refused("looks like a secret"):
             ClusterOptions(kind="dask_jobqueue.SLURMCluster", arguments=arguments)
+
+
+def _others(outcome: Outcome, folder: Path, scale: Scale) -> None:
+    """Names that are orders to a terminal or forge lines; a run folder that would start code."""
+    for name in OBEYED_NAMES if scale == "full" else OBEYED_NAMES[:1]:
+        with outcome.trying(f"a name {name!r}"):
+            code, told = _commanded(["fit", str(folder / f"{name}.zarr"), "-k", "1"])
+            assert code == 2, f"exit code {code}: {told}"
+            assert not OBEYED.search(told), repr(told)
+            assert "\nmodel:" not in told, repr(told)
+    with outcome.trying("a configuration that was brought here"):
+        cluster = 'kind = "distributed.LocalCluster"\narguments = {preload = "print(1)"}'
+        (folder / "run.json").write_text("{}")
+        (folder / "config.toml").write_text(f'run = "/their/run"\n[cluster]\n{cluster}\n')
+        with refused("may be somebody else's"):
+            load_values(folder)
+    with outcome.trying("rows by plain http"), refused("speaks http"):
+        open_rows("http://192.0.2.1/rows.zarr")
 
 
 @contextmanager
