@@ -89,19 +89,22 @@ def at_once(run: Path, copy: Path, draw: Random) -> None:  # noqa: ARG001 - noth
 
 def listed_first(run: Path, copy: Path, draw: Random) -> None:
     """As over a network: a list of all files, then one after another in the list's order."""
-    files = [path for path in sorted(run.rglob("*")) if path.is_file()]
-    _one_by_one(run, copy, files, draw)
+    _one_by_one(run, copy, sorted(_listed(run)), draw)
 
 
 def history_first(run: Path, copy: Path, draw: Random) -> None:
-    files = [path for path in sorted(run.rglob("*"), reverse=True) if path.is_file()]
-    _one_by_one(run, copy, files, draw)
+    """A list again, from its other end."""
+    _one_by_one(run, copy, sorted(_listed(run), reverse=True), draw)
 
 
 def folder_by_folder(run: Path, copy: Path, draw: Random) -> None:
     """Each folder is listed when it is reached."""
     for parent, _, names in os.walk(run):
         _one_by_one(run, copy, [Path(parent) / name for name in names], draw)
+
+
+def _listed(run: Path) -> list[Path]:
+    return [Path(parent) / name for parent, _, names in os.walk(run) for name in names]
 
 
 def _one_by_one(run: Path, copy: Path, files: list[Path], draw: Random) -> None:
