@@ -6,12 +6,13 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from io import BytesIO
 from typing import IO, Any
 
 import numpy as np
 
 from gmm_dask.chunked.sources import DataError
-from gmm_dask.chunked.sources.opening import mapped_array
+from gmm_dask.chunked.sources.opening import LONGEST_HEADER, mapped_array
 from gmm_dask.chunked.sources.protocol import real_dtype, table_shape
 from gmm_dask.importing.table_file import Batch, TableFile, chosen, unnamed
 
@@ -125,6 +126,11 @@ def _header(path: str, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dty
         version = np.lib.format.read_magic(stream)
         if version == (1, 0):
             return np.lib.format.read_array_header_1_0(stream)
-        return np.lib.format.read_array_header_2_0(stream)
+        # NumPy takes room for as long a header as is declared, before it looks at it.
+        declared = stream.read(4)
+        length = int.from_bytes(declared, "little")
+        if length > LONGEST_HEADER:
+            raise ValueError(f"its header declares {length} bytes")
+        return np.lib.format.read_array_header_2_0(BytesIO(declared + stream.read(length)))
     except Exception as problem:  # whatever NumPy makes of a header that is none
         raise DataError(f"{path} holds what is no array: {problem}") from problem

@@ -21,6 +21,8 @@ from gmm_dask.chunked.sources import DataError
 from gmm_dask.importing.table_file import Batch, TableFile, chosen, unnamed
 
 SEPARATORS = ",;\t|"
+LONGEST_LINE = 2**24
+"""Characters of a line, and about as many of lines that are held at once."""
 MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "."}
 
 
@@ -36,7 +38,14 @@ class Layout:
         """The cells of one line."""
         if self.separator is None:
             return line.split()
-        return next(csv.reader([line], delimiter=self.separator, skipinitialspace=True), [])
+        found = csv.reader([line], delimiter=self.separator, skipinitialspace=True)
+        try:
+            return next(found, [])
+        except csv.Error as problem:
+            raise DataError(
+                f"a line that begins with {line[:40]!r} has a cell that cannot be read: {problem}; "
+                "look for a quotation mark without its other, and for another separator"
+            ) from None
 
 
 def open_text(path: str, wanted: Sequence[str] | None) -> TableFile:
@@ -52,12 +61,22 @@ def open_text(path: str, wanted: Sequence[str] | None) -> TableFile:
         with closing(_lines(path)) as lines:
             number = 2 if layout.header else 1
             rest = islice(lines, 1, None) if layout.header else lines
-            while part := list(islice(rest, size)):
+            while part := list(together(rest, size)):
                 yield parse(path, layout, columns, part, number)
                 number += len(part)
 
     names = tuple(layout.names[j] for j in columns)
     return TableFile(path, names, np.dtype("f8"), batches)
+
+
+def together(lines: Iterator[str], most: int) -> Iterator[str]:
+    """The next lines, no more than so many, and no more of them than can be held."""
+    held = 0
+    for line in islice(lines, most):
+        held += len(line)
+        yield line
+        if held > LONGEST_LINE:
+            return
 
 
 def layout_of(path: str, first: str) -> Layout:
@@ -155,7 +174,13 @@ def _lines(path: str) -> Generator[str]:
     """All lines, without a byte order mark."""
     try:
         with _opened(path) as file:
-            yield from file
+            while line := file.readline(LONGEST_LINE):
+                if len(line) == LONGEST_LINE and not line.endswith("\n"):
+                    raise DataError(
+                        f"{path} has a line of {LONGEST_LINE} characters or more: write a row a "
+                        "line"
+                    )
+                yield line
     except (OSError, EOFError) as problem:
         raise DataError(f"{path} cannot be read: {problem}") from problem
     except UnicodeDecodeError as problem:

@@ -204,4 +204,4 @@ def test_private_parts_are_used_in_one_place_a_library() -> None:
     package = Path(gmm_dask.__file__).parent
     files = [*package.rglob("*.py"), *(package.parent / "flows").glob("*.py")]
     using = {file.name for file in files if PRIVATE.search(file.read_text())}
-    assert using == {"of_zarr.py", "of_dask.py", "of_distributed.py"}
+    assert using == {"of_codecs.py", "of_zarr.py", "of_dask.py", "of_distributed.py"}

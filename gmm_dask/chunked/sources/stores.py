@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 import zarr
 from zarr.errors import ContainsArrayAndGroupError, NodeNotFoundError, ZarrUserWarning
 from zarr.storage import LocalStore, MemoryStore, ObjectStore, ZipStore
 
 from gmm_dask.addresses import AddressError, open_store, path_of
+from gmm_dask.chunked.sources.grid import axes_of, sharding_of
 from gmm_dask.chunked.sources.protocol import DataError, Source, told_briefly, unreached
 from gmm_dask.chunked.sources.zarr_source import open_array
 from gmm_dask.waiting import waiting_for
+
+METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
+LARGEST_METADATA = 2**24
+OF_CHUNKS, OF_SHARDS, LITTLE = 2, 8, 2**24
+"""How much larger than declared a chunk or a shard may be as its codecs leave it; or so small."""
 
 
 def open_node(address: str) -> zarr.Array[Any] | zarr.Group:
@@ -61,10 +69,52 @@ def _local_store(path: Path) -> Any:
         if not path.exists():
             raise DataError(f"nothing is stored at {path}; check the path")
         if path.suffix == ".zip" and path.is_file():
+            check_archive(path)
             return ZipStore(path, mode="r", read_only=True)
+        check_metadata(path)
         return LocalStore(path, read_only=True)
-    except (OSError, RuntimeError) as problem:  # a name too long, links in a ring, closed to us
+    except (
+        OSError,
+        RuntimeError,
+        BadZipFile,
+    ) as problem:  # a name too long, links in a ring, closed to us
         raise DataError(f"the path cannot be followed: {told_briefly(problem)}") from None
+
+
+def check_metadata(path: Path) -> None:
+    """Metadata are read and parsed as a whole, before anything is known of them."""
+    for name in METADATA:
+        file = path / name
+        if file.is_file() and (size := file.stat().st_size) > LARGEST_METADATA:
+            raise _swollen(str(file), size, LARGEST_METADATA)
+
+
+def check_archive(path: Path) -> None:
+    """Members are unpacked as a whole, too, and packed they may take a thousandth."""
+    with ZipFile(path) as archive:
+        for member in archive.infolist():
+            name = f"{path}/{member.filename}"
+            if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+                raise DataError(f"{name} is packed in a way that has no bound: store it unpacked")
+            if Path(member.filename).name in METADATA and member.file_size > LARGEST_METADATA:
+                raise _swollen(name, member.file_size, LARGEST_METADATA)
+
+
+def check_members(path: Path, array: zarr.Array[Any]) -> None:
+    """The chunks of an array in an archive, against what it declares."""
+    declared = prod(axis.step for axis in axes_of(array)) * array.dtype.itemsize
+    most = max(declared * (OF_SHARDS if sharding_of(array) else OF_CHUNKS), LITTLE)
+    within = f"{array.path}/" if array.path else ""
+    with ZipFile(path) as archive:
+        for member in archive.infolist():
+            if member.filename.startswith(within) and member.file_size > most:
+                raise _swollen(f"{path}/{member.filename}", member.file_size, most)
+
+
+def _swollen(name: str, size: int, most: int) -> DataError:
+    return DataError(
+        f"{name} takes {size} bytes, and at most {most} are read of such: write it again"
+    )
 
 
 def group_arrays(group: zarr.Group, dimensions: int | None = None) -> list[str]:
@@ -92,6 +142,8 @@ def _node_of(group: zarr.Group, name: str, address: str) -> Any:
     parts = str(name).replace("\\", "/").split("/")
     if not isinstance(name, str) or {"", ".", ".."} & {*parts} or "\0" in name:
         return None
+    if isinstance(group.store_path.store, LocalStore):
+        check_metadata(Path(group.store_path.store.root, group.path, name))
     try:
         return group.get(name)
     except Exception as problem:
@@ -118,6 +170,8 @@ def open_zarr_array(
 
     address = address or str(array.store_path)
     source = open_array(array, address, name)
+    if isinstance(store := array.store_path.store, ZipStore):
+        check_members(store.path, array)
     if isinstance(array.store_path.store, MemoryStore):
-        return MemorySource(source.unpacked(array[...]), source.names, address)
+        return MemorySource(source.unpacked(source.array[...]), source.names, address)
     return source

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import zarr
 
+from gmm_dask.borrowed.of_codecs import bounded
 from gmm_dask.chunked.sources.direct import DirectChunks
 from gmm_dask.chunked.sources.grid import Axis, axes_of, grid_told
 from gmm_dask.chunked.sources.packed import Packing
@@ -195,6 +196,7 @@ def open_array(array: zarr.Array[Any], address: str, name: str | None = None) ->
     real_dtype(array.dtype, address)
     features = table_shape(array.shape, address)[1]
     _check_chunks(array, address)
+    array = bounded(array)
     names, packing = _names(array, features, name), Packing.of(array, address)
     return ZarrSource(array, address, names, tuple(range(features)), packing)
 

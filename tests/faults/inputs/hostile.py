@@ -1,14 +1,20 @@
 """Files that would run code, or take all memory, if they were believed."""
 
+import gzip
 import hashlib
 import json
 import pickle
 import struct
+import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZIP_LZMA, ZipFile
 
 import numpy as np
+from numcodecs import BZ2, LZ4, LZMA, Blosc, GZip, Zlib, Zstd
+from zarr.errors import ZarrUserWarning
 
 from gmm_dask import Mixture
 from gmm_dask.chunked.rows import open_rows
@@ -20,6 +26,13 @@ from tests.chunked.conftest import store
 
 Attempt = Callable[[], object]
 HUGE = 2**40
+SWOLLEN = 2**27
+BLOSC = {
+    "name": "blosc",
+    "configuration": {
+        "typesize": 8, "cname": "zstd", "clevel": 5, "shuffle": "shuffle", "blocksize": 0
+    },
+}  # fmt: skip
 CODECS: dict[str, Any] = {"name": "bytes", "configuration": {"endian": "little"}}
 
 
@@ -97,12 +110,98 @@ def bombs(folder: Path) -> list[tuple[str, Attempt]]:
         ("a checkpoint's arrays", lambda: unpack_arrays(_declaring(HUGE), "arrays.npz")),
         ("a model's shape", _model_of(folder, {"shape": [HUGE]})),
         ("a model's chunks", _model_of(folder, {"chunk_grid": _grid([HUGE])})),
+        *_packed(folder),
+        *_archived(folder),
+        *_texts(folder),
     ]
+
+
+def _packed(folder: Path) -> list[tuple[str, Attempt]]:
+    """Chunks of 4 × 2 that become SWOLLEN bytes, by every codec that makes anything smaller."""
+    zeros = bytes(SWOLLEN)
+    unsized = b"\x28\xb5\x2f\xfd\x00\x38" + _repeated(SWOLLEN)
+    made = {
+        "zstd": ({"name": "zstd", "configuration": {"level": 0, "checksum": False}}, Zstd()),
+        "gzip": ({"name": "gzip", "configuration": {"level": 5}}, GZip()),
+        "blosc": (dict(BLOSC), Blosc(cname="zstd")),
+        **{
+            f"numcodecs.{name}": ({"name": f"numcodecs.{name}", "configuration": {}}, codec)
+            for name, codec in {"zlib": Zlib(), "bz2": BZ2(), "lzma": LZMA(), "lz4": LZ4()}.items()
+        },
+    }
+    contents = {name: (told, bytes(codec.encode(zeros))) for name, (told, codec) in made.items()}
+    contents["zstd of no size"] = (made["zstd"][0], unsized)
+    contents["gzip upon gzip"] = (made["gzip"][0], gzip.compress(bytes(64)) + contents["gzip"][1])
+    inner = {"chunk_shape": [4, 2], "index_codecs": [CODECS]}
+    found = []
+    for number, (name, (told, content)) in enumerate(contents.items()):
+        path = folder / f"packed-{number}"
+        codecs = [CODECS, told]
+        found.append(
+            (f"{name} in a chunk", reading(v3(Path(f"{path}.zarr"), content, codecs=codecs)))
+        )
+        shard = [{"name": "sharding_indexed", "configuration": {**inner, "codecs": codecs}}]
+        whole = content + struct.pack("<QQ", 0, len(content))
+        found.append((f"{name} in a shard", reading(v3(Path(f"{path}.s"), whole, codecs=shard))))
+    for name, (_, codec) in made.items():
+        path, content = folder / f"v2-{name}", contents[name][1]
+        found.append((f"v2 {name}", reading(v2(path, content, compressor=codec.get_config()))))
+    return found
+
+
+def _repeated(size: int) -> bytes:
+    """Blocks of zstd that are one byte, again and again."""
+    block = 2**17
+    header = (block << 3 | 1 << 1).to_bytes(3, "little")
+    return (header + b"\0") * (size // block - 1) + (block << 3 | 3).to_bytes(3, "little") + b"\0"
+
+
+def _archived(folder: Path) -> list[tuple[str, Attempt]]:
+    """Members of archives that become SWOLLEN bytes."""
+    described = json.loads(v3(folder / "plain.zarr", bytes(64)).joinpath("zarr.json").read_text())
+    described["attributes"] = {"said": " " * SWOLLEN}
+    (folder / "said.zarr").mkdir()
+    (folder / "said.zarr" / "zarr.json").write_text(json.dumps(described))
+    members = {
+        "metadata": {"zarr.json": json.dumps(described)},
+        "a chunk": {"zarr.json": (folder / "plain.zarr" / "zarr.json").read_text()},
+    }
+    members["a chunk"]["c/0/0"] = "\0" * SWOLLEN
+    found = [("metadata", reading(folder / "said.zarr"))]
+    for number, (what, files) in enumerate(members.items()):
+        for way in (ZIP_DEFLATED, ZIP_LZMA):
+            path = folder / f"{number}-{way}.zip"
+            with ZipFile(path, "w", way) as archive:
+                for name, text in files.items():
+                    archive.writestr(name, text)
+            found.append((f"{what} in a .zip, {way}", reading(path)))
+    with ZipFile(folder / "header.npz", "w", ZIP_DEFLATED) as archive:
+        declared = (SWOLLEN).to_bytes(4, "little")
+        archive.writestr("a.npy", b"\x93NUMPY\x02\x00" + declared + b" " * SWOLLEN)
+    found.append((".npz header", lambda: import_files([folder / "header.npz"], folder / "o.zarr")))
+    return found
+
+
+def _texts(folder: Path) -> list[tuple[str, Attempt]]:
+    """A line without end, as the first one and later; a cell beyond what is read."""
+    lines = {
+        "first": b"1" * SWOLLEN,
+        "second": b"a,b\n1,2\n" + b"1" * SWOLLEN,
+        "cell": b'a,b\n1,"' + b"1" * 200_000 + b'x"\n',
+    }
+    found: list[tuple[str, Attempt]] = []
+    for name, content in lines.items():
+        path = folder / f"{name}.csv.gz"
+        path.write_bytes(gzip.compress(content))
+        found.append((f"text: {name}", partial(import_files, [path], folder / "out.zarr")))
+    return found
 
 
 def reading(path: Path | str) -> Attempt:
     def attempt() -> None:
-        rows = open_rows(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ZarrUserWarning)  # codecs of numcodecs in format 3
+            rows = open_rows(path)
         rows.verify(0)
         rows.read(0)
 
