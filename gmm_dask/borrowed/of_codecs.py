@@ -118,6 +118,8 @@ def _decoding(name: str, codec: Any) -> Decode | None:
 class BoundedNumcodec(Numcodec):  # type: ignore[misc]
     """A codec of numcodecs that decodes to so many bytes at most."""
 
+    codec_id = "bounded"  # each has that of its codec; Zarr asks the class for one
+
     def __init__(self, codec: Any, most: int) -> None:
         self.codec_id, self.codec, self.most = codec.codec_id, codec, most
 
