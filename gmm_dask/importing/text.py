@@ -34,8 +34,8 @@ class Layout:
     header: bool
     names: tuple[str, ...]
 
-    def cells(self, line: str) -> list[str]:
-        """The cells of one line."""
+    def cells(self, path: str, line: str, number: int) -> list[str]:
+        """The cells of one line, which has this number."""
         if self.separator is None:
             return line.split()
         found = csv.reader([line], delimiter=self.separator, skipinitialspace=True)
@@ -43,7 +43,7 @@ class Layout:
             return next(found, [])
         except csv.Error as problem:
             raise DataError(
-                f"a line that begins with {line[:40]!r} has a cell that cannot be read: {problem}; "
+                f"{path} line {number} has a cell that cannot be read ({problem}): "
                 "look for a quotation mark without its other, and for another separator"
             ) from None
 
@@ -90,7 +90,7 @@ def layout_of(path: str, first: str) -> Layout:
         separator = max(counts, key=lambda mark: counts[mark])
         if not counts[separator]:
             separator = "," if plain.endswith(".csv") else None
-    cells = [cell.strip() for cell in Layout(separator, False, ()).cells(first)]
+    cells = [cell.strip() for cell in Layout(separator, False, ()).cells(path, first, 1)]
     header = not all(is_number(cell) for cell in cells)
     names = tuple(c or f"x{j}" for j, c in enumerate(cells)) if header else unnamed(len(cells))
     return Layout(separator, header, names)
@@ -150,7 +150,7 @@ def even(layout: Layout, lines: Sequence[str]) -> bool:
 
 
 def _row(path: str, layout: Layout, columns: Sequence[int], line: str, number: int) -> list[float]:
-    cells = layout.cells(line)
+    cells = layout.cells(path, line, number)
     if len(cells) != len(layout.names):
         raise DataError(
             f"{path} line {number} has {len(cells)} columns and the first line {len(layout.names)}"

@@ -125,3 +125,9 @@ def test_nothing_else_is_written_over(tmp_path):
     import_files([path], tmp_path / "x.zarr")
     with pytest.raises(KeyExistsError, match="exists already"):
         import_files([path], tmp_path / "x.zarr")
+
+
+def test_a_cell_beyond_what_is_read_is_told_with_its_line(shell):
+    (shell.folder / "x.csv").write_text('a,b\n1,2\n3,"' + "4" * 200_000 + 'x"\n')
+    told = shell("data", "import", "x.csv", "--out", "x.zarr").refused()
+    assert "x.csv line 3 has a cell that cannot be read (field larger than field limit" in told
