@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from gmm_dask.cli import speaking
+
 CODE = 130
 ENDS_WITHIN = 12.0
 """Seconds from the first signal to the end, in which a checkpoint is written."""
@@ -80,7 +82,7 @@ def _see_to_it(heard: int) -> None:
         os.close(heard)
         return
     _wait_for_another(heard, time.monotonic() + ENDS_WITHIN - WORDS_WITHIN)
-    sys.stderr.write(f"{_words()}\n")
+    sys.stderr.write(f"{speaking.as_text(_words())}\n")
     sys.stderr.flush()
     os._exit(CODE)
 
