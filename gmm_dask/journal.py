@@ -42,7 +42,10 @@ class Journal:
     def resume(self) -> EMState | None:
         """The newest state of an earlier driver; the history is cut to it."""
         checkpoint = self.folder.resume()
-        return None if checkpoint is None else decode_state(checkpoint.state, checkpoint.arrays)
+        if checkpoint is None:
+            return None
+        self._writer.recall(checkpoint)
+        return decode_state(checkpoint.state, checkpoint.arrays)
 
     def keep(self, state: EMState, entry: dict[str, Any]) -> float | None:
         """Note an iteration, and write its checkpoint if it is time.

@@ -1,7 +1,8 @@
 """States of the EM loop as JSON and arrays, and back without losing a bit. No pickle.
 
 Dataclasses become objects that name their type, arrays become references; an array that appears
-twice is stored once.
+twice is stored once. Of symmetric matrices the lower triangles are stored. What an acceleration
+remembers does not change from state to state: arrays that checkpoints may share.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gmm_dask.mixture.acceleration import Memory
+from gmm_dask.mixture.acceleration import Memory, as_vector
+from gmm_dask.mixture.covariance import family_named
 from gmm_dask.mixture.iteration import Candidate, EMState, Record
 from gmm_dask.mixture.maximisation import Event
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics
+from gmm_dask.store.checkpoint import SHARED
 from gmm_dask.store.errors import DamagedError
 
 TYPES: Mapping[str, type] = MappingProxyType(
@@ -42,15 +45,40 @@ class _Encoder:
         if id(value) in self.seen:
             return self.seen[id(value)]
         if isinstance(value, np.ndarray):
-            name = f"a{len(self.arrays)}"
-            self.arrays[name] = value
-            self.seen[id(value)] = {"array": name}
+            self.seen[id(value)] = self._array(value)
             return self.seen[id(value)]
+        if isinstance(value, Candidate):
+            self._remember(value)
         kind = TYPES.get(type(value).__name__)
         if kind is not None and kind is type(value):
             content = {f.name: self.encode(getattr(value, f.name)) for f in fields(kind)}
             return {"type": kind.__name__, **content}
         raise TypeError(f"a checkpoint has no form for {type(value).__name__}")
+
+    def _remember(self, candidate: Candidate) -> None:
+        """What is remembered comes first: the newest of it are mixtures of the candidate."""
+        memory = candidate.memory
+        for vector in (*memory.here, *memory.there):
+            if id(vector) not in self.seen:
+                self.seen[id(vector)] = self._named(vector, SHARED)
+        for mixture, vectors in ((candidate.mixture, memory.here), (candidate.plain, memory.there)):
+            if mixture is not None and vectors and _is_vector_of(vectors[-1], mixture):
+                self.seen[id(mixture)] = {
+                    **self.seen[id(vectors[-1])],
+                    "family": mixture.family,
+                    "shape": [mixture.components, mixture.features],
+                }
+
+    def _array(self, value: NDArray[Any]) -> dict[str, Any]:
+        if not _symmetric(value):
+            return self._named(value, "a")
+        packed = value[..., *np.tril_indices(value.shape[-1])]
+        return {**self._named(packed, "a"), "symmetric": value.shape[-1]}
+
+    def _named(self, value: NDArray[Any], prefix: str) -> dict[str, Any]:
+        name = f"{prefix}{len(self.arrays)}"
+        self.arrays[name] = value
+        return {"array": name}
 
 
 def encode_state(state: EMState) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -78,7 +106,12 @@ def _decode(content: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     if "array" in content:
         if content["array"] not in arrays:
             raise DamagedError(f"the checkpoint lacks the array {content['array']!r}")
-        return _read_only(arrays[content["array"]])
+        array = arrays[content["array"]]
+        if "family" in content:
+            return _mixture(_read_only(array), content["family"], *content["shape"])
+        return _read_only(
+            _unpacked(array, content["symmetric"]) if "symmetric" in content else array
+        )
     kind = TYPES.get(str(content.get("type")))
     if kind is None:
         raise DamagedError(f"unknown type in a checkpoint: {content.get('type')!r}")
@@ -87,6 +120,42 @@ def _decode(content: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     if set(values) != expected:
         raise DamagedError(f"a checkpointed {kind.__name__} must have {sorted(expected)}")
     return kind(**values)
+
+
+def _is_vector_of(vector: NDArray[Any], mixture: Mixture) -> bool:
+    """Whether the mixture is all in this vector, to the last bit."""
+    if mixture.kind.layout != "squares" and not _symmetric(mixture.covariances):
+        return False
+    return as_vector(mixture).tobytes() == vector.tobytes()
+
+
+def _mixture(vector: NDArray[Any], family: str, k: int, d: int) -> Mixture:
+    kind = family_named(family)
+    weights, means, rest = np.split(vector, [k, k + k * d])
+    shape = kind.shape(k, d)
+    if kind.layout == "squares":
+        return Mixture(weights, means.reshape(k, d), rest.reshape(shape), family)
+    covariances = _unpacked(rest.reshape(*shape[:-2], -1), d)
+    return Mixture(weights, means.reshape(k, d), _read_only(covariances), family)
+
+
+def _symmetric(value: NDArray[Any]) -> bool:
+    """Whether these are matrices of which the upper triangles tell nothing new, to the last bit."""
+    if value.ndim < 2 or value.dtype != np.float64 or value.shape[-1] != value.shape[-2]:
+        return False
+    bits = value.view(np.int64)
+    return all(np.array_equal(one, one.T) for one in bits.reshape(-1, *bits.shape[-2:]))
+
+
+def _unpacked(triangles: NDArray[Any], size: int) -> NDArray[Any]:
+    """Symmetric matrices (..., D, D) of their lower triangles."""
+    rows, columns = np.tril_indices(size)
+    if triangles.shape[-1] != len(rows):
+        raise DamagedError(f"{triangles.shape[-1]} numbers are no triangle of {size} rows")
+    matrices = np.empty((*triangles.shape[:-1], size, size), triangles.dtype)
+    matrices[..., rows, columns] = triangles
+    matrices[..., columns, rows] = triangles
+    return matrices
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

@@ -14,6 +14,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from gmm_dask.store.checkpoint import (
+    Checkpoint,
+    Shelf,
     Snapshot,
     complete_iterations,
     keep,
@@ -41,11 +43,16 @@ class CheckpointWriter:
         run_id: str | None = None,
     ) -> None:
         self._folder, self._last, self._before, self._run_id = folder, last, before, run_id
+        self._shelf = Shelf()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: Future[int] | None = None
         self._first: int | None = None
         self._spared, self._spared_at = 0, float("-inf")
         self.acknowledged: int | None = None
+
+    def recall(self, checkpoint: Checkpoint) -> None:
+        """Share with a checkpoint that was loaded what its state still holds."""
+        self._shelf.recall(checkpoint)
 
     def submit(
         self,
@@ -55,7 +62,8 @@ class CheckpointWriter:
     ) -> None:
         """Begin to write; first wait for the write before, and raise what went wrong with it.
 
-        State and arrays are copied here: they may change as soon as this returns.
+        State and arrays are copied here, but for those that are shared: they may change as soon as
+        this returns.
         """
         self.flush()
         snapshot = take_snapshot(iteration, state, arrays)
@@ -94,7 +102,7 @@ class CheckpointWriter:
     def _write(self, snapshot: Snapshot) -> int:
         if self._before is not None:
             self._before()
-        write_snapshot(self._folder, snapshot, self._run_id)
+        write_snapshot(self._folder, snapshot, self._run_id, self._shelf)
         spared = self._spared_beside(snapshot.iteration)
         keep(self._folder, self._last, upto=snapshot.iteration, spared=spared)
         return snapshot.iteration

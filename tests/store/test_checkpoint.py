@@ -206,8 +206,8 @@ def test_newer_format_is_not_mistaken_for_damage(where: str) -> None:
     folder = open_folder(where)
     save(folder, 1, 2)
     key = "checkpoints/it-00000002/MANIFEST.json"
-    folder.replace(key, seal({**unseal(folder.read(key), key), "format_version": 2}))
-    with pytest.raises(UnknownFormatError, match="has format version 2"):
+    folder.replace(key, seal({**unseal(folder.read(key), key), "format_version": 3}))
+    with pytest.raises(UnknownFormatError, match="has format version 3"):
         load_newest(folder)
 
 

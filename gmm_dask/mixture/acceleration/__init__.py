@@ -32,7 +32,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from gmm_dask.mixture.acceleration.anderson import anderson
-from gmm_dask.mixture.acceleration.chart import expected_gain
+from gmm_dask.mixture.acceleration.chart import as_vector, expected_gain
 from gmm_dask.mixture.acceleration.extrapolation import Extrapolation
 from gmm_dask.mixture.acceleration.floor import lifted
 from gmm_dask.mixture.acceleration.memory import Acceleration, Memory
@@ -45,6 +45,7 @@ __all__ = [
     "Acceleration",
     "Memory",
     "acceleration_named",
+    "as_vector",
     "expected_gain",
     "lifted",
 ]

@@ -9,16 +9,25 @@ Ghahramani 2003).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from gmm_dask.mixture.arrays import Array, Indices
 from gmm_dask.mixture.parameters import Mixture
 
+AT_ONCE = 2**18
+"""Numbers of covariances worked on at a time: temporaries stay small beside many large matrices."""
+
 
 def as_vector(mixture: Mixture) -> Array:
-    """Weights, means and covariances one after the other, (P,)."""
-    parts = (mixture.weights, mixture.means.ravel(), mixture.covariances.ravel())
-    return np.concatenate(parts)
+    """Weights, means and covariances one after the other, (P,); of matrices the lower triangles."""
+    covariances = mixture.covariances
+    if mixture.kind.layout != "squares":
+        covariances = covariances[..., *np.tril_indices(mixture.features)]
+    vector = np.concatenate([mixture.weights, mixture.means.ravel(), covariances.ravel()])
+    vector.flags.writeable = False
+    return vector
 
 
 class Chart:
@@ -56,13 +65,20 @@ class Chart:
             lower = np.broadcast_to(self.lower, (len(means), *self.lower.shape[1:]))
             solved = np.linalg.solve(lower, offsets[:, :, None])[:, :, 0]
             shifts = np.asarray(solved, np.float64)
-            factors = np.linalg.solve(self.lower, np.linalg.cholesky(_stack(covariances)))
-            diagonals = np.log(np.diagonal(factors, axis1=1, axis2=2)) * np.sqrt(2)
-            tail = [
-                (self.factor_roots * diagonals).ravel(),
-                (self.factor_roots * factors[:, *self._below()]).ravel(),
-            ]
+            tail = list(self._factor_coordinates(covariances))
         return np.concatenate([self.roots * logs, (self.roots[:, None] * shifts).ravel(), *tail])
+
+    def _factor_coordinates(self, covariances: Array) -> tuple[Array, Array]:
+        """Of the diagonals and of what is below them, of matrices as lower triangles or whole."""
+        lower, below = self.lower, self._below()
+        assert lower is not None
+        count, d, _ = lower.shape
+        diagonals, rest = np.empty((count, d)), np.empty((count, len(below[0])))
+        for part in _parts(lower):
+            factors = np.linalg.solve(lower[part], np.linalg.cholesky(_whole(covariances[part], d)))
+            diagonals[part] = np.log(np.diagonal(factors, axis1=1, axis2=2)) * np.sqrt(2)
+            rest[part] = factors[:, *below]
+        return (self.factor_roots * diagonals).ravel(), (self.factor_roots * rest).ravel()
 
     def mixture(self, coordinates: Array) -> Mixture | None:
         """The mixture there; None where floating-point numbers do not reach."""
@@ -103,15 +119,16 @@ class Chart:
         assert lower is not None
         count, d, _ = lower.shape
         diagonals, below = np.split(tail, [count * d])
-        factors = np.zeros_like(lower)
-        index = np.arange(d)
-        factors[:, index, index] = np.exp(
-            diagonals.reshape(count, d) / self.factor_roots / np.sqrt(2)
-        )
-        factors[:, *self._below()] = below.reshape(count, -1) / self.factor_roots
-        product = lower @ factors
-        covariances = product @ product.transpose(0, 2, 1)
-        covariances = (covariances + covariances.transpose(0, 2, 1)) / 2
+        diagonals, below = diagonals.reshape(count, d), below.reshape(count, -1)
+        covariances, index = np.empty_like(lower), np.arange(d)
+        roots = np.broadcast_to(self.factor_roots, (count, 1))
+        for part in _parts(lower):
+            factors = np.zeros_like(lower[part])
+            factors[:, index, index] = np.exp(diagonals[part] / roots[part] / np.sqrt(2))
+            factors[:, *self._below()] = below[part] / roots[part]
+            product = lower[part] @ factors
+            squares = product @ product.transpose(0, 2, 1)
+            covariances[part] = (squares + squares.transpose(0, 2, 1)) / 2
         return covariances.reshape(self.origin.covariances.shape)
 
     def _below(self) -> tuple[Indices, Indices]:
@@ -120,7 +137,8 @@ class Chart:
     def _split(self, vector: Array) -> tuple[Array, Array, Array]:
         k, d = self.origin.means.shape
         weights, means, covariances = np.split(vector, [k, k + k * d])
-        return weights, means.reshape(k, d), covariances.reshape(self.origin.covariances.shape)
+        shape = (len(self.lower), -1) if self.lower is not None else self.origin.covariances.shape
+        return weights, means.reshape(k, d), covariances.reshape(shape)
 
 
 def expected_gain(here: Mixture, there: Mixture) -> float:
@@ -131,6 +149,23 @@ def expected_gain(here: Mixture, there: Mixture) -> float:
     """
     step = Chart(here).coordinates(as_vector(there))
     return float(step @ step)
+
+
+def _parts(matrices: Array) -> Iterator[slice]:
+    step = max(1, AT_ONCE // matrices[0].size)
+    return (slice(first, first + step) for first in range(0, len(matrices), step))
+
+
+def _whole(packed: Array, features: int) -> Array:
+    """Matrices (K, D, D) with these lower triangles, which are all that Cholesky factors need.
+
+    Vectors that earlier versions have stored hold whole matrices.
+    """
+    if packed.shape[1] == features**2:
+        return packed.reshape(-1, features, features)
+    matrices = np.zeros((len(packed), features, features))
+    matrices[:, *np.tril_indices(features)] = packed
+    return matrices
 
 
 def _stack(covariances: Array) -> Array:

@@ -144,19 +144,16 @@ class Extrapolation:
 
 def near_secants(chart: Chart, memory: Memory) -> tuple[list[Secant], bool]:
     """Secants that tell of the curvature here, and whether plain steps grow along the newest."""
-    points = [chart.coordinates(vector) for vector in memory.here]
-    residuals = [
-        chart.coordinates(vector) - point
-        for vector, point in zip(memory.there, points, strict=True)
-    ]
-    distances = [float(np.linalg.norm(point)) for point in points]
-    secants = [
-        Secant(points[i] - points[i - 1], residuals[i - 1] - residuals[i])
-        for i in range(1, len(points))
-    ]
-    near = [
-        secant
-        for i, secant in enumerate(secants)
-        if secant.curvature > LEAST_CURVATURE and max(distances[i : i + 2]) < NEAR
-    ]
-    return near, bool(secants) and secants[-1].curvature <= 0
+    near, curvature = list[Secant](), 1.0
+    before: tuple[Array, Array, float] | None = None
+    for here, there in zip(memory.here, memory.there, strict=True):
+        point = chart.coordinates(here)
+        residual = chart.coordinates(there) - point
+        distance = float(np.linalg.norm(point))
+        if before is not None:
+            secant = Secant(point - before[0], before[1] - residual)
+            curvature = secant.curvature
+            if curvature > LEAST_CURVATURE and max(before[2], distance) < NEAR:
+                near.append(secant)
+        before = point, residual, distance
+    return near, curvature <= 0
