@@ -10,7 +10,7 @@ ALONE, MORE_COLUMNS = 5, 240
 more, in the product of all rows by all components (`few_count`)."""
 
 
-@njit(fastmath=REDUCING, error_model="numpy")
+@njit(fastmath=REDUCING, forceinline=True, error_model="numpy")
 def few_count(posteriors, counts, negligible, mixtures, count, columns):
     """Whether so many responsibilities are negligible, beside all that their component has so far,
     that rows are better added to their own components one by one."""
@@ -26,7 +26,7 @@ def few_count(posteriors, counts, negligible, mixtures, count, columns):
     return cost * found < whole
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
 def accumulate_alone(
     rows, first, count, centre, unit, squares, posteriors, counts, negligible, sums, own, scratch
 ):  # fmt: skip
@@ -52,7 +52,7 @@ def accumulate_alone(
                 f += features - i
 
 
-@njit(error_model="numpy")
+@njit(forceinline=True, error_model="numpy")
 def listed(line, least, count, own):
     """How many of the numbers are larger; where they are comes first in `own`."""
     found = 0

@@ -30,7 +30,7 @@ from gmm_dask.mixture.compiled.pairs import (
 )
 from gmm_dask.mixture.compiled.products import PAD, workspace
 from gmm_dask.mixture.compiled.softmax import exponentials, normalise
-from gmm_dask.mixture.compiled.vectors import EXACT
+from gmm_dask.mixture.compiled.vectors import EXACT, full_vectors
 
 ARGUMENTS = (
     *ROWS,
@@ -69,6 +69,7 @@ def kept(sources):
         `counts` (K,) and `totals` (M, 3) are added to.
         """
         sources  # noqa: B018  closed over, as caching.py says
+        full_vectors()
         size, unit = max(len(rows), len(rows_float32)), 1 / scale
         mixtures, components, width = len(ends), len(normalisers), factors.shape[1]
         looks = Looks(seen, left, right, a, constants)

@@ -72,7 +72,7 @@ class Scratch(NamedTuple):
     found: Any
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
 def look(span, begin, count, looks, linear, phi, bounds, logs):
     """Upper bounds of log-densities of a tile of the span, into its part of the lines."""
     full_vectors()
@@ -90,7 +90,7 @@ def look(span, begin, count, looks, linear, phi, bounds, logs):
             to[begin + t] = line[t]
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
 def most_likely(logs, count, which, top):
     """The largest log-density of each row, and whose it is."""
     full_vectors()
@@ -105,7 +105,7 @@ def most_likely(logs, count, which, top):
             top[t] = line[t] if larger else top[t]
 
 
-@njit(error_model="numpy")
+@njit(forceinline=True, error_model="numpy")
 def grouped(which, count, order, ends):
     """The rows of each component together, in `order`; component k's end at ends[k]."""
     for k in range(len(ends)):
@@ -121,7 +121,7 @@ def grouped(which, count, order, ends):
         ends[which[t]] += 1
 
 
-@njit(error_model="numpy")
+@njit(forceinline=True, error_model="numpy")
 def listed(line, least, which, k, count, found):
     """How many rows that are not k's have a number no smaller; they come first in `found`."""
     size = 0
@@ -131,7 +131,7 @@ def listed(line, least, which, k, count, found):
     return size
 
 
-@njit(fastmath=REDUCING, error_model="numpy")
+@njit(fastmath=REDUCING, forceinline=True, error_model="numpy")
 def counted(line, least, count):
     """How many of the numbers are no smaller."""
     full_vectors()
@@ -141,7 +141,7 @@ def counted(line, least, count):
     return size
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
 def gathered(span, own, scratch):
     """Some rows of the span as lines; how many, filled up to whole lanes by the first of them."""
     if len(span.double):
@@ -156,7 +156,7 @@ def gathered(span, own, scratch):
     return whole
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
 def copied(rows, own, copy):
     full_vectors()
     for s in range(len(own)):
@@ -165,7 +165,7 @@ def copied(rows, own, copy):
             to[i] = row[i]
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
 def distances(z, factor, offset, count, whitened, found):
     """|Uᵀz − Uᵀμ|², four coordinates at a time."""
     full_vectors()
@@ -182,7 +182,7 @@ def distances(z, factor, offset, count, whitened, found):
             found[t] += y0[t] * y0[t] + y1[t] * y1[t] + y2[t] * y2[t] + y3[t] * y3[t]
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
 def replace(span, own, densities, k, scratch, logs):
     """Component k's log-densities of some rows, in full."""
     factor, offset, line = densities.factors[k], densities.offsets[k], logs[k]
@@ -194,7 +194,7 @@ def replace(span, own, densities, k, scratch, logs):
             line[some[s]] = densities.normalisers[k] - 0.5 * scratch.found[s]
 
 
-@njit(fastmath=REDUCING, error_model="numpy")
+@njit(fastmath=REDUCING, forceinline=True, error_model="numpy")
 def add(span, own, posteriors, scratch, second, linear):
     """One component's Σ r z zᵀ on and above the diagonal, four by four, and Σ r z of some rows."""
     full_vectors()
@@ -217,19 +217,19 @@ def add(span, own, posteriors, scratch, second, linear):
                 )
 
 
-@njit(error_model="numpy")
+@njit(forceinline=True, error_model="numpy")
 def own_rows(pairs, m, begin, k):
     """The rows that component k is the likeliest of; its mixture's first is `begin`."""
     return pairs.own[m, pairs.own_ends[k - 1] if k > begin else 0 : pairs.own_ends[k]]
 
 
-@njit(error_model="numpy")
+@njit(forceinline=True, error_model="numpy")
 def left_rows(pairs, k):
     """Its other rows, after `complete`."""
     return pairs.left[pairs.left_ends[k - 1] if k else 0 : pairs.left_ends[k]]
 
 
-@njit(error_model="numpy")
+@njit(forceinline=True, error_model="numpy")
 def likely(span, count, densities, m, begin, end, ruled_out, scratch, pairs):
     """For mixture m, the components from `begin` to `end`: each row's likeliest, and its
     log-density in full. How many pairs do not lie `ruled_out` below, by component in left_ends."""
@@ -248,7 +248,7 @@ def likely(span, count, densities, m, begin, end, ruled_out, scratch, pairs):
     return found
 
 
-@njit(error_model="numpy")
+@njit(forceinline=True, error_model="numpy")
 def complete(span, count, densities, m, begin, end, scratch, pairs):
     """The log-densities of all other pairs that count, in full."""
     for k in range(begin, end):

@@ -15,7 +15,7 @@ PAD = 3 * LANES
 another line."""
 
 
-@njit(error_model="numpy")
+@njit(forceinline=True, error_model="numpy")
 def workspace(lines, width):
     """Zeros, each line at the beginning of a cache line: a vector across two takes two loads."""
     whole = np.zeros(lines * width + LANES)
@@ -23,7 +23,7 @@ def workspace(lines, width):
     return whole[begin : begin + lines * width].reshape(lines, width)
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
 def standardise(rows, first, count, centre, unit, linear):
     """z = (x − centre) unit of the first features, one a line, subtracted in float64."""
     full_vectors()
@@ -43,7 +43,7 @@ def standardise(rows, first, count, centre, unit, linear):
             line[t] = (column[t] - middle) * by
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
 def multiply_features(linear, left, right, at, phi, count):
     """φ, as many lines of it as there is room for: z_left z_right; z_left alone where right is
     negative, zeros where left is."""
@@ -63,7 +63,7 @@ def multiply_features(linear, left, right, at, phi, count):
                 line[t] = one[t] * other[t]
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
 def log_densities(linear, left, right, a, constants, phi, logs, count):
     """L = A φ + a₀, as many features at a time as there is room for in φ; components and features
     are even in number."""
@@ -77,7 +77,7 @@ def log_densities(linear, left, right, a, constants, phi, logs, count):
         multiply(a, at, phi, logs, count)
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
 def multiply(a, at, phi, logs, count):
     """L += A φ, of the features from `at` on."""
     full_vectors()
@@ -121,7 +121,7 @@ def multiply_2_by_2(a, phi, logs, count):
         l1[t] = l1[t] + a10 * x0 + a11 * x1
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
 def add_products(linear, left, right, posteriors, phi, sums, count):
     """G += R φᵀ, after `log_densities`: φ is made anew where it had no room as a whole."""
     full_vectors()
@@ -131,7 +131,7 @@ def add_products(linear, left, right, posteriors, phi, sums, count):
         accumulate(posteriors, phi, at, sums, count)
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
 def accumulate(posteriors, phi, at, sums, count):
     """G += R φᵀ, of the features from `at` on; components and features are even in number."""
     full_vectors()

@@ -6,7 +6,7 @@ from numba import njit
 from gmm_dask.mixture.compiled.vectors import EXACT, REDUCING, exp, full_vectors, log
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
 def exponentials(logs, floor, count, top, total, mixed):
     """exp(l − max l) in place of the log-densities l of one mixture; their sum over components,
     and that of each times its exponent. NaN stays NaN."""
@@ -24,7 +24,7 @@ def exponentials(logs, floor, count, top, total, mixed):
             mixed[t] += found * below
 
 
-@njit(fastmath=EXACT, error_model="numpy")
+@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
 def largest(logs, count, top, total, mixed):
     """The largest of the log-densities; and zero where sums begin."""
     full_vectors()
@@ -38,7 +38,7 @@ def largest(logs, count, top, total, mixed):
             top[t] = line[t] if line[t] > top[t] else top[t]
 
 
-@njit(fastmath=REDUCING, error_model="numpy")
+@njit(fastmath=REDUCING, forceinline=True, error_model="numpy")
 def log_of_product(total, largest, count):
     """Σ log of numbers from 1 to `largest`: the logarithm of their product, taken in parts that
     cannot overflow. A logarithm a row would be a third of the time where there are few features."""
@@ -55,7 +55,7 @@ def log_of_product(total, largest, count):
     return found
 
 
-@njit(fastmath=REDUCING, error_model="numpy")
+@njit(fastmath=REDUCING, forceinline=True, error_model="numpy")
 def normalise(posteriors, weights, first, count, top, total, mixed, counts, sums):
     """Weighted responsibilities, and Σ log of their sums, Σ of the largest, Σ r times exponent;
     and the sum of each component's."""
