@@ -339,4 +339,4 @@ def test_the_newest_checkpoints_are_kept_whatever_their_likelihood(tmp_path):
             moved = replace(state.candidates[0], iteration=iteration)
             journal.keep(replace(state, candidates=(moved,)), {"iteration": iteration})
     kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
-    assert kept == [f"it-{iteration:08d}" for iteration in (3, 4, 5)]
+    assert kept == [f"it-{iteration:08d}" for iteration in (0, 3, 4, 5)]  # the first, for copies
