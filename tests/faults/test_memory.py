@@ -12,8 +12,8 @@ from gmm_dask import Configuration, fit
 from gmm_dask.chunked.rows import open_rows
 from tests.faults.cluster import cluster_of
 
-LIMIT = 400_000_000
-ROWS, FEATURES, CHUNKS = 62_500, 16, 200
+LIMIT = 550_000_000
+ROWS, FEATURES, CHUNKS = 62_500, 16, 280
 WORKING = 80_000_000
 """Of the computation, and of threads and codecs that the first read imports."""
 

@@ -94,6 +94,7 @@ def mapped_array(address: str) -> np.ndarray[Any, Any]:
     except Exception as problem:  # whatever NumPy makes of a header that is none
         raise DataError(f"{address} cannot be opened: {told_briefly(problem)}") from problem
     if not isinstance(mapped, np.ndarray):
+        mapped.close()
         raise DataError(
             f"{address} is an archive of arrays, no .npy file; store its table by itself"
         )

@@ -73,12 +73,10 @@ def _local_store(path: Path) -> Any:
             return ZipStore(path, mode="r", read_only=True)
         check_metadata(path)
         return LocalStore(path, read_only=True)
-    except (
-        OSError,
-        RuntimeError,
-        BadZipFile,
-    ) as problem:  # a name too long, links in a ring, closed to us
-        raise DataError(f"the path cannot be followed: {told_briefly(problem)}") from None
+    except (OSError, RuntimeError, BadZipFile) as problem:
+        # A name too long, links in a ring, closed to us, no archive.
+        told = f"{path} cannot be opened: {told_briefly(problem)}"
+        raise DataError(told) from None
 
 
 def check_metadata(path: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 
 from gmm_dask import Configuration, Fit, fit
-from gmm_dask.store.errors import LostWarning
+from gmm_dask.store.errors import DamagedCheckpointWarning, LostWarning
 from tests.faults.fits import digest, stored_rows
 from tests.faults.outcome import Outcome, Scale
 
@@ -51,6 +51,7 @@ def taken(scale: Scale, seed: int) -> Outcome:
 
 def fitted(source: str, sweeps: int, run: Path | None) -> Fit:
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DamagedCheckpointWarning)  # half of it was copied
         warnings.simplefilter("error", LostWarning)
         asked = Configuration(3, tol=0, max_iter=sweeps, seed=1, accelerate=None)
         return fit(source, asked, run=run)
