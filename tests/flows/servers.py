@@ -97,12 +97,13 @@ def postgres(folder: Path) -> Iterator[str]:
         **identity,
     )
     command = [program("postgres"), "-D", data, "-k", str(place), "-p", str(port)]
-    server = subprocess.Popen(
-        [*command, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        **identity,
-    )
+    with (folder / "postgres.log").open("ab") as log:
+        server = subprocess.Popen(
+            [*command, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"],
+            stdout=log,
+            stderr=log,
+            **identity,
+        )
     ready = [program("pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
     try:
         until(lambda: not subprocess.run(ready, capture_output=True).returncode, 60, "PostgreSQL")
