@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -81,14 +82,16 @@ def as_nobody() -> dict[str, object]:
 
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
-    """A server of its own, with the SQLAlchemy address of its database."""
-    place, port, identity = folder / "pg", free_port(), as_nobody()
-    place.mkdir(parents=True)
+    """A server of its own, with the SQLAlchemy address of its database.
+
+    Its data are not among pytest's: whenever another pytest begins, those are closed to all users
+    but root, and PostgreSQL dies at its next checkpoint, minutes later.
+    """
+    port, identity = free_port(), as_nobody()
+    folder.mkdir(parents=True, exist_ok=True)
+    place = Path(tempfile.mkdtemp(prefix="postgres-"))
     if identity:
         os.chown(place, int(str(identity["user"])), int(str(identity["group"])))
-        for above in place.parents:  # pytest keeps its folders to root
-            if above.stat().st_uid == 0 and above.stat().st_mode & 0o077 == 0:
-                above.chmod(above.stat().st_mode | 0o011)
     data = str(place / "data")
     subprocess.run(
         [program("initdb"), "-D", data, "-U", "gmm", "-A", "trust", "--no-sync"],
@@ -111,6 +114,7 @@ def postgres(folder: Path) -> Iterator[str]:
     finally:
         server.send_signal(signal.SIGINT)
         server.wait(30)
+        shutil.rmtree(place)
 
 
 # -- Prefect ------------------------------------------------------------------------------------
