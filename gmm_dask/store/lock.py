@@ -11,6 +11,9 @@ from typing import Any, Protocol
 
 from gmm_dask.store.errors import RunIsBusy, StorageError
 
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+"""What NFS without its lock daemon says, FUSE without locks, and Lustre mounted without flock."""
+
 
 class Lock(Protocol):
     """What keeps a second driver out."""
@@ -73,7 +76,7 @@ def _lock_now(descriptor: int, path: Path) -> None:
             holder |= json.loads(os.pread(descriptor, 4096, 0))
         raise RunIsBusy(str(path.parent), holder["host"], holder["pid"]) from error
     except OSError as error:
-        if error.errno in (errno.ENOLCK, errno.ENOTSUP):
+        if error.errno in NO_LOCKS:
             raise StorageError(
                 f"{path}: this file system has no locks, so two processes could write here at "
                 "once; keep runs and scores on another, or in an object store"

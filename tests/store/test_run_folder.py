@@ -240,6 +240,20 @@ def test_lock_of_a_folder_moved_aside_is_not_taken_for_the_new_ones(tmp_path: Pa
     assert "RunIsBusy" in complaint
 
 
+@pytest.mark.needs("strace")
+@pytest.mark.parametrize("says", ["ENOLCK", "EOPNOTSUPP", "ENOSYS"])
+def test_a_file_system_without_locks_is_refused_in_a_sentence(tmp_path: Path, says: str) -> None:
+    without = ["strace", "-f", "-o", "/dev/null", "-e", f"inject=flock:error={says}"]
+    told = subprocess.run(
+        [*without, sys.executable, "-c", HOLDER, str(tmp_path / "run"), "60"],
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 1
+    assert "StorageError" in told.stderr
+    assert "this file system has no locks" in told.stderr
+
+
 RESTARTER = HOLDER.replace("**GIVEN,", "**GIVEN, restart=True,")
 
 
