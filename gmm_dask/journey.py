@@ -25,6 +25,7 @@ from gmm_dask.chunked.reduce import DaskEngine, SerialEngine
 from gmm_dask.chunked.rows import Rows
 from gmm_dask.configuration import ConfigurationError
 from gmm_dask.journal import EVERY_ITERATION, Journal, Rhythm, history_entry
+from gmm_dask.metering.textfile import kept_by_environment
 from gmm_dask.mixture.iteration import EMState, Settings, iterate
 from gmm_dask.mixture.maximisation import Event, RegularisationWarning, too_large
 from gmm_dask.performance import performance_kept
@@ -178,12 +179,13 @@ def engine_of(
     rows: Rows, client: Client | None, cache: Cache, costs: list[PassReport]
 ) -> DaskEngine | SerialEngine:
     """On a cluster; in this process, by all of its threads; in a task, by the one that it has."""
+    heard: Any = {"on_pass": costs.append, "on_tell": kept_by_environment()}
     if client is not None:
-        return DaskEngine(client, rows, cache=cache, on_pass=costs.append)
+        return DaskEngine(client, rows, cache=cache, **heard)
     if not holds_a_thread():
-        return SerialEngine(rows, cache=cache, threads=CPU_COUNT, on_pass=costs.append)
+        return SerialEngine(rows, cache=cache, threads=CPU_COUNT, **heard)
     share = 0.5 * share_of_memory()
-    return SerialEngine(rows, cache=cache, memory_share=share, on_pass=costs.append)
+    return SerialEngine(rows, cache=cache, memory_share=share, **heard)
 
 
 def active_client() -> Client | None:

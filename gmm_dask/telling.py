@@ -6,12 +6,14 @@ does not grow with the rows, the chunks or the iterations.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from gmm_dask.chunked.passes import Engine
+from gmm_dask.metering.textfile import kept_by_environment
 from gmm_dask.mixture.iteration import EMState, Settings
 from gmm_dask.mixture.maximisation import DEGENERATE
 
@@ -29,6 +31,11 @@ TOLD = (
     "time",
 )
 """What an event says of an iteration's line in the history."""
+
+UNNAMED = "unnamed"
+"""The model of fits without a run folder."""
+ADDED = re.compile(r"(-\d{4}-\d\d-\d\d(-\d+)?|-[0-9a-f]{12}|/runs/[0-9a-f]{16})$")
+"""What we end the name of a run with by ourselves: a date, a digest, a fit of a refitted model."""
 
 MOST_WEIGHTS, MOST_EVENTS, MOST_PAST, LONGEST = 64, 20, 500, 500
 
@@ -52,6 +59,7 @@ def telling(
     engine.tell(
         "begin",
         name=run,
+        model=model_of(run),
         source=rows.source.address,
         rows=rows.shape[0],
         features=rows.shape[1],
@@ -84,6 +92,28 @@ def tell_iteration(
         checkpoint_seconds=upkeep.checkpoint,
         checkpoint_age=upkeep.checkpoint_age,
     )
+
+
+def tell_refit(
+    engine: Engine, models: str, source: str, outcome: str, alarms: int | None = None
+) -> None:
+    """Tell what a refit has decided, and how many alarms of drift there were if it looked."""
+    engine.tell("refit", model=models, source=source, outcome=outcome, alarms=alarms)
+
+
+def note_refit(models: str, source: str, outcome: str) -> None:
+    """The same of one that had nothing to compute, or could not: for the driver's own numbers."""
+    hear = kept_by_environment()
+    if hear is not None:
+        told = {"model": models, "source": source, "outcome": outcome, "alarms": None}
+        hear({"event": "refit", "run": models, **told})
+
+
+def model_of(run: str | None) -> str:
+    """What is fitted in a run, by the name that it has from one night to the next."""
+    if run is None:
+        return UNNAMED
+    return ADDED.sub("", run.rstrip("/"))
 
 
 def line_of(entry: Mapping[str, Any]) -> dict[str, Any]:

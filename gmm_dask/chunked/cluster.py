@@ -65,6 +65,7 @@ class DaskEngine:
         no_workers_timeout: float | None = None,
         run: str | None = None,
         on_pass: Callable[[PassReport], None] | None = None,
+        on_tell: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
         self.client = client
         self.rows = rows
@@ -72,7 +73,7 @@ class DaskEngine:
         self._tasks_per_thread = tasks_per_thread
         self._attempts = attempts
         self._patience = patience() if no_workers_timeout is None else no_workers_timeout
-        self._on_pass = on_pass
+        self._on_pass, self._on_tell = on_pass, on_tell
         self._label = Labels(self.run)
         self._shares: list[tuple[int, int]] = []
         self._cut_for = 0
@@ -122,6 +123,8 @@ class DaskEngine:
     def tell(self, event: str, **facts: object) -> None:
         """A structured event for whoever subscribes to the topic `gmm-dask`."""
         told = {"event": event, "run": self.run, "client": self.client.id, **facts}
+        if self._on_tell is not None:
+            self._on_tell(told)
         # an event is no reason to lose a pass
         with suppress(OSError, ClusterError):
             self._ask("log_event", seconds=HEARD_WITHIN, topic=TOPIC, msg=told)

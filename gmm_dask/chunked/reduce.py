@@ -6,14 +6,16 @@ Knows blocks, tasks and keys; knows nothing of mixtures. Both engines give the s
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import asdict
 from itertools import chain
 from operator import add
 from threading import Event
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from distributed.system import MEMORY_LIMIT
 
@@ -58,10 +60,12 @@ class SerialEngine:
         memory_share: float = 0.5,
         threads: int = 1,
         on_pass: Callable[[PassReport], None] | None = None,
+        on_tell: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
         self.rows = rows
         self.threads = threads
-        self._on_pass = on_pass
+        self.run = secrets.token_hex(4)
+        self._on_pass, self._on_tell = on_pass, on_tell
         fits = rows.nbytes <= memory_share * MEMORY_LIMIT
         self.cached = cache == "memory" or (cache == "auto" and fits)
         self._held: tuple[Placed, ...] | None = None
@@ -96,13 +100,15 @@ class SerialEngine:
             attempts=1,
             cached=self.cached,
         )
-        logger.debug("%s", report)
+        self.tell("pass", **asdict(report))
         if self._on_pass is not None:
             self._on_pass(report)
         return result
 
     def tell(self, event: str, **facts: object) -> None:
         logger.debug("%s: %s", event, facts)
+        if self._on_tell is not None:
+            self._on_tell({"event": event, "run": self.run, **facts})
 
     def _at_once(self, work: Work[V, T], value: V, verify: bool) -> T:
         if self.threads == 1:

@@ -16,6 +16,7 @@ from distributed import SchedulerPlugin
 from gmm_dask.chunked.cluster import TOPIC
 from gmm_dask.dashboard.fits import Fits
 from gmm_dask.dashboard.work import Passes, Work
+from gmm_dask.metering.meters import GONE, Book
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Listener(SchedulerPlugin):  # type: ignore[misc]
     def __init__(self, scheduler: Any) -> None:
         self.scheduler = scheduler
         self.fits = Fits()
+        self.book = Book()
         self.failed = False
         self._passes = Passes()
         self._phases: dict[str, dict[str, float]] = {}
@@ -60,6 +62,7 @@ class Listener(SchedulerPlugin):  # type: ignore[misc]
     def log_event(self, topic: str, msg: Mapping[str, Any]) -> None:
         """Something that a fit tells."""
         if topic == TOPIC:
+            self.book.hear(msg)
             fit = self.fits.get(msg["run"])
             if fit is not None:
                 fit.heard = time.time()
@@ -68,7 +71,7 @@ class Listener(SchedulerPlugin):  # type: ignore[misc]
 
     async def close(self) -> None:
         """The scheduler ends: nobody can ask for this any more."""
-        self.fits = Fits()
+        self.fits, self.book = Fits(), Book()
 
     @harmless
     def remove_worker(self, scheduler: Any, worker: str, **_: Any) -> None:
@@ -83,7 +86,8 @@ class Listener(SchedulerPlugin):  # type: ignore[misc]
         del scheduler
         for fit in self.fits.running():
             if fit.client == client:
-                fit.end("driver gone", "it left without a word; start it again to go on")
+                fit.end(GONE, "it left without a word; start it again to go on")
+                self.book.hear({"event": "end", "run": fit.run, "outcome": GONE})
 
     def _begin(self, told: Mapping[str, Any]) -> None:
         self._forget(told["run"])

@@ -1,104 +1,51 @@
 """What Prometheus reads of fits, at the scheduler's own /metrics.
 
-One label, the run; the runs are those that `Fits` keeps, so there are never more than a few.
+By model and source; as many as a `Book` keeps, so labels do not pile up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 from weakref import WeakSet
 
 from prometheus_client import REGISTRY
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import Metric
 
-from gmm_dask.dashboard.fits import FollowedFit, Line
 from gmm_dask.dashboard.listener import Listener
-
-Value = Callable[[FollowedFit], float | None]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One family: a name, what it means, and what it is for a fit; None where there is none."""
-
-    name: str
-    help: str
-    value: Value
-    family: Any = GaugeMetricFamily
-
-    def of(self, fits: Iterable[FollowedFit]) -> Any:
-        """The family with a sample for every fit that has a value."""
-        family = self.family(f"gmm_dask_{self.name}", self.help, labels=["run"])
-        for fit in fits:
-            value = self.value(fit)
-            if value is not None:
-                family.add_metric([fit.name], value)
-        return family
-
-
-def last(value: Callable[[Line], float | None]) -> Value:
-    """Of a fit's newest iteration."""
-    return lambda fit: value(fit.lines[-1]) if fit.lines else None
-
-
-METRICS = (
-    Metric("running", "1 while the fit goes on, 0 after its end", lambda fit: float(fit.running)),
-    Metric("iteration", "The newest iteration", last(lambda line: line.iteration)),
-    Metric(
-        "mean_log_likelihood",
-        "Mean log-likelihood of a row in the newest iteration",
-        last(lambda line: line.mean_log_likelihood),
-    ),
-    Metric("change", "What the newest iteration changed that by", last(lambda line: line.change)),
-    Metric(
-        "rows_per_second", "Rows a second in the newest passes", last(lambda x: x.rows_per_second)
-    ),
-    Metric(
-        "bytes_per_second",
-        "Bytes a second in the newest passes, as rows lie in memory",
-        last(lambda line: line.bytes_per_second),
-    ),
-    Metric("components", "Components alive", last(lambda line: line.components)),
-    Metric(
-        "checkpoint_age_seconds",
-        "Seconds since the newest checkpoint was made; absent without checkpoints",
-        lambda fit: fit.checkpoint_age,
-    ),
-    Metric(
-        "news_age_seconds", "Seconds since the fit last told anything", lambda fit: fit.news_age
-    ),
-    Metric(
-        "degenerate_components",
-        "Components that starved or collapsed",
-        lambda fit: fit.degenerate,
-        CounterMetricFamily,
-    ),
-    Metric(
-        "pass_retries",
-        "Passes that were run again after a fault of the cluster",
-        lambda fit: fit.retries,
-        CounterMetricFamily,
-    ),
-)
+from gmm_dask.metering.families import FAMILIES
+from gmm_dask.metering.meters import Meters, Place, complete
 
 
 class Collector:
-    """The fits of all schedulers of this process, most often of one."""
+    """What was counted on all schedulers of this process, most often on one."""
 
     def __init__(self) -> None:
         self.listeners: WeakSet[Listener] = WeakSet()
 
     def collect(self) -> Iterator[Any]:
         """As Prometheus's client asks for it."""
-        newest = sorted(
-            (fit for each in self.listeners for fit in each.fits.newest_first()),
-            key=lambda fit: fit.begun,
-        )
-        fits = {fit.name: fit for fit in newest}.values()
-        for metric in METRICS:
-            yield metric.of(fits)
+        samples = {place: complete(m.added, m.stands) for place, m in self.together().items()}
+        for family in FAMILIES:
+            told = Metric(family.full_name.removesuffix("_total"), family.help, family.kind)
+            for (model, source), found in samples.items():
+                for (name, label), value in found.items():
+                    if family.has(name):
+                        last = {family.label: label} if label else {}
+                        told.add_sample(name, {"model": model, "source": source, **last}, value)
+            yield told
+
+    def together(self) -> dict[Place, Meters]:
+        """Sums of what was added; of what stands, what was heard last."""
+        found: dict[Place, Meters] = defaultdict(Meters)
+        heard = [item for each in self.listeners for item in each.book.meters.items()]
+        for place, meters in sorted(heard, key=lambda item: item[1].heard):
+            sums = found[place].added
+            for key, value in list(meters.added.items()):
+                sums[key] = sums.get(key, 0.0) + value
+            found[place].stands |= meters.stands
+        return found
 
 
 _COLLECTOR = Collector()

@@ -7,8 +7,8 @@ what was asked, and what is asked changes only with a decision.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeAlias
 
 from distributed import Client
@@ -20,14 +20,17 @@ from gmm_dask.configuration import Configuration, ConfigurationError
 from gmm_dask.fitting import opened
 from gmm_dask.journal import EVERY_ITERATION, Rhythm
 from gmm_dask.journey import Cache, Callback, Conduct
+from gmm_dask.metering.families import FAILED
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.refitting.found import Refit
 from gmm_dask.refitting.options import RefitOptions
 from gmm_dask.refitting.survey import check_features, run_name, survey, warm_start
 from gmm_dask.refitting.work import Work
 from gmm_dask.starting import Starts
+from gmm_dask.store.errors import RunIsBusy
 from gmm_dask.store.location import Location
 from gmm_dask.store.versions import Standing, load_version, look_at_versions, open_versions
+from gmm_dask.telling import note_refit
 
 logger = logging.getLogger("gmm_dask")
 
@@ -59,29 +62,44 @@ def refit(
     this folder is at work; killed, the next one goes on from its checkpoints. Passes run on
     `client`, or on what `cluster` reaches, which is called only if there is something to do.
     """
-    if isinstance(configuration, int):
-        configuration = Configuration(configuration)
-    options = options or RefitOptions()
-    rows = opened(source, opening)
-    if rows.lazy:
-        raise ConfigurationError(f"{rows.source.address} is not stored: refit takes a path or URL")
-    standing = look_at_versions(models) or Standing()
-    if survey(rows, configuration, options, standing).news == "nothing":
-        return nothing_new(models, standing, rows)
-    with open_versions(models) as versions:
-        seen = survey(rows, configuration, options, versions.standing)
-        if seen.news == "nothing":  # another one has done it meanwhile
-            return nothing_new(models, versions.standing, rows)
-        current = load_version(models) if versions.standing.current else None
-        check_features(rows, current)
-        start = warm_start(current, configuration) or initial
-        unused = labels is None or start is not None
-        beside = None if unused else as_stored(open_column(labels, source))
-        plan = Starts.of(configuration, start, beside)
-        run = versions.run_place(run_name(seen.asked, versions.standing.current))
-        with nullcontext(client) if cluster is None else cluster() as reached:
-            conduct = Conduct(reached, cache, run, checkpoint=checkpoint, callbacks=callbacks)
-            return Work(rows, options, versions, current, seen, plan, conduct).carry_out()
+    with failures_noted(str(models), str(source)):
+        if isinstance(configuration, int):
+            configuration = Configuration(configuration)
+        options = options or RefitOptions()
+        rows = opened(source, opening)
+        if rows.lazy:
+            raise ConfigurationError(
+                f"{rows.source.address} is not stored: refit takes a path or URL"
+            )
+        standing = look_at_versions(models) or Standing()
+        if survey(rows, configuration, options, standing).news == "nothing":
+            return nothing_new(models, standing, rows)
+        with open_versions(models) as versions:
+            seen = survey(rows, configuration, options, versions.standing)
+            if seen.news == "nothing":  # another one has done it meanwhile
+                return nothing_new(models, versions.standing, rows)
+            current = load_version(models) if versions.standing.current else None
+            check_features(rows, current)
+            start = warm_start(current, configuration) or initial
+            unused = labels is None or start is not None
+            beside = None if unused else as_stored(open_column(labels, source))
+            plan = Starts.of(configuration, start, beside)
+            run = versions.run_place(run_name(seen.asked, versions.standing.current))
+            with nullcontext(client) if cluster is None else cluster() as reached:
+                conduct = Conduct(reached, cache, run, checkpoint=checkpoint, callbacks=callbacks)
+                return Work(rows, options, versions, current, seen, plan, conduct).carry_out()
+
+
+@contextmanager
+def failures_noted(models: str, source: str) -> Iterator[None]:
+    """A refit that fails is counted; one that is left to another driver is none."""
+    try:
+        yield
+    except RunIsBusy:
+        raise
+    except Exception:
+        note_refit(models, source, FAILED)
+        raise
 
 
 def nothing_new(models: Location, standing: Standing, rows: Rows) -> Refit:
@@ -90,4 +108,5 @@ def nothing_new(models: Location, standing: Standing, rows: Rows) -> Refit:
         str(models), "nothing new", "nothing", str(standing.current), rows.shape[0], new_rows=0
     )
     logger.info("%s: %s", rows.source.address, found.line())
+    note_refit(found.models, rows.source.address, found.outcome)
     return found

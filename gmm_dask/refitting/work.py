@@ -26,6 +26,7 @@ from gmm_dask.refitting.tally import HeldBackDensities, tally
 from gmm_dask.result import Fit
 from gmm_dask.starting import Starts
 from gmm_dask.store.versions import ModelVersions, Version
+from gmm_dask.telling import tell_refit
 
 logger = logging.getLogger("gmm_dask")
 
@@ -62,6 +63,13 @@ class Work:
                 fit,
             )
             decided = self.decide(engine, found, fit)
+            tell_refit(
+                engine,
+                self.versions.where,
+                self.rows.source.address,
+                decided.outcome,
+                None if drift is None else len(drift.alarms),
+            )
         logger.info("%s", decided.line())
         return decided
 

@@ -173,7 +173,7 @@ def test_a_scheduler_that_preloads_it(stored: str, tmp_path: Path) -> None:
             process.terminate()
     assert '<div id="fits" class="">' in pages["gmm"]
     assert '<div id="fits" class="">' in pages["mixtures"]
-    assert 'gmm_dask_running{run="told"} 1.0' in pages["metrics"]
+    assert 'gmm_dask_running{model="told",source="' in pages["metrics"]
     assert '<a href="mixtures">Mixtures</a>' in pages["status"]
 
 

@@ -1,6 +1,7 @@
-"""What Prometheus reads: scraped over HTTP, taken apart by its own parser."""
+"""What Prometheus reads of a scheduler: scraped over HTTP, taken apart by its own parser."""
 
 import re
+import time
 import urllib.request
 from pathlib import Path
 
@@ -8,82 +9,114 @@ import pytest
 from distributed import Client
 from prometheus_client.parser import text_string_to_metric_families
 
-from gmm_dask.dashboard.fits import MOST_FITS
-from gmm_dask.dashboard.metrics import METRICS
+from gmm_dask import Configuration, fit
+from gmm_dask.dashboard import Listener
+from gmm_dask.job import job_from
+from gmm_dask.metering import meters
+from gmm_dask.metering.families import FAMILIES, FIT, OUTCOMES, Family
 from gmm_dask.mixture.iteration import Settings
 from gmm_dask.telling import telling
 from tests.dashboard.running import Paused, engine_of, page
 from tests.faults.cluster import until
 
-ALERTS = Path(__file__).parents[2] / "deploy" / "monitoring" / "alerts.yml"
 
-
-def scraped(client: Client) -> dict[str, dict[str, float]]:
-    """Values of our metrics by the run that they are of."""
+def scraped(client: Client, model: str) -> dict[str, dict[str, float]]:
+    """Values of a model's metrics, by their outcome or bound where they have one."""
     with urllib.request.urlopen(page(client, "metrics")) as answer:
         families = list(text_string_to_metric_families(answer.read().decode()))
     ours = [family for family in families if family.name.startswith("gmm_dask_")]
     assert all(family.documentation for family in ours)
-    for family in ours:
-        assert all(set(sample.labels) == {"run"} for sample in family.samples)
-    return {
-        sample.name: {each.labels["run"]: each.value for each in family.samples}
-        for family in ours
-        for sample in family.samples
-    }
+    found: dict[str, dict[str, float]] = {}
+    for sample in (sample for family in ours for sample in family.samples):
+        assert set(sample.labels) - {"outcome", "le"} == {"model", "source"}
+        if sample.labels["model"] == model:
+            last = sample.labels.get("outcome", sample.labels.get("le", ""))
+            found.setdefault(sample.name.removeprefix("gmm_dask_"), {})[last] = sample.value
+    return found
 
 
 def test_metrics_of_a_fit_under_way_and_at_its_end(
     client: Client, stored: str, tmp_path: Path
 ) -> None:
-    run = str(tmp_path / "fit")
-    with Paused(client, stored, run, 4, components=3, tol=1e-9, max_iter=8) as paused:
-        paused.told(client, 4)
-        found = scraped(client)
-        names = {name.removesuffix("_total") for name in found}
-        assert names == {f"gmm_dask_{metric.name}" for metric in METRICS}
-        of_run = {name: values[run] for name, values in found.items()}
-        assert of_run["gmm_dask_running"] == 1
-        assert of_run["gmm_dask_iteration"] == 4
-        assert of_run["gmm_dask_components"] == 3
-        assert of_run["gmm_dask_rows_per_second"] > 0
-        assert of_run["gmm_dask_bytes_per_second"] > of_run["gmm_dask_rows_per_second"]
-        assert of_run["gmm_dask_degenerate_components_total"] == 0
-        assert 0 <= of_run["gmm_dask_checkpoint_age_seconds"] < 120
-        paused.finish()
-    assert paused.found is not None
-    entry = paused.found.history[4]
-    assert of_run["gmm_dask_mean_log_likelihood"] == entry["mean_log_likelihood"]
-    assert of_run["gmm_dask_change"] == entry["change"]
-    until(lambda: scraped(client)["gmm_dask_running"][run] == 0)
-    after = scraped(client)
-    assert after["gmm_dask_iteration"][run] == paused.found.iterations
+    model = str(tmp_path / "fit")
+    began = time.time()
+    with Paused(client, stored, f"{model}-2026-11-27", 4, components=3, tol=1e-9, max_iter=8) as p:
+        p.told(client, 4)
+        found = scraped(client, model)
+        names = {family.name for family in FIT}
+        assert {name.replace("_seconds_sum", "_seconds") for name in found} >= names
+        assert found["running"] == {"": 1}
+        assert found["iteration"] == {"": 4}
+        assert found["components"] == {"": 3}
+        assert found["fits_total"] == dict.fromkeys(OUTCOMES, 0)
+        assert found["degenerate_components_total"] == {"": 0}
+        moments = ["begun", "checkpoint", "news"]
+        when = [found[f"{name}_timestamp_seconds"][""] for name in moments]
+        assert began < when[0] < when[1] < when[2] < time.time()
+        p.finish()
+    assert p.found is not None
+    entry = p.found.history[4]
+    assert found["mean_log_likelihood"] == {"": entry["mean_log_likelihood"]}
+    assert found["change"] == {"": entry["change"]}
+    until(lambda: scraped(client, model)["running"][""] == 0)
+    after = scraped(client, model)
+    assert after["iteration"] == {"": p.found.iterations}
+    assert after["fits_total"]["finished"] == 1
+    assert after["ended_timestamp_seconds"]["finished"] > when[2]
+    passes = after["pass_seconds_count"][""]
+    assert passes == p.found.passes + 1  # and the first look
+    assert after["rows_total"][""] == passes * 20_000
+    assert after["bytes_total"][""] > after["rows_total"][""]
 
 
-def test_old_fits_are_forgotten(client: Client, stored: str) -> None:
+def test_every_outcome_is_counted(client: Client, stored: str, tmp_path: Path) -> None:
+    model = str(tmp_path / "ends")
+    for problem in (RuntimeError("no"), KeyboardInterrupt()):
+
+        def stop(_: object, problem: BaseException = problem) -> None:
+            raise problem
+
+        with pytest.raises(type(problem)):
+            fit(stored, 2, client=client, run=model, callbacks=[stop])
+    with Client(client.scheduler.address, set_as_default=False) as driver:
+        left = telling(engine_of(driver, stored), model, Settings())
+        left.__enter__()
+    fit(stored, Configuration(2, max_iter=2), client=client, run=model, restart=True)
+    until(lambda: scraped(client, model)["fits_total"] == dict.fromkeys(OUTCOMES, 1))
+    ended = scraped(client, model)["ended_timestamp_seconds"]
+    assert ended["failed"] < ended["cancelled"] < ended["lost"] < ended["finished"]
+    with pytest.raises(RuntimeError):
+        left.__exit__(RuntimeError, RuntimeError(), None)
+
+
+def test_what_a_refit_decides(client: Client, stored: str, tmp_path: Path) -> None:
+    models = str(tmp_path / "models" / "night")
+    asked = {"source": stored, "models": models, "mixture": {"components": 2, "max_iter": 3}}
+    job_from(asked).bring_up_to_date()  # on the client that is open
+    until(lambda: "refits_total" in scraped(client, models))
+    found = scraped(client, models)
+    assert found["refits_total"]["promoted"] == 1
+    assert found["fits_total"]["finished"] == 1, "a fit of a refit is one of its model"
+
+
+def test_old_models_are_forgotten(
+    client: Client, listener: Listener, stored: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Labels do not pile up; of what goes on nothing is forgotten."""
+    monkeypatch.setattr(meters, "MOST_MODELS", 5)
     with telling(engine_of(client, stored), "kept", Settings()):
-        for number in range(MOST_FITS + 3):
+        for number in range(8):
             with telling(engine_of(client, stored), f"fit-{number}", Settings()):
                 pass
         # what is told arrives soon, not at once
-        until(lambda: f"fit-{MOST_FITS + 2}" in scraped(client)["gmm_dask_running"])
-        runs = set(scraped(client)["gmm_dask_running"])
-        assert "kept" in runs
-        assert "fit-0" not in runs
-        # schedulers of other tests, in this process too, may still show theirs
-        assert len({run for run in runs if run == "kept" or run.startswith("fit-")}) <= MOST_FITS
+        until(lambda: "running" in scraped(client, "fit-7"))
+        assert scraped(client, "kept")["running"] == {"": 1}
+        assert "running" not in scraped(client, "fit-0")
+        assert len(listener.book.meters) == 5
 
 
-def test_alerts_ask_for_metrics_that_there_are() -> None:
-    text = ALERTS.read_text("utf-8")
-    asked = set(re.findall(r"gmm_dask_\w+", text))
-    told = {f"gmm_dask_{metric.name}" for metric in METRICS}
-    assert asked
-    assert {name.removesuffix("_total") for name in asked} <= told
-
-
-@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
-def test_names_are_as_prometheus_wants_them(metric: object) -> None:
-    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", metric.name)
-    assert metric.help[0].isupper() or metric.help[0].isdigit()
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_names_are_as_prometheus_wants_them(family: Family) -> None:
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", family.name)
+    assert family.name.endswith("_total") == (family.kind == "counter")
+    assert family.help[0].isupper() or family.help[0].isdigit()

@@ -1,0 +1,1 @@
+"""What is counted of fits and refits for Prometheus, and the file where drivers leave it."""
