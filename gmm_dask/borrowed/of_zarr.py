@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -19,13 +21,15 @@ Get: TypeAlias = Callable[[str], Any]
 Decode: TypeAlias = Callable[[Any], Any]
 
 
-def at_once(array: Any) -> tuple[Get, Decode] | None:
+def at_once(array: Any, most: int) -> tuple[Get, Decode] | None:
     """How the bytes of a key are had, and from them the values of a chunk, without awaiting.
+
+    A file of more bytes than `most` is a ValueError, and not read.
 
     For arrays of format 3 in chunks of one shape; None where a store or a codec has to be awaited.
     """
     try:
-        return _getting(array), _decoding(array)
+        return _getting(array, most), _decoding(array)
     except (AttributeError, ImportError, TypeError):
         if AT_ONCE.problem() is not None:
             gone(AT_ONCE)
@@ -45,9 +49,24 @@ def awaited(coroutine: Coroutine[Any, Any, T]) -> T:
     return found
 
 
-def _getting(array: Any) -> Get:
-    get, prototype = array.store_path.store.get_sync, default_buffer_prototype()
-    return lambda key: get(key, prototype=prototype)
+def _getting(array: Any, most: int) -> Get:
+    store, prototype = array.store_path.store, default_buffer_prototype()
+    get, root = store.get_sync, getattr(store, "root", None)
+
+    def getting(key: str) -> Any:
+        # Beforehand, for a file without content may be of any length.
+        if isinstance(root, Path) and (size := _length(f"{root}/{key}")) > most:
+            raise ValueError(f"it takes {size} bytes, and no such chunk more than {most}")
+        return get(key, prototype=prototype)
+
+    return getting
+
+
+def _length(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _decoding(array: Any) -> Decode:
@@ -77,7 +96,7 @@ def _decoding(array: Any) -> Decode:
 def _look_at_codecs() -> None:
     values = np.arange(6.0)
     array = zarr.create_array(MemoryStore(), data=values, chunks=(3,))
-    get, decode = _getting(array), _decoding(array)
+    get, decode = _getting(array, 2**20), _decoding(array)
     if not np.array_equal(decode(get("c/1")), values[3:]):
         raise ValueError("a chunk is decoded to other values")
     if not hasattr(LocalStore, "get_sync"):

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmm_dask.borrowed.of_zarr import Decode, Get, at_once
-from gmm_dask.chunked.sources.grid import is_regular, sharding_of
+from gmm_dask.chunked.sources.grid import is_regular, most_stored, sharding_of
 from gmm_dask.chunked.sources.presence import chunk_key
 
 Place: TypeAlias = tuple[int, ...]
@@ -37,7 +37,7 @@ class DirectChunks:
         """None where Zarr has to do it."""
         if array.metadata.zarr_format != 3 or not is_regular(array) or sharding_of(array):
             return None
-        found = at_once(array)
+        found = at_once(array, most_stored(array))
         return None if found is None else cls(array, tuple(array.chunks), *found)
 
     def read(self, *ranges: tuple[int, int]) -> NDArray[Any] | None:

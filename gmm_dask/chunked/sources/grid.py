@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ from gmm_dask.chunked.sources.protocol import (
     DataError,
     regular_boundaries,
 )
+
+OF_CHUNKS, OF_SHARDS, LITTLE = 2, 8, 2**24
+"""How much larger than declared a chunk or a shard may be as its codecs leave it; or so small."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +64,12 @@ def axes_of(array: Any) -> tuple[Axis, ...]:
         return tuple(map(_axis, array.shape, steps))
     grid = array.shards or array.chunks
     return tuple(Axis(int(n), int(step)) for n, step in zip(array.shape, grid, strict=True))
+
+
+def most_stored(array: Any) -> int:
+    """The bytes that a stored object of this array takes at the most."""
+    declared = prod(axis.step for axis in axes_of(array)) * array.dtype.itemsize
+    return max(declared * (OF_SHARDS if sharding_of(array) else OF_CHUNKS), LITTLE)
 
 
 def is_regular(array: Any) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from math import prod
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
@@ -14,15 +13,13 @@ from zarr.errors import ContainsArrayAndGroupError, NodeNotFoundError, ZarrUserW
 from zarr.storage import LocalStore, MemoryStore, ObjectStore, ZipStore
 
 from gmm_dask.addresses import AddressError, open_store, path_of
-from gmm_dask.chunked.sources.grid import axes_of, sharding_of
+from gmm_dask.chunked.sources.grid import most_stored
 from gmm_dask.chunked.sources.protocol import DataError, Source, told_briefly, unreached
 from gmm_dask.chunked.sources.zarr_source import open_array
 from gmm_dask.waiting import waiting_for
 
 METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 LARGEST_METADATA = 2**24
-OF_CHUNKS, OF_SHARDS, LITTLE = 2, 8, 2**24
-"""How much larger than declared a chunk or a shard may be as its codecs leave it; or so small."""
 
 
 def open_node(address: str) -> zarr.Array[Any] | zarr.Group:
@@ -100,8 +97,7 @@ def check_archive(path: Path) -> None:
 
 def check_members(path: Path, array: zarr.Array[Any]) -> None:
     """The chunks of an array in an archive, against what it declares."""
-    declared = prod(axis.step for axis in axes_of(array)) * array.dtype.itemsize
-    most = max(declared * (OF_SHARDS if sharding_of(array) else OF_CHUNKS), LITTLE)
+    most = most_stored(array)
     within = f"{array.path}/" if array.path else ""
     with ZipFile(path) as archive:
         for member in archive.infolist():

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import os
 import pickle
 import struct
 import warnings
@@ -102,6 +103,7 @@ def bombs(folder: Path) -> list[tuple[str, Attempt]]:
         ("shards", reading(v3(folder / "s.zarr", bytes(64), [HUGE, 2], [HUGE, 2], codecs=shard))),
         (".zarray", reading(v2(folder / "z.zarr", bytes(64), shape=[HUGE, 2], chunks=[HUGE, 2]))),
         ("a compressed chunk", reading(small)),
+        ("a sparse chunk", reading(_sparse(folder / "sparse.zarr"))),
         ("npy header", reading(_npy(folder / "a.npy", f"({HUGE}, 2)"))),
         ("npy header beyond 64 bits", reading(_npy(folder / "b.npy", f"({2**80},)"))),
         ("npy record", reading(_npy(folder / "c.npy", "(2, 2)", "('<f8', (999999999,))"))),
@@ -114,6 +116,12 @@ def bombs(folder: Path) -> list[tuple[str, Attempt]]:
         *_archived(folder),
         *_texts(folder),
     ]
+
+
+def _sparse(path: Path) -> Path:
+    """A chunk whose file says that it is long, and takes no room on a disk."""
+    os.truncate(v3(path, bytes(64)) / "c" / "0" / "0", 2**30)
+    return path
 
 
 def _packed(folder: Path) -> list[tuple[str, Attempt]]:
