@@ -22,8 +22,9 @@ from distributed import Client, Future
 
 from gmm_dask.borrowed.of_distributed import hurry
 from gmm_dask.chunked import tasks
+from gmm_dask.chunked.ahead import Ahead
 from gmm_dask.chunked.asking import HEARD_WITHIN, asked, executing, fits_in_memory, patience
-from gmm_dask.chunked.dealing import Dealt, deal, tasks_for
+from gmm_dask.chunked.dealing import Dealt, deal, least_seconds, tasks_for
 from gmm_dask.chunked.faults import (
     BlocksKilledWorkers,
     ClusterError,
@@ -76,13 +77,14 @@ class DaskEngine:
         self._on_pass, self._on_tell = on_pass, on_tell
         self._label = Labels(self.run)
         self._shares: list[tuple[int, int]] = []
-        self._cut_for = 0
+        self._cut_for = self._present = 0
         self._dealt: list[Dealt] = []
         self._seconds: dict[str, float] = {}
         self._loads: list[Future] = []
         self._suspects: list[tuple[int, int]] = []
         self._known: set[str] = set()
         self._alive = time.monotonic()
+        self._ahead = Ahead(self._submit_each, lambda: self._label("to-come", None))
         if cache == "auto" and not isinstance(rows.source, MemorySource):
             self._threads()  # what fits is a matter of workers: of the first ones at least
         self.cached = cache == "memory" or (
@@ -110,13 +112,17 @@ class DaskEngine:
         each = tasks_for(self._seconds.get(name), self.cached)
         while True:
             try:
+                began = time.perf_counter()
                 result: T = self._attempt(work, value, name, step, verify, each)
+                threads = self._threads_for(time.perf_counter() - began)
                 break
             except Exception as problem:
                 killed += kills_workers(problem)
                 self._give_up(problem, attempt, killed)
             attempt, each = attempt + 1, None
         self._seconds[name] = time.perf_counter() - started
+        with suppress(Exception):  # the next pass is told if the cluster is gone
+            self._ahead.show(threads)
         self._report(name, step, time.perf_counter() - started, attempt)
         return result
 
@@ -130,8 +136,9 @@ class DaskEngine:
             self._ask("log_event", seconds=HEARD_WITHIN, topic=TOPIC, msg=told)
 
     def close(self) -> None:
-        """Let go of the rows that workers hold, and of the client's hurry."""
+        """Let go of the rows that workers hold, of passes to come, and of the client's hurry."""
         self._loads = []
+        self._ahead.close()
         self._hurry.close()
 
     def _attempt(
@@ -168,7 +175,10 @@ class DaskEngine:
                 # On the client's loop, where all of it is one message to the scheduler; from here
                 # the first task is sent at once, and the client lets 10 ms pass before the others.
                 root = self.client.sync(submit)
-            return self._wait(root)
+            result = self._wait(root)
+            # What asked for it in vain may hold it for long, and with it a worker that could go.
+            root.release()
+            return result
         except BaseException:
             # A worker takes down whatever waits on it: the innocent are marked along.
             marked = {f.key[1] for f in self._loads if _failed_share(f)}
@@ -209,7 +219,7 @@ class DaskEngine:
         workers = self._threads()
         self._all_replaced(workers)
         addresses = [address for address, n in sorted(workers.items()) for _ in range(n)]
-        threads = len(addresses)
+        threads = self._present = len(addresses)
         good = self._loads and all(load.status in ("pending", "finished") for load in self._loads)
         if good and threads < 2 * self._cut_for:
             return addresses
@@ -239,6 +249,11 @@ class DaskEngine:
         """The rows of a task that reads them itself."""
         first, last = self._shares[dealt.first][0], self._shares[dealt.last - 1][1]
         return tasks.Packed.of(self.rows.share(first, last))
+
+    def _threads_for(self, seconds: float) -> int:
+        """How many threads would be worth their cost in a pass that took so long on these."""
+        work = seconds * min(self._present, len(self._dealt))
+        return min(len(self.rows), int(work / least_seconds(self.cached)))
 
     def _shares_of(self, first: int) -> range:
         """The shares of the task that begins with this one."""
@@ -290,6 +305,8 @@ class DaskEngine:
                 return root.result(timeout=patience)
             except TimeoutError:
                 self._check_workers()
+                with suppress(Exception):
+                    self._ahead.renew()
                 if root.done():
                     patience *= 2  # it is its way here that takes so long
             except UnboundLocalError:

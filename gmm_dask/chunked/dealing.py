@@ -45,5 +45,9 @@ def deal(shares: int, threads: Sequence[str], each: int | None = None) -> list[D
 
 def tasks_for(seconds: float | None, cached: bool) -> int | None:
     """Tasks a thread in a pass that takes so long; None: as many as there are shares."""
-    least = LEAST_SECONDS * (1 if cached else STREAMED)
-    return None if seconds is None else max(1, int(seconds / least))
+    return None if seconds is None else max(1, int(seconds / least_seconds(cached)))
+
+
+def least_seconds(cached: bool) -> float:
+    """Seconds of a pass that a task is worth its cost for."""
+    return LEAST_SECONDS * (1 if cached else STREAMED)

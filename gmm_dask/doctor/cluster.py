@@ -27,9 +27,10 @@ def on_cluster(address: str) -> Iterator[Finding]:
     """Everything about the cluster at an address."""
     with reached(address) as client:
         yield from workers(client)
-        yield from same_versions(client)
-        yield from same_processors(client)
-        yield from pinned(client)
+        if client.nthreads():
+            yield from same_versions(client)
+            yield from same_processors(client)
+            yield from pinned(client)
     yield from shut(address)
 
 
@@ -37,7 +38,8 @@ def workers(client: Client) -> Iterator[Finding]:
     """How many, and with how much memory."""
     found = asked(client, "identity", n_workers=-1)["workers"].values()
     if not found:
-        yield bad("cluster", "it answers, and has no workers", "start: dask worker ADDRESS")
+        advice = "start: dask worker ADDRESS; one that adapts starts them with the first task"
+        yield note("cluster", "it answers, and has no workers", advice)
         return
     threads = sum(worker["nthreads"] for worker in found)
     limits = [int(worker["memory_limit"] or 0) for worker in found]

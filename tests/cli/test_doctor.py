@@ -82,6 +82,13 @@ def test_a_cluster_is_looked_at():
     assert found["workers"] == "good"
 
 
+def test_a_cluster_that_adapts_may_have_no_workers():
+    with LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster:
+        found = levels(on_cluster(cluster.scheduler_address))
+    assert found["cluster"] == "note"
+    assert "bad" not in found.values()
+
+
 @pytest.mark.parametrize(
     ("address", "level"),
     [("tcp://127.0.0.1:1", "good"), ("tls://a:1", "good"), ("tcp://a:1", "note")],

@@ -264,6 +264,13 @@ _LISTED = (
         lane="waiting",
         small=False,  # test_clusters.py, cli/test_interruption.py
     ),
+    Row(
+        40,
+        "clusters that adapt, between 0 and 4 workers, to a long fit whose passes take seconds",
+        "all 4 within 30 s of its beginning, none soon after its end; one digest",
+        f"{_HERE}.adapting:adapted",
+        lane="waiting",
+    ),
 )
 
 ROWS = {row.number: row for row in _LISTED}

@@ -150,15 +150,19 @@ def _killed_fit(made: Ground, client: Client, killer: Killer, between: int, cach
 class Dawdling(ZarrSource):
     """Reads that take a while, of another length each time: tasks end in another order."""
 
+    longest: float = 0.02
+
     def read(self, first: int, last: int) -> Table:
-        time.sleep(Random().uniform(0, 0.02))
+        time.sleep(Random().uniform(0, self.longest))
         return super().read(first, last)
 
 
-def dawdling(stored: str) -> Rows:
+def dawdling(stored: str, longest: float = 0.02) -> Rows:
+    """The same rows; reading a block takes up to so many seconds more."""
     rows = open_rows(stored, block_bytes=BLOCK_BYTES)
     assert isinstance(rows.source, ZarrSource)
-    slow = Dawdling(**{name: getattr(rows.source, name) for name in _fields(rows.source)})
+    own = {name: getattr(rows.source, name) for name in _fields(rows.source)}
+    slow = Dawdling(**own, longest=longest)
     return replace(rows, source=slow)
 
 
