@@ -17,6 +17,7 @@ from prefect.tasks import exponential_backoff
 
 from gmm_dask.addresses import failure
 from gmm_dask.chunked.faults import BlocksKilledWorkers, ClusterError, passes_over
+from gmm_dask.chunked.sources.protocol import OutageError
 from gmm_dask.store.errors import RunIsBusy, StoreUnavailableError
 
 MOST_STARTS = 5
@@ -32,7 +33,7 @@ def may_pass(error: BaseException) -> bool:
     chain = tuple(causes(error))
     if any(isinstance(one, BlocksKilledWorkers) for one in chain):
         return False
-    unavailable = (ClusterError, StoreUnavailableError)
+    unavailable = (ClusterError, OutageError, StoreUnavailableError)
     return any(
         isinstance(one, unavailable) or passes_over(one) or failure(one) == "unanswered"
         for one in chain

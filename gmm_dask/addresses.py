@@ -8,6 +8,7 @@ never from an address, which is kept, shown and logged. Knows nothing of what li
 from __future__ import annotations
 
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -19,13 +20,36 @@ SECRET = r"[A-Za-z0-9+.-]+://([^/]*@|[^?#]*[?#]|[^/\[]*:[0-9]*[^/0-9])"
 """A URL that `split_url` refuses, as a pattern: with a user, a query, or no port after a colon."""
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
+PATIENCE = "GMM_DASK_PATIENCE"
+"""The environment variable that says for how many seconds a store is asked again that does not
+answer, or answers that it cannot now: by drivers and by workers, to read and to write."""
+USUAL_PATIENCE, LONGEST_REQUEST = 60.0, 30.0
+MOST_RETRIES, LONGEST_RETRIES = 3, 5.0
+"""Of obstore itself, which counts rather than looks at the clock: whoever asks it asks again."""
+
 _YES = {"1", "true", "on", "yes", "y"}
-# No answer within a minute is an outage, which the driver should hear of.
-_RETRIES = {"max_retries": 6, "retry_timeout": timedelta(seconds=60)}
+_REFUSED = re.compile(r"status code: 4(?!08|09|25|29)\d\d |redirect without LOCATION")
+_FOR_NOW = re.compile(
+    r"ExpiredToken|RequestExpired|TokenRefreshRequired|RequestTimeout|400 [\w ]*: *$", re.M
+)
+"""Refusals that pass: of credentials that are renewed elsewhere, which those who ask for the mere
+presence of something are told without a word."""
 
 
 class AddressError(Refusal):
     """An address that cannot be used: says why, and repeats no secret."""
+
+
+def patience() -> float:
+    """Seconds for which a store is asked again: a minute, or as the environment says."""
+    told = os.environ.get(PATIENCE, "")
+    try:
+        seconds = float(told or USUAL_PATIENCE)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise AddressError(f"{PATIENCE}={told!r} is no number of seconds: write {PATIENCE}=60")
+    return seconds
 
 
 def is_url(address: str) -> bool:
@@ -84,7 +108,7 @@ def open_store(url: str) -> Any:
     except ImportError:
         raise AddressError(f"{url} needs obstore: pip install 'gmm-dask[s3]'") from None
     try:
-        return from_url(url, client_options=_client_options(url), retry_config=_RETRIES)
+        return from_url(url, client_options=_client_options(url), retry_config=_retries())
     except (BaseError, ValueError) as problem:
         told = str(problem).partition("\n")[0]
         raise AddressError(f"{url} is not an address that obstore opens: {told}") from None
@@ -97,13 +121,17 @@ def failure(problem: BaseException) -> Literal["refused", "unanswered"] | None:
     """
     if not type(problem).__module__.startswith("obstore"):
         return None
-    return "refused" if isinstance(problem, _refusals()) else "unanswered"
+    told = str(problem).partition("\n\nDebug source")[0]
+    refused = isinstance(problem, _refusals()) or _REFUSED.search(told)
+    return "refused" if refused and not _FOR_NOW.search(told) else "unanswered"
 
 
 def _refusals() -> tuple[type[Exception], ...]:
     from obstore import exceptions
 
     return (
+        exceptions.AlreadyExistsError,
+        exceptions.NotFoundError,
         exceptions.PermissionDeniedError,
         exceptions.UnauthenticatedError,
         exceptions.InvalidPathError,
@@ -118,18 +146,24 @@ def _shows_user(parts: SplitResult) -> bool:
     return "@" in parts.netloc or not (port.isdecimal() or not port)
 
 
-def _client_options(url: str) -> dict[str, bool]:
+def _retries() -> dict[str, Any]:
+    longest = timedelta(seconds=min(LONGEST_RETRIES, patience()))
+    return {"max_retries": MOST_RETRIES, "retry_timeout": longest}
+
+
+def _client_options(url: str) -> dict[str, Any]:
     """Plain http is for loopback, or where the environment says that the network is one's own."""
     parts = urlsplit(_endpoint(url))
+    options = {"timeout": timedelta(seconds=min(LONGEST_REQUEST, max(patience(), 1.0)))}
     if parts.scheme != "http":
-        return {}
+        return options
     allowed = os.environ.get("AWS_ALLOW_HTTP", "").lower() in _YES
     if parts.hostname not in LOOPBACK and not allowed:
         raise AddressError(
             f"the endpoint {parts.hostname} speaks http, which shows credentials and data to the "
             "network: use https, or set AWS_ALLOW_HTTP=true if the network is your own"
         )
-    return {"allow_http": True}
+    return {**options, "allow_http": True}
 
 
 def _endpoint(url: str) -> str:

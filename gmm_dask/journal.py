@@ -15,7 +15,7 @@ from gmm_dask.mixture.iteration import EMState
 from gmm_dask.mixture.maximisation import Event
 from gmm_dask.store.checkpoint import complete_iterations
 from gmm_dask.store.em_state import decode_state, encode_state
-from gmm_dask.store.errors import StorageError
+from gmm_dask.store.errors import StorageError, StoreUnavailableError
 from gmm_dask.store.run_folder import RunFolder
 
 
@@ -78,7 +78,8 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         with self._naming_the_last_good(), self._writer:
-            self._save()
+            if not isinstance(error, StoreUnavailableError):  # waited for long enough already
+                self._save()
 
     @contextmanager
     def _naming_the_last_good(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Waits that end, and that say what they wait for from the tenth second on.
+"""Waits that end, and that say what they wait for, and why, from the tenth second on.
 
 Knows clocks and threads; knows nothing of who is waited for.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,9 @@ T = TypeVar("T")
 FIRST_WORD = 10.0
 """Seconds before anything is said; from then on at twice as many each time."""
 LOOK_EVERY = 0.5
+LONGEST_REASON = 300
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+"""Seconds before what was not answered is asked again: twice as many each time."""
 
 
 @dataclass(eq=False)
@@ -31,16 +35,18 @@ class Wait:
     end: float | None
     began: float
     next_word: float = FIRST_WORD
+    why: str = ""
 
     def word(self) -> str | None:
         """What is to be said now, if anything."""
         waited = time.monotonic() - self.began
         if waited < self.next_word:
             return None
+        why = f" ({self.why})" if self.why else ""
         end = "" if self.end is None else f"; after {self.end:.0f} s it is given up"
-        told = f"waiting for {self.what}, which has not answered for {self.next_word:.0f} s{end}"
+        told = f"waiting for {self.what}, which has not answered for {self.next_word:.0f} s"
         self.next_word *= 2
-        return told
+        return f"{told}{why}{end}"
 
 
 class _Watch:
@@ -94,14 +100,36 @@ def told_to(tell: Callable[[str], object]) -> Callable[[str], object]:
 
 
 @contextmanager
-def waiting_for(what: str, end: float | None = None) -> Iterator[None]:
+def waiting_for(what: str, end: float | None = None) -> Iterator[Wait]:
     """Say so if what is inside takes long; it ends by itself after `end` seconds."""
     wait = Wait(what, end, time.monotonic())
     _WATCH.add(wait)
     try:
-        yield
+        yield wait
     finally:
         _WATCH.remove(wait)
+
+
+def asked_again(
+    ask: Callable[[], T], what: str, passes: Callable[[Exception], bool], seconds: float
+) -> T:
+    """What is asked for; asked again while what goes wrong may pass, for so many seconds in all.
+
+    What goes wrong the last time is raised: nothing that was asked for before the end is cut short.
+    """
+    began, pause = time.monotonic(), FIRST_PAUSE
+    with waiting_for(what, seconds) as wait:
+        while True:
+            try:
+                return ask()
+            except Exception as problem:
+                left = began + seconds - time.monotonic()
+                if left <= 0 or not passes(problem):
+                    raise
+                wait.why = str(problem).partition("\n")[0][:LONGEST_REASON]
+            # Not all at the same time: what has just come back would be asked by everyone at once.
+            time.sleep(min(left, pause * random.uniform(0.5, 1)))
+            pause = min(2 * pause, LONGEST_PAUSE)
 
 
 def within(seconds: float, what: str, asked: Callable[..., T], *arguments: Any, **named: Any) -> T:

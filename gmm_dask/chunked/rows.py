@@ -7,27 +7,24 @@ index* is its index in the source as stored, also where only a range of rows is 
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import pairwise
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gmm_dask.chunked.sources import DataError, Source, Table, open_column, open_table
+from gmm_dask.chunked.sources.outages import patiently
 from gmm_dask.chunked.sources.plan import plan_cuts
-from gmm_dask.chunked.sources.protocol import OutageError
-from gmm_dask.waiting import waiting_for
 
 __all__ = ["Block", "DataError", "Rows", "Table", "Weights", "kept_rows", "open_rows"]
 
 Weights = NDArray[np.float64] | None
 Block = tuple[Table, Weights]
 Policy = Literal["error", "skip"]
-T = TypeVar("T")
 
 TARGET_BYTES = 8_000_000
 LARGEST_BYTES = 64_000_000
@@ -35,8 +32,6 @@ SMALL_BYTES, FEW_BLOCKS, ROWS_A_FEATURE = 2_000_000, 32, 32
 """What is less than FEW_BLOCKS of TARGET_BYTES is cut smaller, for as many threads to work at once;
 to less than SMALL_BYTES only for two of them: a block costs a tenth of a millisecond by itself. It
 also costs as many sums as there are covariances: a block of few rows has ROWS_A_FEATURE times D."""
-PATIENCE = 30.0
-"""Seconds after which what does not answer is not asked again."""
 LARGEST_VALUE = 1e150  # squares of larger finite values overflow in every statistic
 
 
@@ -259,21 +254,3 @@ def kept_rows(table: Table, weights: Weights) -> Block:
 def largest_value(dtype: np.dtype[Any]) -> float:
     """The largest magnitude that counts as finite in this dtype."""
     return min(LARGEST_VALUE, float(np.finfo(dtype).max))
-
-
-def patiently(read: Callable[[], T], what: str) -> T:
-    """Read again where the network failed for a moment; bad data fail at once, and so does what
-    has been waited for long enough."""
-    began = time.monotonic()
-    with waiting_for(what):
-        for wait in (0.1, 1.0, 4.0, None):
-            try:
-                return read()
-            except (ConnectionError, TimeoutError) as problem:
-                waited = time.monotonic() - began
-                if waited >= PATIENCE:
-                    raise OutageError(f"{problem}; waited for {waited:.0f} s") from problem
-                if wait is None:
-                    raise
-                time.sleep(wait)
-    raise AssertionError("the last attempt returns or raises")

@@ -1,10 +1,9 @@
 """A folder in an object store: no rename there, but a put is whole or not at all."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
 
-from gmm_dask.addresses import failure
+from gmm_dask.addresses import failure, patience
 from gmm_dask.store.errors import (
     KeyExistsError,
     KeyMissingError,
@@ -12,45 +11,51 @@ from gmm_dask.store.errors import (
     StoreUnavailableError,
 )
 from gmm_dask.store.folder import check_key
-from gmm_dask.waiting import waiting_for
+from gmm_dask.waiting import asked_again
+
+T = TypeVar("T")
 
 
 class ObjectFolder:
-    """Keys as objects below one prefix of an `obstore` store."""
+    """Keys as objects below one prefix of an `obstore` store.
 
-    def __init__(self, store: Any, name: str, prefix: str = "") -> None:
-        self._store, self._name, self._prefix = store, name, prefix
+    What is not answered is asked again, for `seconds` or as long as stores are waited for.
+    """
+
+    def __init__(
+        self, store: Any, name: str, prefix: str = "", seconds: float | None = None
+    ) -> None:
+        self._store, self._name, self._prefix, self._seconds = store, name, prefix, seconds
 
     def __str__(self) -> str:
         return self._name + (f"/{self._prefix.rstrip('/')}" if self._prefix else "")
 
     def within(self, prefix: str) -> "ObjectFolder":
-        return ObjectFolder(self._store, self._name, f"{self._prefix}{check_key(prefix)}/")
+        below = f"{self._prefix}{check_key(prefix)}/"
+        return ObjectFolder(self._store, self._name, below, self._seconds)
+
+    def impatient(self) -> "ObjectFolder":
+        """The same for who asks again by himself, or has no time to: asked once."""
+        return ObjectFolder(self._store, self._name, self._prefix, 0.0)
 
     def read(self, key: str) -> bytes:
         import obstore
 
-        with self._explained(key, "read"):
-            return bytes(obstore.get(self._store, self._path(key)).bytes())
+        path = self._path(key)
+        return self._asked(key, "read", lambda: bytes(obstore.get(self._store, path).bytes()))
 
     def create(self, key: str, data: bytes) -> None:
-        import obstore
-
-        with self._explained(key, "written"):
-            obstore.put(self._store, self._path(key), data, mode="create")
+        self._put(key, data, "create")
 
     def replace(self, key: str, data: bytes) -> None:
-        import obstore
-
-        with self._explained(key, "written"):
-            obstore.put(self._store, self._path(key), data, mode="overwrite")
+        self._put(key, data, "overwrite")
 
     def exists(self, key: str) -> bool:
         import obstore
 
+        path = self._path(key)
         try:
-            with self._explained(key, "looked up"):
-                obstore.head(self._store, self._path(key))
+            self._asked(key, "looked up", lambda: obstore.head(self._store, path))
         except KeyMissingError:
             return False
         return True
@@ -63,8 +68,11 @@ class ObjectFolder:
         import obstore
 
         path = self._prefix + (f"{check_key(prefix)}/" if prefix else "")
-        with self._explained(prefix or "the folder", "listed"):
-            found = obstore.list(self._store, prefix=path or None).collect()
+        found = self._asked(
+            prefix or "the folder",
+            "listed",
+            lambda: obstore.list(self._store, prefix=path or None).collect(),
+        )
         return {
             entry["path"][len(self._prefix) :]: entry["last_modified"].timestamp()
             for entry in found
@@ -73,23 +81,29 @@ class ObjectFolder:
     def delete(self, key: str) -> None:
         import obstore
 
-        with self._explained(key, "deleted"):
-            obstore.delete(self._store, self._path(key))
+        path = self._path(key)
+        self._asked(key, "deleted", lambda: obstore.delete(self._store, path))
 
     def discard(self, prefix: str) -> None:
         for key in self.list(prefix):
             self.delete(key)
 
+    def _put(self, key: str, data: bytes, mode: Literal["create", "overwrite"]) -> None:
+        import obstore
+
+        path = self._path(key)
+        self._asked(key, "written", lambda: obstore.put(self._store, path, data, mode=mode))
+
     def _path(self, key: str) -> str:
         return self._prefix + check_key(key)
 
-    @contextmanager
-    def _explained(self, key: str, done: str) -> Iterator[None]:
+    def _asked(self, key: str, done: str, ask: Callable[[], T]) -> T:
         from obstore.exceptions import AlreadyExistsError, BaseError
 
+        seconds = patience() if self._seconds is None else self._seconds
         try:
-            with waiting_for(f"{self}, where {key} is to be {done}"):
-                yield
+            what = f"{self}, where {key} is to be {done}"
+            return asked_again(ask, what, _may_pass, seconds)
         except AlreadyExistsError as error:
             raise KeyExistsError(f"{key} exists already in {self}") from error
         except FileNotFoundError as error:
@@ -103,3 +117,7 @@ class ObjectFolder:
                 f"{key} could not be {done} in {self}: {reason}. Look at the store's address, "
                 "its credentials in the environment and the network, then resume."
             ) from error
+
+
+def _may_pass(problem: Exception) -> bool:
+    return failure(problem) == "unanswered"

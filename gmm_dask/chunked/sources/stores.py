@@ -14,9 +14,9 @@ from zarr.storage import LocalStore, MemoryStore, ObjectStore, ZipStore
 
 from gmm_dask.addresses import AddressError, open_store, path_of
 from gmm_dask.chunked.sources.grid import most_stored
+from gmm_dask.chunked.sources.outages import patiently
 from gmm_dask.chunked.sources.protocol import DataError, Source, told_briefly, unreached
 from gmm_dask.chunked.sources.zarr_source import open_array
-from gmm_dask.waiting import waiting_for
 
 METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 LARGEST_METADATA = 2**24
@@ -25,9 +25,12 @@ LARGEST_METADATA = 2**24
 def open_node(address: str) -> zarr.Array[Any] | zarr.Group:
     """The array or group at a path or URL, read-only."""
     store = _store_at(address)
+    return patiently(lambda: _opened(store, address), address)
+
+
+def _opened(store: Any, address: str) -> zarr.Array[Any] | zarr.Group:
     try:
-        with waiting_for(address):
-            return zarr.open(store, mode="r")
+        return zarr.open(store, mode="r")
     except (FileNotFoundError, NodeNotFoundError, KeyError):
         raise DataError(f"no Zarr array or group at {address}; check the address") from None
     except ContainsArrayAndGroupError as problem:
@@ -113,12 +116,17 @@ def _swollen(name: str, size: int, most: int) -> DataError:
 
 def group_arrays(group: zarr.Group, dimensions: int | None = None) -> list[str]:
     """The names of a group's arrays, or of those that have so many dimensions."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ZarrUserWarning)  # of what else lies there
-            return sorted(n for n, one in group.arrays() if dimensions in (None, one.ndim))
-    except Exception as problem:
-        raise unopened(str(group.store_path), problem) from problem
+    address = str(group.store_path)
+
+    def look() -> list[str]:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ZarrUserWarning)  # of what else lies there
+                return sorted(n for n, one in group.arrays() if dimensions in (None, one.ndim))
+        except Exception as problem:
+            raise unopened(address, problem) from problem
+
+    return patiently(look, address)
 
 
 def group_member(group: zarr.Group, name: str, address: str) -> Source:
@@ -138,10 +146,14 @@ def _node_of(group: zarr.Group, name: str, address: str) -> Any:
         return None
     if isinstance(group.store_path.store, LocalStore):
         check_metadata(Path(group.store_path.store.root, group.path, name))
-    try:
-        return group.get(name)
-    except Exception as problem:
-        raise unopened(f"{address}/{name}", problem) from problem
+
+    def look() -> Any:
+        try:
+            return group.get(name)
+        except Exception as problem:
+            raise unopened(f"{address}/{name}", problem) from problem
+
+    return patiently(look, f"{address}/{name}")
 
 
 def choose_member(group: zarr.Group, address: str) -> DataError:
