@@ -43,18 +43,11 @@ class OtherRunError(StorageError):
 
 
 class RunIsBusy(StorageError):  # noqa: N818 (reads as the sentence that it is)
-    """Another driver holds the run; `retry_after` is in seconds where the store can tell."""
+    """Another driver holds the run, and is alive."""
 
-    def __init__(
-        self, where: str, host: str, pid: int | None, retry_after: float | None = None
-    ) -> None:
-        self.host, self.pid, self.retry_after = host, pid, retry_after
-        advice = (
-            "Wait for it or end it."
-            if retry_after is None
-            else f"If that process is dead, its lease runs out in {max(retry_after, 0):.0f} s."
-        )
-        super().__init__(f"{where} is in use by process {pid} on {host}. {advice}")
+    def __init__(self, where: str, host: str, pid: int | None) -> None:
+        self.host, self.pid = host, pid
+        super().__init__(f"{where} is in use by process {pid} on {host}. Wait for it or end it.")
 
 
 class LeaseLostError(StorageError):

@@ -3,40 +3,76 @@
     lease/00000007.json         write-once: who holds epoch 7, and for how long without a beat
     lease/00000007.beat.json    written again and again while the holder lives
 
-Whoever creates the next epoch has the run. Ages are told by the store's own clock, so the clocks
-of the machines need not agree. A holder that finds a higher epoch stops before its next write;
-a request already on its way may still arrive after that, which checkpoints are made to bear.
+Whoever creates the next epoch has the run. A lease that may be a dead driver's is waited for until
+it runs out or its holder is heard of; where its holder has let go of it or is known to be dead, it
+is free at once. Ages are told by the store's own clock, so the clocks of the machines need not
+agree. A holder that finds a higher epoch stops before its next write; a request already on its way
+may still arrive after that, which checkpoints are made to bear.
 """
 
-import os
+import logging
 import re
 import secrets
-import socket
 import threading
+import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from gmm_dask.store.errors import KeyExistsError, LeaseLostError, RunIsBusy, StorageError
 from gmm_dask.store.folder import create_or_confirm
 from gmm_dask.store.objects import ObjectFolder
+from gmm_dask.store.processes import is_dead, this_process
 from gmm_dask.store.sealed import seal, unseal
+from gmm_dask.waiting import waiting_for
+
+logger = logging.getLogger("gmm_dask")
+
+TIME_TO_LIVE = 30.0
+"""Seconds without a sign of life after which a lease may be taken over."""
+BEATS, LOOKS, TRIES = 4, 8, 16
+"""In that time: how often a holder writes, how often who waits looks, and how often a holder tries
+that cannot write."""
+WATCHED = 1 / 6
+"""Of that time: how long at least a lease is looked at that has run out. After an outage of the
+store its holder may just not have been able to write."""
+LEAVES_WITHIN = 5.0
 
 _EPOCH = re.compile(r"lease/(\d{8})(\.beat)?\.json")
 _CLOCK_GRAIN = 1.0  # object stores tell times in whole seconds
+_HELD: set[str] = set()
+_LET_GO: set[str] = set()
+"""The leases that this process holds, and those that it has let go of, whether or not their stores
+have heard of it."""
 
 
 @dataclass(frozen=True)
 class _Holder:
     epoch: int
-    host: str
-    pid: int
-    time_to_live: float
+    told: Mapping[str, Any]
+    heard: float
     age: float
     released: bool
 
     @property
-    def retry_after(self) -> float:
-        return 0.0 if self.released else self.time_to_live + _CLOCK_GRAIN - self.age
+    def time_to_live(self) -> float:
+        return float(self.told["time_to_live"])
+
+    @property
+    def is_gone(self) -> bool:
+        """Nobody will beat for this epoch any more."""
+        return self.released or self.told["nonce"] in _LET_GO or is_dead(self.told)
+
+    @property
+    def is_here(self) -> bool:
+        """This very process has it."""
+        return self.told["nonce"] in _HELD
+
+    @property
+    def left(self) -> float:
+        """Seconds until it has run out."""
+        return self.time_to_live + _CLOCK_GRAIN - self.age
 
 
 class Lease:
@@ -44,24 +80,29 @@ class Lease:
 
     def __init__(self, folder: ObjectFolder, epoch: int, time_to_live: float) -> None:
         self._folder, self.epoch, self._time_to_live = folder, epoch, time_to_live
+        self._nonce = secrets.token_hex(8)
         self._ended = threading.Event()
         self._lost = False
         self._renewal = threading.Thread(target=self._renew, name="lease", daemon=True)
 
     @classmethod
-    def take(cls, folder: ObjectFolder, time_to_live: float = 60.0) -> "Lease":
-        """Take the lease if it is free or has run out, else raise RunIsBusy at once."""
+    def take(cls, folder: ObjectFolder, time_to_live: float = TIME_TO_LIVE) -> "Lease":
+        """Take the lease once it is free or has run out; RunIsBusy once its holder is heard of."""
         holder = _current_holder(folder)
-        if holder is not None and holder.retry_after > 0:
-            raise RunIsBusy(str(folder), holder.host, holder.pid, holder.retry_after)
+        if holder and not holder.is_gone:
+            holder = _outlived(folder, holder)
         lease = cls(folder, holder.epoch + 1 if holder else 1, time_to_live)
         lease._claim()
+        _HELD.add(lease._nonce)
         lease._renewal.start()
         return lease
 
     def confirm(self) -> None:
         """Raise LeaseLostError if another holder was ever seen: a higher epoch, or ours gone."""
-        self._lost = self._lost or max(_epochs(self._folder), default=0) != self.epoch
+        self._confirm_in(self._folder)
+
+    def _confirm_in(self, folder: ObjectFolder) -> None:
+        self._lost = self._lost or max(_epochs(folder), default=0) != self.epoch
         if self._lost:
             raise LeaseLostError(
                 f"{self._folder}: another driver took this run over, because nothing was heard "
@@ -75,51 +116,80 @@ class Lease:
 
     def remove(self) -> None:
         if self._end():
+            folder = self._folder.impatient()
             with suppress(StorageError):
-                self.confirm()
-                self._folder.delete(_key(self.epoch, ".beat"))
-                self._folder.delete(_key(self.epoch))
+                self._confirm_in(folder)
+                folder.delete(_key(self.epoch, ".beat"))
+                folder.delete(_key(self.epoch))
 
     def _end(self) -> bool:
         """End the renewal; whether it was not ended before."""
         if self._ended.is_set():
             return False
         self._ended.set()
+        _HELD.discard(self._nonce)
+        _LET_GO.add(self._nonce)
         if self._renewal.ident is not None:
-            self._renewal.join()
+            self._renewal.join(LEAVES_WITHIN)
         return True
 
     def _claim(self) -> None:
-        content = {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "time_to_live": self._time_to_live,
-            "nonce": secrets.token_hex(8),
-        }
+        content = {**this_process(), "time_to_live": self._time_to_live, "nonce": self._nonce}
         try:
             create_or_confirm(self._folder, _key(self.epoch), seal(content))
             # Slow claimants may find their epoch's key free again, cleared by a later holder.
             self.confirm()
         except (KeyExistsError, LeaseLostError) as error:
             holder = _current_holder(self._folder)
-            host, pid = (holder.host, holder.pid) if holder else ("an unnamed host", None)
-            raise RunIsBusy(str(self._folder), host, pid, self._time_to_live) from error
+            raise _busy(self._folder, holder.told if holder else {}) from error
         for epoch in set(_epochs(self._folder)) - {self.epoch}:
             self._folder.delete(_key(epoch))
             self._folder.delete(_key(epoch, ".beat"))
 
     def _renew(self) -> None:
-        while not self._ended.wait(self._time_to_live / 4):
+        pause = self._time_to_live / BEATS
+        while not self._ended.wait(pause):
             try:
-                self.confirm()
+                self._confirm_in(self._folder.impatient())
                 self._beat(released=False)
+                pause = self._time_to_live / BEATS
             except LeaseLostError:
                 return
             except StorageError:
-                continue  # an outage: tried again, and the next write tells of it
+                # An outage: the next write tells of it, and after it there is no time to lose.
+                pause = self._time_to_live / TRIES
 
     def _beat(self, *, released: bool) -> None:
-        self._folder.replace(_key(self.epoch, ".beat"), seal({"released": released}))
+        beat = seal({"released": released})
+        self._folder.impatient().replace(_key(self.epoch, ".beat"), beat)
+
+
+def _outlived(folder: ObjectFolder, first: _Holder) -> _Holder | None:
+    """The last holder, once its lease has run out; None if it was removed."""
+    if first.is_here:
+        raise _busy(folder, first.told)
+    who = f"process {first.told['pid']} on {first.told['host']}, which holds {folder}"
+    grace = first.time_to_live * WATCHED
+    end = max(first.left, grace)
+    logger.info("waiting for a sign of life of %s, for %.0f s at most", who, end)
+    began, holder = time.monotonic(), first
+    with waiting_for(who, end):
+        while not holder.is_gone:
+            if (holder.epoch, holder.heard) > (first.epoch, first.heard):
+                raise _busy(folder, holder.told)
+            left = max(holder.left, began + grace - time.monotonic())
+            if left <= 0:
+                return holder
+            time.sleep(min(left, holder.time_to_live / LOOKS))
+            found = _current_holder(folder)
+            if found is None:
+                return None
+            holder = found
+    return holder
+
+
+def _busy(folder: ObjectFolder, told: Mapping[str, Any]) -> RunIsBusy:
+    return RunIsBusy(str(folder), told.get("host", "an unnamed host"), told.get("pid"))
 
 
 def _key(epoch: int, kind: str = "") -> str:
@@ -133,7 +203,7 @@ def _epochs(folder: ObjectFolder) -> list[int]:
 def _current_holder(folder: ObjectFolder) -> _Holder | None:
     # The age of the last sign of life is told by an object written just now, by the same clock.
     probe = f"lease/now-{secrets.token_hex(8)}"
-    folder.create(probe, b"")
+    folder.replace(probe, b"")
     times = folder.times("lease")
     folder.delete(probe)
     epochs = [int(match[1]) for match in map(_EPOCH.fullmatch, times) if match]
@@ -141,12 +211,11 @@ def _current_holder(folder: ObjectFolder) -> _Holder | None:
         return None
     epoch = max(epochs)
     beat = _key(epoch, ".beat")
-    content = unseal(folder.read(_key(epoch)), _key(epoch))
+    heard = max(times.get(beat, 0.0), times.get(_key(epoch), 0.0))
     return _Holder(
         epoch,
-        content["host"],
-        content["pid"],
-        content["time_to_live"],
-        age=times[probe] - max(times.get(beat, 0.0), times[_key(epoch)]),
+        unseal(folder.read(_key(epoch)), _key(epoch)),
+        heard,
+        age=times[probe] - heard,
         released=beat in times and unseal(folder.read(beat), beat)["released"],
     )

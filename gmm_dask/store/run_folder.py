@@ -33,6 +33,7 @@ from gmm_dask.store.errors import (
 )
 from gmm_dask.store.folder import Folder, create_or_confirm
 from gmm_dask.store.identity import FIELD, RECORD, confirm_id, id_in, named, new_id
+from gmm_dask.store.lease import TIME_TO_LIVE
 from gmm_dask.store.location import Location
 from gmm_dask.store.model import Model, write_model
 from gmm_dask.store.sealed import from_json, seal, to_json, unseal
@@ -150,7 +151,7 @@ def open_run(
     seed: int | None,
     versions: Mapping[str, object] | None = None,
     restart: bool = False,
-    time_to_live: float = 60.0,
+    time_to_live: float = TIME_TO_LIVE,
 ) -> RunFolder:
     """Begin the run at a path or URL, or take it up again.
 

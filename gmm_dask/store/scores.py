@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from gmm_dask.mixture.arrays import Array
 from gmm_dask.store.errors import KeyExistsError, KeyMissingError, StorageError
 from gmm_dask.store.folder import Folder, create_or_confirm
-from gmm_dask.store.lease import Lease
+from gmm_dask.store.lease import TIME_TO_LIVE, Lease
 from gmm_dask.store.local import LocalFolder
 from gmm_dask.store.location import Location, checked_name, open_folder
 from gmm_dask.store.lock import FileLock, Lock
@@ -83,7 +83,7 @@ class ScoreGroup:
         return group
 
     @contextmanager
-    def held(self, *, overwrite: bool, time_to_live: float = 60.0) -> Iterator[Lock]:
+    def held(self, *, overwrite: bool, time_to_live: float = TIME_TO_LIVE) -> Iterator[Lock]:
         """Begin the group, or take it up again, with other drivers kept out: RunIsBusy for them.
 
         Finished scores are written anew if they are to be overwritten, interrupted ones of the

@@ -22,7 +22,7 @@ from typing import Any
 
 from gmm_dask.store.errors import KeyMissingError, StorageError, UnknownFormatError
 from gmm_dask.store.folder import Folder, GuardedFolder
-from gmm_dask.store.lease import Lease
+from gmm_dask.store.lease import TIME_TO_LIVE, Lease
 from gmm_dask.store.local import LocalFolder
 from gmm_dask.store.location import Location, checked_name, open_folder
 from gmm_dask.store.lock import FileLock, Lock
@@ -200,7 +200,7 @@ class ModelVersions:
         self.standing = standing
 
 
-def open_versions(where: Location, *, time_to_live: float = 60.0) -> ModelVersions:
+def open_versions(where: Location, *, time_to_live: float = TIME_TO_LIVE) -> ModelVersions:
     """Hold the versions at a path or URL; RunIsBusy while another process does.
 
     `time_to_live`: see `open_run`.

@@ -1,5 +1,6 @@
 """A lease in an object store: one holder, taken over only when nothing is heard of it."""
 
+import os
 import secrets
 import signal
 import subprocess
@@ -25,9 +26,12 @@ from gmm_dask.store.lease import Lease
 from gmm_dask.store.location import open_folder
 from gmm_dask.store.model import Model, load_model
 from gmm_dask.store.objects import ObjectFolder
+from gmm_dask.store.processes import is_dead, this_process
 from gmm_dask.store.run_folder import RunFolder, open_run
+from gmm_dask.store.sealed import seal
 from gmm_dask.store.versions import open_versions
 from tests.store.dying import mixture
+from tests.store.unruly import BUCKET, unruly
 
 TIME_TO_LIVE = 1.0
 
@@ -88,7 +92,7 @@ def test_stopped_holder_is_taken_over_and_writes_no_more(s3_bucket: str) -> None
         assert holder.stdout is not None
         assert holder.stdout.readline() == "holding\n"
         time.sleep(TIME_TO_LIVE + 1.5)
-        with pytest.raises(RunIsBusy, match=f"process {holder.pid} on .* runs out in"):
+        with pytest.raises(RunIsBusy, match=f"process {holder.pid} on .* Wait for it or end it"):
             begin(where)  # its beats keep the lease alive
         holder.send_signal(signal.SIGSTOP)
         time.sleep(TIME_TO_LIVE + 2)
@@ -183,3 +187,67 @@ def test_slow_claimant_of_a_past_epoch_does_not_have_the_run(folder: ObjectFolde
         Lease(folder, first.epoch, TIME_TO_LIVE)._claim()
     second.confirm()
     second.release()
+
+
+def test_a_holder_that_could_not_say_that_it_has_let_go_knows_it() -> None:
+    with unruly() as proxy:
+        folder = open_folder(f"{BUCKET}/run")
+        assert isinstance(folder, ObjectFolder)
+        for how in ("503", "expired"):
+            lease = Lease.take(folder)
+            with pytest.raises(RunIsBusy):  # held here, and alive
+                Lease.take(folder)
+            with proxy.during(how):
+                lease.release()
+            began = time.monotonic()
+            Lease.take(folder).release()
+            assert time.monotonic() - began < 5
+
+
+def from_elsewhere(folder: ObjectFolder, time_to_live: float) -> None:
+    """The lease of a driver of another machine, of which nothing more is heard."""
+    nobody = {**this_process(), "host": "elsewhere", "machine": "another", "nonce": "0"}
+    folder.create("lease/00000001.json", seal({**nobody, "time_to_live": time_to_live}))
+
+
+def test_a_lease_that_may_be_a_dead_drivers_is_waited_out(
+    folder: ObjectFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="gmm_dask")
+    from_elsewhere(folder, time_to_live=2.0)
+    began = time.monotonic()
+    lease = Lease.take(folder, TIME_TO_LIVE)
+    assert 1 < time.monotonic() - began < 8
+    assert lease.epoch == 2
+    assert f"waiting for a sign of life of process {os.getpid()} on elsewhere" in caplog.text
+    lease.release()
+
+
+def test_the_first_sign_of_life_ends_the_wait(folder: ObjectFolder) -> None:
+    from_elsewhere(folder, time_to_live=60.0)
+    with ThreadPoolExecutor(1) as threads:
+        taking = threads.submit(Lease.take, folder)
+        time.sleep(2)  # its clock tells whole seconds
+        folder.replace("lease/00000001.beat.json", seal({"released": False}))
+        with pytest.raises(RunIsBusy, match="on elsewhere"):
+            taking.result(timeout=20)
+
+
+def test_a_lease_of_an_earlier_version_is_understood(folder: ObjectFolder) -> None:
+    told = {"host": "here", "pid": 1, "time_to_live": 1.0, "nonce": "0"}
+    folder.create("lease/00000001.json", seal(told))
+    lease = Lease.take(folder, TIME_TO_LIVE)
+    assert lease.epoch == 2
+    lease.release()
+
+
+def test_a_dead_process_is_told_from_others() -> None:
+    us = this_process()
+    with subprocess.Popen([sys.executable, "-c", ""]) as other:
+        while not is_dead({**us, "pid": other.pid, "started": None}):
+            time.sleep(0.01)  # until it is at least a zombie
+    assert not is_dead(us)
+    assert is_dead({**us, "started": 1})  # its number was given again
+    assert is_dead({**us, "pid": other.pid})
+    for unknown in ({**us, "machine": "another"}, {**us, "machine": None}, {"pid": other.pid}):
+        assert not is_dead({**unknown, "pid": other.pid})
