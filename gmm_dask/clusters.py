@@ -9,7 +9,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from inspect import signature
 from typing import Any
@@ -89,10 +89,25 @@ def reached(address: str) -> Iterator[Client]:
         ) from problem
     except (ValueError, TypeError) as problem:
         raise ConfigurationError(f"{address} is no scheduler's address: {problem}") from problem
-    with client:
+    with left_quietly(client):
         threads = sum(asked(client, "ncores").values())
         logger.info("on the cluster at %s: %d threads", address, threads)
         yield client
+
+
+@contextmanager
+def left_quietly(client: Client) -> Iterator[None]:
+    """Close it in the end; one that has lost its scheduler would tell how its search for it ended,
+    in a traceback after the error that says so."""
+    told = logging.getLogger("distributed.client")
+    with ExitStack() as stack:
+        stack.callback(told.setLevel, told.level)
+        stack.enter_context(client)
+        try:
+            yield
+        finally:
+            if client.status != "running":
+                told.setLevel(logging.CRITICAL)
 
 
 async def knocked(address: str) -> None:

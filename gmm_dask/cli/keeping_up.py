@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gmm_dask.cli import running
+from gmm_dask.cli.outcome import resumable
 from gmm_dask.cli.progress import Display
 from gmm_dask.cli.signals import Interrupted, leaving_word
 from gmm_dask.clusters import cluster_for
@@ -25,12 +26,11 @@ def job_of(given: Mapping[str, Any], config: str | None) -> Job:
 
 def run(job: Job) -> Refit:
     """Refit, or go on; a cluster is reached only if there is something to do."""
-    told = (
-        f"interrupted; {job.models} is as it was, and the same command goes on from the newest "
-        "checkpoint"
-    )
+    kept = f"{job.models} is as it was, and the same command goes on from the newest checkpoint"
+    told = f"interrupted; {kept}"
     with (
         leaving_word(lambda: told, told),
+        resumable(lambda: kept, kept),
         Display(most=job.mixture.max_iter, tol=job.mixture.tol) as display,
     ):
         try:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from gmm_dask.cli import signals, speaking
+from gmm_dask.waiting import within
 
 FAILURE, BAD_INPUT, BUSY = 1, 2, 3
 INTERRUPTED = signals.CODE
+ADVICE_WITHIN = 5.0
 
 
 def explained(problem: BaseException) -> int:
@@ -19,7 +23,28 @@ def explained(problem: BaseException) -> int:
         speaking.error("".join(traceback.format_exception(problem)).rstrip())
     told = speaking.set_in(sentence(problem))
     speaking.error(f"error: {told}" if code != INTERRUPTED else "interrupted")
+    for note in getattr(problem, "__notes__", ()):
+        speaking.error(note)
     return code
+
+
+@contextmanager
+def resumable(advice: Callable[[], str], otherwise: str) -> Iterator[None]:
+    """What fails inside is told with how to go on, or `otherwise` where that cannot be found out.
+
+    Not where another driver goes on, or where what is kept is damaged.
+    """
+    from gmm_dask.store.errors import DamagedError, LeaseLostError
+
+    try:
+        yield
+    except Exception as problem:
+        if code_for(problem) == FAILURE and not isinstance(problem, DamagedError | LeaseLostError):
+            try:
+                problem.add_note(within(ADVICE_WITHIN, "the last checkpoint", advice))
+            except Exception:  # what has failed may well be the place where it is kept
+                problem.add_note(otherwise)
+        raise
 
 
 def sentence(problem: BaseException) -> str:
@@ -30,18 +55,18 @@ def sentence(problem: BaseException) -> str:
 
 def code_for(problem: BaseException) -> int:
     """The exit code; what a person gave wrongly is not a failure of the program."""
-    from gmm_dask.store.errors import DamagedError, LeaseLostError, RunIsBusy, StorageError
+    from gmm_dask.store import errors
 
     if isinstance(problem, signals.Interrupted | KeyboardInterrupt):
         return INTERRUPTED
-    if isinstance(problem, RunIsBusy):
+    if isinstance(problem, errors.RunIsBusy):
         return BUSY
-    if isinstance(problem, StorageError):
+    if isinstance(problem, errors.StorageError):
         by_system = isinstance(problem.__cause__, OSError) and not isinstance(
             problem.__cause__, FileNotFoundError | FileExistsError
         )
-        failed = by_system or isinstance(problem, DamagedError | LeaseLostError)
-        return FAILURE if failed else BAD_INPUT
+        failed = errors.DamagedError | errors.LeaseLostError | errors.StoreUnavailableError
+        return FAILURE if by_system or isinstance(problem, failed) else BAD_INPUT
     if isinstance(problem, ValueError | FileNotFoundError | ImportError) and is_refusal(problem):
         return BAD_INPUT
     return FAILURE

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gmm_dask.addresses import is_url
+from gmm_dask.cli.outcome import resumable
 from gmm_dask.cli.progress import Display
 from gmm_dask.cli.signals import Interrupted, leaving_word
 from gmm_dask.clusters import cluster_for, page_of
@@ -98,6 +99,7 @@ def run(job: Job, *, restart: bool) -> Done:
             placed = replace(job, run=place)
             with (
                 leaving_word(partial(kept_advice, placed), silent_advice(str(place))),
+                resumable(partial(kept_word, placed), silent_word(str(place))),
                 Display(
                     most=job.mixture.max_iter,
                     tol=job.mixture.tol,
@@ -141,17 +143,27 @@ def keep_config(job: Job) -> None:
 
 def kept_advice(job: Job) -> str:
     """What an interrupted run has kept, and how to go on."""
+    return f"interrupted; {kept_word(job)}"
+
+
+def kept_word(job: Job) -> str:
+    """What a run has kept, and how to go on."""
     kept = kept_iteration(str(job.run))
     if kept is None:
-        return f"interrupted before the first checkpoint; the same command begins again: {job.run}"
+        return f"no checkpoint is kept yet; the same command begins again: {job.run}"
     config = kept_config(str(job.run))
     again = "the same command" if config is None else f"gmm-dask fit --config {config}"
-    return f"interrupted; a checkpoint of iteration {kept} is in {job.run}\nresume with: {again}"
+    return f"a checkpoint of iteration {kept} is in {job.run}\nresume with: {again}"
 
 
 def silent_advice(run: str) -> str:
-    """What to say of a run whose folder does not answer."""
-    return f"interrupted; {run} does not answer: the same command goes on from its last checkpoint"
+    """What to say of an interrupted run whose folder does not answer."""
+    return f"interrupted; {silent_word(run)}"
+
+
+def silent_word(run: str) -> str:
+    """How to go on with a run whose folder does not answer."""
+    return f"{run} does not answer: the same command goes on from its last checkpoint"
 
 
 def kept_config(run: str) -> str | None:

@@ -44,6 +44,7 @@ def score(
 ) -> None:
     """Write what a model says of every row; started again, only what is missing is written."""
     from gmm_dask.cli.applying import model_at, outliers_asked, rows_at
+    from gmm_dask.cli.outcome import resumable
     from gmm_dask.clusters import cluster_for
     from gmm_dask.job import ClusterOptions
     from gmm_dask.scoring import score as write_scores
@@ -52,7 +53,8 @@ def score(
     rows = rows_at(source, options.rows_given(locals()))
     names, share = outliers_asked(options.names(write) or (), quantile)
     asked = ClusterOptions(scheduler, workers, threads, memory_limit)
-    with cluster_for(asked, rows.nbytes) as client:
+    again = f"the same command writes what is missing in {out}"
+    with resumable(lambda: again, again), cluster_for(asked, rows.nbytes) as client:
         scores = write_scores(
             found,
             rows,

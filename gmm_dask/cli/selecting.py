@@ -10,12 +10,14 @@ from io import BytesIO
 
 from distributed import Client
 
+from gmm_dask.cli.outcome import resumable
 from gmm_dask.cli.progress import Display
 from gmm_dask.cli.running import (
     InterruptedRun,
     default_runs,
     kept_iteration,
     silent_advice,
+    silent_word,
 )
 from gmm_dask.cli.signals import Interrupted, leaving_word
 from gmm_dask.clusters import cluster_for, page_of
@@ -103,6 +105,7 @@ def run(job: Job, grid: Grid, *, restart: bool) -> tuple[str, Selection]:
             dashboard = None if client is None else page_of(client)
             with (
                 leaving_word(partial(_advice, place), silent_advice(place)),
+                resumable(partial(_kept_word, place), silent_word(place)),
                 Display(most=job.mixture.max_iter, dashboard=dashboard) as display,
             ):
                 placed = replace(job, run=place)
@@ -118,9 +121,13 @@ def run(job: Job, grid: Grid, *, restart: bool) -> tuple[str, Selection]:
 
 
 def _advice(run: str) -> str:
+    return f"interrupted; {_kept_word(run)}"
+
+
+def _kept_word(run: str) -> str:
     kept = kept_iteration(run)
-    told = "before the first checkpoint" if kept is None else f"with a checkpoint of pass {kept}"
-    return f"interrupted {told}; the same command with --out {run} goes on"
+    told = "no checkpoint is kept yet" if kept is None else f"a checkpoint of pass {kept} is kept"
+    return f"{told}; the same command with --out {run} goes on"
 
 
 def picture(found: Selection, run: str) -> str | None:

@@ -5,6 +5,7 @@ import pytest
 
 from gmm_dask import ConfigurationError, DataError, GaussianMixture, Mixture, fit, save_model
 from gmm_dask.chunked.faults import ClusterError
+from gmm_dask.chunked.sources.protocol import OutageError
 from gmm_dask.cli.outcome import code_for, explained
 from gmm_dask.cli.signals import Interrupted
 from gmm_dask.mixture.initial import squared_distances
@@ -15,7 +16,13 @@ from gmm_dask.refusals import NotInstalledError, Refusal
 from gmm_dask.report.findings import with_columns
 from gmm_dask.scoring import Options
 from gmm_dask.starting import GivenParameters
-from gmm_dask.store.errors import DamagedError, KeyMissingError, RunIsBusy, StorageError
+from gmm_dask.store.errors import (
+    DamagedError,
+    KeyMissingError,
+    RunIsBusy,
+    StorageError,
+    StoreUnavailableError,
+)
 from gmm_dask.tables import Table
 
 ONE = Mixture([1], [[0.0]], [[[1.0]]])
@@ -39,6 +46,8 @@ def disk_full() -> StorageError:
         (StorageError("a bad name"), 2),
         (disk_full(), 1),
         (DamagedError("x"), 1),
+        (StoreUnavailableError("x"), 1),
+        (OutageError("x"), 1),
         (ClusterError("x"), 1),
         (RunIsBusy("run", "host", 1), 3),
         (Interrupted(), 130),
