@@ -68,8 +68,8 @@ while True:
     try:
         open_run(sys.argv[1], configuration={}, fingerprint={}, seed=1, time_to_live=1.0).close()
         break
-    except RunIsBusy as busy:
-        print("busy", busy.retry_after, flush=True)
+    except RunIsBusy:
+        print("busy", flush=True)
         sleep(0.2)
 print("taken", flush=True)
 """
@@ -143,14 +143,12 @@ def test_clocks_that_disagree_neither_free_a_lease_nor_keep_it(
     with machines[0].running(SAVER, where) as first:
         assert line(first) == "holding"
         with machines[1].running(TAKER, where) as second:
-            for _ in range(5):
-                word, seconds = line(second).split()
-                assert word == "busy"
-                assert 0 < float(seconds) <= TIME_TO_LIVE + GRAIN
-            first.send_signal(signal.SIGKILL)
-            killed = time.monotonic()
+            for _ in range(2):
+                assert line(second) == "busy"
+            first.send_signal(signal.SIGSTOP)
+            stopped = time.monotonic()
             while line(second) != "taken":
-                assert time.monotonic() - killed < TIME_TO_LIVE + GRAIN + 2
+                assert time.monotonic() - stopped < TIME_TO_LIVE + GRAIN + 2
 
 
 def test_a_clock_that_is_set_costs_its_holder_nothing(
@@ -163,8 +161,8 @@ def test_a_clock_that_is_set_costs_its_holder_nothing(
             for step in (3_600, -3_600, 86_400, -600, 0):
                 holder.set(step)
                 found = newest(where)
-                for _ in range(5):
-                    assert line(second).startswith("busy")
+                for _ in range(2):
+                    assert line(second) == "busy"
                 assert newest(where) > found
             assert first.poll() is None
 
