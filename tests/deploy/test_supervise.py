@@ -1,6 +1,7 @@
 """deploy/supervise: what it starts runs again after any end, until it is told to stop."""
 
 import signal
+import sys
 
 import psutil
 import pytest
@@ -40,6 +41,21 @@ def test_a_signal_is_passed_on_and_waited_for(processes, number, code):
     supervise.send_signal(number)
     assert supervise.wait(60) == code
     assert processes.log("supervise") == "in good order\n"
+
+
+def test_one_that_ends_itself_by_an_interrupt_can(processes):
+    """As Prefect's worker does, when it is asked to end: what a shell starts would ignore it."""
+    live = (
+        "import os, pathlib, signal\n"
+        "signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))\n"
+        "pathlib.Path('pids').write_text(str(os.getpid()))\n"
+        "while True: signal.pause()\n"
+    )
+    supervise = processes.start("supervise", [SUPERVISE, sys.executable, "-c", live])
+    until(lambda: bool(starts(processes)))
+    supervise.terminate()
+    assert supervise.wait(20) == 143
+    assert "KeyboardInterrupt" in processes.log("supervise")
 
 
 def test_one_that_waits_to_start_again_stops_at_once(processes):
