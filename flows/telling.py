@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from math import log
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from distributed import Client
 from prefect import get_run_logger
@@ -26,6 +26,7 @@ from prefect.client.orchestration import get_client
 from prefect.events import emit_event
 from prefect.runtime import flow_run
 
+from gmm_dask.chunked.words import words_heard
 from gmm_dask.journal import iteration_line
 from gmm_dask.journey import Progress
 
@@ -71,12 +72,9 @@ def workers_heard(client: Client | None) -> Iterator[None]:
     create_link_artifact(
         link=client.dashboard_link, link_text="Dask dashboard", key="dask-dashboard"
     )
-    client.forward_logging("gmm_dask", level=logging.WARNING)
-    try:
+    logger = get_run_logger()
+    with words_heard(client, str(flow_run.id or uuid4()), lambda *word: logger.log(*word)):
         yield
-    finally:
-        if client.status == "running":
-            client.unforward_logging("gmm_dask")
 
 
 # -- progress -----------------------------------------------------------------------------------

@@ -221,6 +221,23 @@ def dask_at(address):
             end_tree(process, patience=0)
 
 
+def test_two_fits_on_one_scheduler_both_finish_whichever_ends_first(asking, rows, undisturbed):
+    address = f"tcp://127.0.0.1:{free_port()}"
+    with dask_at(address):
+        slow = begin_slow(asking, rows, "shared", cluster={"scheduler": address})
+        quick = asking.run(
+            "fit-mixture/fit",
+            source=str(rows / "small.zarr"),
+            mixture={"components": 4, "max_iter": 5},
+            run="shared-quick",
+            cluster={"scheduler": address},
+        )
+        assert asking.ended(quick).state.type == StateType.COMPLETED, asking.log(quick)
+        assert not asking.read(slow).state.is_final()
+        assert asking.ended(slow).state.type == StateType.COMPLETED, asking.log(slow)
+    assert bits(asking.platform.runs / "shared") == undisturbed
+
+
 def test_of_two_started_at_once_one_runs_and_the_other_leaves_it_to_it(asking, rows):
     started = [ask_slow(asking, rows, "twice") for _ in range(2)]
     ends = {asking.ended(run).state.type: asking.read(run) for run in started}
