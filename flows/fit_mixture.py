@@ -16,11 +16,13 @@ from flows import commands, forms
 from flows.credentials import credentials_of
 from flows.jobs import field, job_asked, last_part, parameters, with_run
 from flows.lasting import LASTING, left_to_the_other, stop_if_it_keeps_crashing
+from flows.news import all_told
 from flows.telling import (
     Bar,
     iterations_told,
     library_heard,
     picture,
+    show,
     tag_run,
     tell_event,
     workers_heard,
@@ -64,7 +66,7 @@ def fit_mixture(
         source, run, cache, checkpoint_every, mixture=mixture, rows=rows, cluster=cluster
     )
     asked = replace(asked, performance_report=performance_report)
-    with credentials_of(credentials), library_heard():
+    with library_heard(), all_told(), credentials_of(credentials):
         job = check(asked)
         try:
             found = fit_or_go_on(job)
@@ -103,11 +105,12 @@ def publish(job: Job, found: Fit) -> str:
     """The configuration and the report in the run folder; history, pictures and an event here."""
     keep_config(job)
     report = write_report(str(job.run))
-    create_table_artifact(
+    show(
+        create_table_artifact,
         key="history",
         table=[{name: entry.get(name) for name in COLUMNS} for entry in found.history],
     )
-    create_markdown_artifact(key="fit", markdown=told(job, found, report))
+    show(create_markdown_artifact, key="fit", markdown=told(job, found, report))
     tell_event(
         "gmm_dask.fit.finished",
         f"run.{job.run}",

@@ -19,7 +19,8 @@ from flows import commands, forms
 from flows.credentials import credentials_of
 from flows.jobs import last_part, parameters
 from flows.lasting import LASTING, stop_if_it_keeps_crashing
-from flows.telling import library_heard, tag_run, tell_event
+from flows.news import all_told
+from flows.telling import library_heard, show, tag_run, tell_event
 from gmm_dask.chunked.rows import DataError
 from gmm_dask.cli.running import absolute
 from gmm_dask.importing import Imported, import_files
@@ -51,7 +52,7 @@ def ingest(
     """Import files; nothing is there until all is, and what is there is not written again."""
     stop_if_it_keeps_crashing()
     out = absolute(out)
-    with credentials_of(credentials), library_heard():
+    with library_heard(), all_told(), credentials_of(credentials):
         imported = write_table(found(files), out, table)
         publish(out, imported)
     return {"out": out, **asdict(imported)}
@@ -89,7 +90,8 @@ def write_table(files: list[str], out: str, table: forms.Table) -> Imported:
 def publish(out: str, imported: Imported) -> None:
     """What was written, and an event."""
     left_out = f" ({imported.skipped:,} rows left out)" if imported.skipped else ""
-    create_markdown_artifact(
+    show(
+        create_markdown_artifact,
         key="table",
         markdown=f"# `{last_part(out)}`\n\n{imported.rows:,} rows{left_out} of "
         f"{len(imported.feature_names)} {imported.dtype} features: "

@@ -21,7 +21,16 @@ from flows import commands, forms
 from flows.credentials import credentials_of
 from flows.jobs import job_asked, last_part, parameters, place_of
 from flows.lasting import LASTING, left_to_the_other, stop_if_it_keeps_crashing
-from flows.telling import Bar, iterations_told, library_heard, tag_run, tell_event, workers_heard
+from flows.news import all_told
+from flows.telling import (
+    Bar,
+    iterations_told,
+    library_heard,
+    show,
+    tag_run,
+    tell_event,
+    workers_heard,
+)
 from gmm_dask.clusters import cluster_for
 from gmm_dask.job import Job, with_only_table
 from gmm_dask.refitting.comparison import Drift
@@ -77,7 +86,7 @@ def refit(
         cluster=cluster,
         refit=refit,
     )
-    with credentials_of(credentials), library_heard():
+    with library_heard(), all_told(), credentials_of(credentials):
         job = check(replace(asked, models=models_at(models)))
         try:
             found = refit_or_go_on(job)
@@ -124,8 +133,8 @@ def publish(job: Job, found: Refit) -> None:
     """Versions as a table, the decision as markdown; events for who acts on them."""
     standing = look_at_versions(found.models) or Standing()
     report = None if found.run is None else write_report(found.run)
-    create_table_artifact(key="versions", table=history(standing))
-    create_markdown_artifact(key="refit", markdown=told(job, found, report))
+    show(create_table_artifact, key="versions", table=history(standing))
+    show(create_markdown_artifact, key="refit", markdown=told(job, found, report))
     about = f"models.{found.models}"
     facts = {"source": job.source, "model": model_place(found.models, found.version)}
     if found.alarms:

@@ -16,7 +16,8 @@ from flows import commands, forms
 from flows.credentials import credentials_of
 from flows.jobs import last_part, parameters
 from flows.lasting import LASTING, left_to_the_other, stop_if_it_keeps_crashing
-from flows.telling import library_heard, tag_run, tell_event, workers_heard
+from flows.news import all_told
+from flows.telling import library_heard, show, tag_run, tell_event, workers_heard
 from gmm_dask import Rows, score
 from gmm_dask.cli.applying import model_at, rows_at
 from gmm_dask.cli.running import absolute
@@ -52,7 +53,7 @@ def score_dataset(
     stop_if_it_keeps_crashing()
     source, model, out = absolute(source), absolute(model), absolute(out)
     options = ClusterOptions(**cluster.given())
-    with credentials_of(credentials), library_heard():
+    with library_heard(), all_told(), credentials_of(credentials):
         found, opened = check(source, model, rows)
         try:
             scores = score_missing(found, opened, out, scoring, options)
@@ -84,8 +85,8 @@ def score_missing(
 def publish(model: str, source: str, scores: Scores) -> None:
     """Shares of the components as a table, the rest as markdown, and an event."""
     shares = [{"component": k, "share": share} for k, share in enumerate(scores.shares)]
-    create_table_artifact(key="shares", table=shares)
-    create_markdown_artifact(key="scores", markdown=told(model, source, scores))
+    show(create_table_artifact, key="shares", table=shares)
+    show(create_markdown_artifact, key="scores", markdown=told(model, source, scores))
     tell_event("gmm_dask.scores.finished", f"scores.{scores.where}", **scores.summary())
 
 

@@ -17,11 +17,13 @@ from flows import commands, forms
 from flows.credentials import credentials_of
 from flows.jobs import job_asked, last_part, parameters, with_run
 from flows.lasting import LASTING, left_to_the_other, stop_if_it_keeps_crashing
+from flows.news import all_told
 from flows.telling import (
     Bar,
     iterations_told,
     library_heard,
     picture,
+    show,
     tag_run,
     tell_event,
     workers_heard,
@@ -77,7 +79,7 @@ def select_components(
     asked = job_asked(
         source, run, cache, checkpoint_every, mixture=first, rows=rows, cluster=cluster
     )
-    with credentials_of(credentials), library_heard():
+    with library_heard(), all_told(), credentials_of(credentials):
         job = check(asked, grid)
         try:
             found = fit_all_or_go_on(job, grid)
@@ -117,8 +119,8 @@ def publish(job: Job, found: Selection) -> None:
     """The report in the run folder; the table, the curve and an event here."""
     report = write_report(str(job.run))
     table = [asdict(choice) for choice in found.table]
-    create_table_artifact(key="candidates", table=table)
-    create_markdown_artifact(key="selection", markdown=told(job, found, report))
+    show(create_table_artifact, key="candidates", table=table)
+    show(create_markdown_artifact, key="selection", markdown=told(job, found, report))
     tell_event(
         "gmm_dask.selection.finished",
         f"run.{job.run}",

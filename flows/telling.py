@@ -8,8 +8,10 @@ from __future__ import annotations
 import base64
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
 from io import BytesIO
 from math import log
 from typing import Any
@@ -26,6 +28,7 @@ from prefect.client.orchestration import get_client
 from prefect.events import emit_event
 from prefect.runtime import flow_run
 
+from flows.news import tell
 from gmm_dask.chunked.words import words_heard
 from gmm_dask.journal import iteration_line
 from gmm_dask.journey import Progress
@@ -69,8 +72,11 @@ def workers_heard(client: Client | None) -> Iterator[None]:
     if client is None:
         yield
         return
-    create_link_artifact(
-        link=client.dashboard_link, link_text="Dask dashboard", key="dask-dashboard"
+    show(
+        create_link_artifact,
+        link=client.dashboard_link,
+        link_text="Dask dashboard",
+        key="dask-dashboard",
     )
     logger = get_run_logger()
     with words_heard(client, str(flow_run.id or uuid4()), lambda *word: logger.log(*word)):
@@ -84,19 +90,31 @@ class Bar:
     """A progress artifact, moved once a second at most."""
 
     def __init__(self, key: str, description: str) -> None:
-        made = create_progress_artifact(progress=0.0, key=key, description=description)
-        self._id: UUID = made if isinstance(made, UUID) else made.id
+        self._what = {"key": key, "description": description}
+        self._id: UUID | None = None
         self._moved = float("-inf")
+        self._show(0.0)
 
     def move(self, percent: float) -> None:
         """To so much of a hundred; never called done before it is."""
         if time.monotonic() - self._moved >= UPDATE_SECONDS:
-            update_progress_artifact(self._id, progress=min(round(percent, 1), 99.0))
+            self._show(min(round(percent, 1), 99.0))
             self._moved = time.monotonic()
 
     def finish(self) -> None:
         """All of it."""
-        update_progress_artifact(self._id, progress=100.0)
+        self._show(100.0)
+
+    def _show(self, percent: float) -> None:
+        """Soon; what was to be shown before, and was not yet, is not shown."""
+        tell(lambda: self._draw(percent), about=self)
+
+    def _draw(self, percent: float) -> None:
+        if self._id is None:
+            made = create_progress_artifact(progress=percent, **self._what)
+            self._id = made if isinstance(made, UUID) else made.id
+        else:
+            update_progress_artifact(self._id, progress=percent)
 
 
 def iterations_told(bar: Bar, tol: float | None, max_iter: int) -> Callable[[Progress], None]:
@@ -143,19 +161,24 @@ def picture(draw: Callable[[Any], Any], width: float, height: float, about: str)
     return f"![{about}](data:image/png;base64,{base64.b64encode(drawn.getvalue()).decode()})"
 
 
+def show(create: Callable[..., object], **what: Any) -> None:
+    """An artifact, as soon as the server takes it."""
+    tell(partial(create, **what))
+
+
 def tell_event(name: str, about: str, **facts: Any) -> None:
     """An event that automations can act on, such as `gmm_dask.fit.finished`."""
-    emit_event(
-        event=name,
-        resource={"prefect.resource.id": f"gmm_dask.{about}", "prefect.resource.name": about},
-        payload=facts,
-    )
+    resource = {"prefect.resource.id": f"gmm_dask.{about}", "prefect.resource.name": about}
+    emit = partial(emit_event, event=name, resource=resource, payload=facts)
+    tell(partial(copy_context().run, emit))  # Prefect sends it later, in the context of now
 
 
 def tag_run(*tags: str) -> None:
     """Add tags to this flow run, by which it is found again."""
-    run = flow_run.id
-    if run is None:
-        return
+    if flow_run.id is not None:
+        tell(partial(_tag, UUID(flow_run.id), tags))
+
+
+def _tag(run: UUID, tags: Iterable[str]) -> None:
     with get_client(sync_client=True) as client:
-        client.update_flow_run(run, tags={*flow_run.tags, *tags})
+        client.update_flow_run(run, tags={*client.read_flow_run(run).tags, *tags})

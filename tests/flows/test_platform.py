@@ -14,6 +14,7 @@ import zarr
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.states import Crashed
 
 from flows import forms
 from gmm_dask.store.checkpoint import complete_iterations
@@ -219,6 +220,31 @@ def dask_at(address):
     finally:
         for process in begun:
             end_tree(process, patience=0)
+
+
+def test_a_fit_goes_on_and_ends_without_the_server_and_publishes_when_it_is_back(asking, rows):
+    """And one that is alive is not dead because its heartbeats did not arrive."""
+    run = asking.run(
+        "fit-mixture/fit",
+        source=str(rows / "slow.zarr"),
+        mixture={**SLOW, "max_iter": 800},
+        run="cut-off",
+        rows={"array": "rows"},
+    )
+    until(lambda: iterations(asking, "cut-off") >= 3, 120, "the first iterations")
+    asking.client.set_flow_run_state(run, Crashed(message="No heartbeat"), force=True)
+    asking.ends_as(run, StateType.RUNNING, 30)
+    asking.platform.server.kill()
+    asking.platform.server.wait()
+    until((asking.platform.runs / "cut-off/FINISHED.json").exists, 120, "the end of the fit")
+    flow = flow_process(run)
+    asking.platform.start_server()
+    assert asking.ended(run).state.type == StateType.COMPLETED, asking.log(run)
+    assert flow is not None
+    assert "AwaitingRetry" not in asking.states(run)
+    assert {"progress", "fit", "history"} <= set(asking.artifacts(run))
+    until(lambda: asking.events(run, "gmm_dask.fit.finished"), 30, "the event")
+    until(lambda: "answers again" in asking.log(run), 30, "the log")
 
 
 def test_two_fits_on_one_scheduler_both_finish_whichever_ends_first(asking, rows, undisturbed):
