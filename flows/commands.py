@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prefect.client.schemas.objects import State
-
 from gmm_dask.cli.running import without_none
 from gmm_dask.job import load_values, refuse_secret, refuse_secret_arguments
 from gmm_dask.refusals import Refusal
@@ -79,10 +77,10 @@ def texts_in(value: object) -> Iterator[str]:
             yield from texts_in(one)
 
 
-def tell(found: Mapping[str, Any] | State) -> None:
+def tell(found: Mapping[str, Any]) -> None:
     """The result, for standard output; what was left to another driver ends as it does there."""
-    if isinstance(found, State):
-        print(found.message, file=sys.stderr)  # noqa: T201
+    if "busy" in found:
+        print(found["busy"], file=sys.stderr)  # noqa: T201
         sys.exit(BUSY)
     for name, value in found.items():
         print(f"{name.replace('_', ' ') + ':':<22}{value}")  # noqa: T201

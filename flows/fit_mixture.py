@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import State
 from flows import commands, forms
 from flows.credentials import credentials_of
 from flows.jobs import field, job_asked, last_part, parameters, with_run
-from flows.lasting import LASTING, left_to_the_other, stop_if_it_keeps_crashing
+from flows.lasting import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
 from flows.news import all_told
 from flows.telling import (
     Bar,
@@ -32,7 +32,6 @@ from gmm_dask.cli.running import keep_config
 from gmm_dask.clusters import cluster_for
 from gmm_dask.job import Job, with_only_table
 from gmm_dask.report import write_report
-from gmm_dask.store.errors import RunIsBusy
 
 COLUMNS = ("iteration", "mean_log_likelihood", "change", "step", "components", "rows", "seconds")
 
@@ -68,10 +67,9 @@ def fit_mixture(
     asked = replace(asked, performance_report=performance_report)
     with library_heard(), all_told(), credentials_of(credentials):
         job = check(asked)
-        try:
-            found = fit_or_go_on(job)
-        except RunIsBusy as busy:
-            return left_to_the_other(busy)
+        found = fit_or_go_on(job)
+        if isinstance(found, LEFT):
+            return left_to_the_other(found)
         report = publish(job, found)
     return {"run": job.run, "model": f"{job.run}/model.zarr", "report": report, **found.summary()}
 
@@ -90,6 +88,7 @@ def check(job: Job) -> Job:
 
 
 @task(**LASTING)
+@or_left
 def fit_or_go_on(job: Job) -> Fit:
     """Go on from the newest checkpoint of the run, or begin it, on a cluster of this attempt."""
     bar = Bar("progress", f"{job.mixture.components} components, {job.run}")

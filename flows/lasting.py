@@ -5,20 +5,21 @@ Knows kinds of faults; knows nothing of what is being done.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any
 
 from prefect import get_run_logger
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.runtime import flow_run
-from prefect.states import Cancelled
+from prefect.states import Completed, Failed
 from prefect.tasks import exponential_backoff
 
 from gmm_dask.addresses import failure
 from gmm_dask.chunked.faults import BlocksKilledWorkers, ClusterError, passes_over
 from gmm_dask.chunked.sources.protocol import OutageError
-from gmm_dask.store.errors import RunIsBusy, StoreUnavailableError
+from gmm_dask.store.errors import LeaseLostError, RunIsBusy, StoreUnavailableError
 
 MOST_STARTS = 5
 """Of one flow run: what has crashed so often will crash again, and somebody has to look."""
@@ -82,6 +83,28 @@ def stop_if_it_keeps_crashing() -> None:
         )
 
 
-def left_to_the_other(busy: RunIsBusy) -> State:
-    """The end of a run whose work another driver is doing already: neither success nor alarm."""
-    return Cancelled(message=f"nothing done: {busy}")
+LEFT = (RunIsBusy, LeaseLostError)
+"""How it is said that another driver has the work in hand: before any of it, or in the middle."""
+
+
+def or_left(work: Callable[..., Any]) -> Callable[..., Any]:
+    """Work that returns why it is left to another driver, which is no error: a line tells it."""
+
+    @wraps(work)
+    def tried(*arguments: Any) -> Any:
+        try:
+            return work(*arguments)
+        except LEFT as why:
+            return why
+
+    return tried
+
+
+def left_to_the_other(why: RunIsBusy | LeaseLostError) -> State:
+    """The end of a run whose work another driver does: by a name of its own, never Cancelled,
+    which somebody has to have done by hand."""
+    message = f"nothing done: {why}"
+    if isinstance(why, LeaseLostError):
+        return Failed(name="LeaseLost", message=str(why), data=why)
+    get_run_logger().warning(message)
+    return Completed(name="Busy", message=message, data={"busy": message})

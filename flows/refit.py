@@ -20,7 +20,7 @@ from pydantic import Field
 from flows import commands, forms
 from flows.credentials import credentials_of
 from flows.jobs import job_asked, last_part, parameters, place_of
-from flows.lasting import LASTING, left_to_the_other, stop_if_it_keeps_crashing
+from flows.lasting import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
 from flows.news import all_told
 from flows.telling import (
     Bar,
@@ -36,7 +36,6 @@ from gmm_dask.job import Job, with_only_table
 from gmm_dask.refitting.comparison import Drift
 from gmm_dask.refitting.found import Refit
 from gmm_dask.report import write_report
-from gmm_dask.store.errors import RunIsBusy
 from gmm_dask.store.versions import Standing, look_at_versions, model_place
 
 MODELS = "GMM_DASK_MODELS"
@@ -88,10 +87,9 @@ def refit(
     )
     with library_heard(), all_told(), credentials_of(credentials):
         job = check(replace(asked, models=models_at(models)))
-        try:
-            found = refit_or_go_on(job)
-        except RunIsBusy as busy:
-            return left_to_the_other(busy)
+        found = refit_or_go_on(job)
+        if isinstance(found, LEFT):
+            return left_to_the_other(found)
         publish(job, found)
     model = model_place(found.models, found.version)
     return {"decision": found.line(), "model": model, **found.summary()}
@@ -113,6 +111,7 @@ def check(job: Job) -> Job:
 
 
 @task(**LASTING)
+@or_left
 def refit_or_go_on(job: Job) -> Refit:
     """Look, and go on from the newest checkpoint; only what has to be done starts a cluster."""
     bar = Bar("progress", f"{job.models}, kept up with {last_part(job.source)}")
@@ -141,6 +140,7 @@ def publish(job: Job, found: Refit) -> None:
         tell_event("gmm_dask.drift.alarm", about, **facts, **found.summary())
     if found.outcome != "nothing new":
         tell_event("gmm_dask.refit.finished", about, **facts, **found.summary())
+    tell_event("gmm_dask.refit.looked", about, **facts)
 
 
 def history(standing: Standing) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from pydantic import Field
 from flows import commands, forms
 from flows.credentials import credentials_of
 from flows.jobs import last_part, parameters
-from flows.lasting import LASTING, left_to_the_other, stop_if_it_keeps_crashing
+from flows.lasting import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
 from flows.news import all_told
 from flows.telling import library_heard, show, tag_run, tell_event, workers_heard
 from gmm_dask import Rows, score
@@ -24,7 +24,6 @@ from gmm_dask.cli.running import absolute
 from gmm_dask.clusters import cluster_for
 from gmm_dask.job import ClusterOptions
 from gmm_dask.scoring import Scores
-from gmm_dask.store.errors import RunIsBusy
 from gmm_dask.store.model import Model
 
 ModelPlace = Annotated[
@@ -55,10 +54,9 @@ def score_dataset(
     options = ClusterOptions(**cluster.given())
     with library_heard(), all_told(), credentials_of(credentials):
         found, opened = check(source, model, rows)
-        try:
-            scores = score_missing(found, opened, out, scoring, options)
-        except RunIsBusy as busy:
-            return left_to_the_other(busy)
+        scores = score_missing(found, opened, out, scoring, options)
+        if isinstance(scores, LEFT):
+            return left_to_the_other(scores)
         publish(model, source, scores)
     return {"out": scores.where, "blocks_written": scores.blocks_written, **scores.summary()}
 
@@ -73,6 +71,7 @@ def check(source: str, model: str, rows: forms.Rows) -> tuple[Model, Rows]:
 
 
 @task(**LASTING)
+@or_left
 def score_missing(
     model: Model, rows: Rows, out: str, scoring: forms.Scoring, options: ClusterOptions
 ) -> Scores:

@@ -16,7 +16,7 @@ from pydantic import Field
 from flows import commands, forms
 from flows.credentials import credentials_of
 from flows.jobs import job_asked, last_part, parameters, with_run
-from flows.lasting import LASTING, left_to_the_other, stop_if_it_keeps_crashing
+from flows.lasting import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
 from flows.news import all_told
 from flows.telling import (
     Bar,
@@ -34,7 +34,6 @@ from gmm_dask.clusters import cluster_for
 from gmm_dask.job import Job, with_only_table
 from gmm_dask.report import write_report
 from gmm_dask.selection import Selection
-from gmm_dask.store.errors import RunIsBusy
 
 Components = Annotated[
     str, Field(title="Components", description="Numbers to compare: 1:12 or 2,4,8")
@@ -81,10 +80,9 @@ def select_components(
     )
     with library_heard(), all_told(), credentials_of(credentials):
         job = check(asked, grid)
-        try:
-            found = fit_all_or_go_on(job, grid)
-        except RunIsBusy as busy:
-            return left_to_the_other(busy)
+        found = fit_all_or_go_on(job, grid)
+        if isinstance(found, LEFT):
+            return left_to_the_other(found)
         publish(job, found)
     best = found.table[0]
     return {"run": job.run, "model": f"{job.run}/model.zarr", **asdict(best)}
@@ -104,6 +102,7 @@ def check(job: Job, grid: Grid) -> Job:
 
 
 @task(**LASTING)
+@or_left
 def fit_all_or_go_on(job: Job, grid: Grid) -> Selection:
     """Go on from the newest checkpoint of the run, or begin it, on a cluster of this attempt."""
     bar = Bar("progress", f"{len(grid)} candidates, {job.run}")

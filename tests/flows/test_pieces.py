@@ -4,19 +4,25 @@ from dataclasses import MISSING, fields
 
 import pytest
 from prefect.blocks.system import Secret
+from prefect.client.schemas.objects import StateType
 from pydantic import ValidationError
 
 from flows import commands, forms
 from flows.credentials import credentials_of
 from flows.fit_mixture import fit_mixture
 from flows.jobs import job_asked, run_at, with_run
-from flows.lasting import may_pass
+from flows.lasting import left_to_the_other, may_pass, or_left
 from flows.telling import share_done
 from gmm_dask import Configuration, ConfigurationError
 from gmm_dask.chunked.faults import BlocksKilledWorkers, ClusterError
 from gmm_dask.chunked.rows import DataError
 from gmm_dask.job import ClusterOptions, Job, Opening, job_from, load_values
-from gmm_dask.store.errors import RunDiffersError, StorageError, StoreUnavailableError
+from gmm_dask.store.errors import (
+    LeaseLostError,
+    RunDiffersError,
+    StorageError,
+    StoreUnavailableError,
+)
 
 
 @pytest.mark.parametrize(
@@ -183,6 +189,16 @@ def caused(error, cause):
 )
 def test_what_can_pass_is_retried_and_what_cannot_is_not(error, passing):
     assert may_pass(error) is passing
+
+
+def test_work_in_the_hands_of_another_is_left_to_it_under_a_name_of_its_own():
+    @or_left
+    def lost(folder):
+        raise LeaseLostError(f"{folder} was taken over")
+
+    end = left_to_the_other(lost("s3://b/run"))
+    assert (end.name, end.type) == ("LeaseLost", StateType.FAILED)
+    assert end.message == "s3://b/run was taken over"
 
 
 def test_the_bar_goes_from_the_first_change_down_to_the_tolerance():
