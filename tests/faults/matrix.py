@@ -265,6 +265,23 @@ _LISTED = (
         small=False,  # test_clusters.py, cli/test_interruption.py
     ),
     Row(
+        36,
+        "two flows on one Dask scheduler: either ends first; one is killed beside the other",
+        "both complete, with the bits of an undisturbed fit",
+        f"{_HERE}.outages:shared",
+        lane="waiting",
+        small=False,  # tests/flows/test_platform.py
+    ),
+    Row(
+        37,
+        "Prefect's server away for ten minutes: a fit goes on, one ends, one is killed meanwhile",
+        "no iteration lost or late; published, or started again, at most 45 s after it is back",
+        f"{_HERE}.outages:server_away",
+        limit=1800,
+        lane="waiting",
+        small=False,  # tests/flows/test_platform.py
+    ),
+    Row(
         40,
         "clusters that adapt, between 0 and 4 workers, to a long fit whose passes take seconds",
         "all 4 within 30 s of its beginning, none soon after its end; one digest",
