@@ -7,8 +7,9 @@ what was asked, and what is asked changes only with a decision.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from distributed import Client
@@ -22,14 +23,21 @@ from gmm_dask.journal import EVERY_ITERATION, Rhythm
 from gmm_dask.journey import Cache, Callback, Conduct
 from gmm_dask.metering.families import FAILED
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.refitting.appending import once_written
 from gmm_dask.refitting.found import Refit
 from gmm_dask.refitting.options import RefitOptions
-from gmm_dask.refitting.survey import check_features, run_name, survey, warm_start
+from gmm_dask.refitting.survey import Survey, check_features, run_name, survey, warm_start
 from gmm_dask.refitting.work import Work
 from gmm_dask.starting import Starts
 from gmm_dask.store.errors import RunIsBusy
 from gmm_dask.store.location import Location
-from gmm_dask.store.versions import Standing, load_version, look_at_versions, open_versions
+from gmm_dask.store.versions import (
+    Standing,
+    Version,
+    load_version,
+    look_at_versions,
+    open_versions,
+)
 from gmm_dask.telling import note_refit
 
 logger = logging.getLogger("gmm_dask")
@@ -62,32 +70,83 @@ def refit(
     this folder is at work; killed, the next one goes on from its checkpoints. Passes run on
     `client`, or on what `cluster` reaches, which is called only if there is something to do.
     """
+    if isinstance(configuration, int):
+        configuration = Configuration(configuration)
+    conduct = Conduct(client, cache, checkpoint=checkpoint, callbacks=callbacks)
+    asked = Request(
+        source,
+        models,
+        configuration,
+        options or RefitOptions(),
+        initial,
+        labels,
+        cluster,
+        conduct,
+        opening,
+    )
     with failures_noted(str(models), str(source)):
-        if isinstance(configuration, int):
-            configuration = Configuration(configuration)
-        options = options or RefitOptions()
-        rows = opened(source, opening)
+        return once_written(asked.carry_out, asked.verify, str(source))
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """A refit that is asked for; nothing is looked at before it is carried out."""
+
+    source: object
+    models: Location
+    configuration: Configuration
+    options: RefitOptions
+    initial: Mixture | None
+    labels: object
+    cluster: Reached | None
+    conduct: Conduct
+    opening: Mapping[str, Any]
+
+    def open(self) -> Rows:
+        """The rows that are there now."""
+        rows = opened(self.source, dict(self.opening))
         if rows.lazy:
             raise ConfigurationError(
                 f"{rows.source.address} is not stored: refit takes a path or URL"
             )
-        standing = look_at_versions(models) or Standing()
-        if survey(rows, configuration, options, standing).news == "nothing":
-            return nothing_new(models, standing, rows)
-        with open_versions(models) as versions:
-            seen = survey(rows, configuration, options, versions.standing)
+        return rows
+
+    def seen(self, rows: Rows, standing: Standing) -> Survey:
+        """What is new of them."""
+        return survey(rows, self.configuration, self.options, standing)
+
+    def verify(self) -> None:
+        """AbsentError while new rows are declared and not there."""
+        rows = self.open()
+        new = self.seen(rows, look_at_versions(self.models) or Standing()).new or rows
+        for index in range(len(new)):
+            new.verify(index)
+
+    def carry_out(self) -> Refit:
+        """From a look to a decision."""
+        rows = self.open()
+        standing = look_at_versions(self.models) or Standing()
+        if self.seen(rows, standing).news == "nothing":
+            return nothing_new(self.models, standing, rows)
+        with open_versions(self.models) as versions:
+            seen = self.seen(rows, versions.standing)
             if seen.news == "nothing":  # another one has done it meanwhile
-                return nothing_new(models, versions.standing, rows)
-            current = load_version(models) if versions.standing.current else None
+                return nothing_new(self.models, versions.standing, rows)
+            current = load_version(self.models) if versions.standing.current else None
             check_features(rows, current)
-            start = warm_start(current, configuration) or initial
-            unused = labels is None or start is not None
-            beside = None if unused else as_stored(open_column(labels, source))
-            plan = Starts.of(configuration, start, beside)
+            plan = self.plan(current)
             run = versions.run_place(run_name(seen.asked, versions.standing.current))
-            with nullcontext(client) if cluster is None else cluster() as reached:
-                conduct = Conduct(reached, cache, run, checkpoint=checkpoint, callbacks=callbacks)
-                return Work(rows, options, versions, current, seen, plan, conduct).carry_out()
+            own = nullcontext(self.conduct.client) if self.cluster is None else self.cluster()
+            with own as client:
+                conduct = replace(self.conduct, client=client, run=run)
+                return Work(rows, self.options, versions, current, seen, plan, conduct).carry_out()
+
+    def plan(self, current: Version | None) -> Starts:
+        """From where to begin."""
+        start = warm_start(current, self.configuration) or self.initial
+        unused = self.labels is None or start is not None
+        beside = None if unused else as_stored(open_column(self.labels, self.source))
+        return Starts.of(self.configuration, start, beside)
 
 
 @contextmanager

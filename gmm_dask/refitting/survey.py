@@ -58,16 +58,15 @@ def survey(
     looked = standing.looked
     if looked is None or standing.current is None:
         return Survey("first", asked, None)
-    before = looked["asked"]
-    if asked == before:
+    if asked == looked["asked"]:
         return Survey("nothing", asked, None)
-    if asked["fingerprint"] == before["fingerprint"]:
+    before = under_policy_of(asked["fingerprint"], looked["asked"]["fingerprint"])
+    if asked["fingerprint"] == before:
         return Survey("settings", asked, None)
-    if same_but_for_length(before["fingerprint"], asked["fingerprint"]):
-        last = before["fingerprint"]["rows"][1]
-        return Survey("appended", asked, rows_from(rows, last))
+    if same_but_for_length(before, asked["fingerprint"]):
+        return Survey("appended", asked, rows_from(rows, before["rows"][1]))
     if options.changed == "error":
-        raise RowsChangedError(changed_advice(rows, before["fingerprint"]))
+        raise RowsChangedError(changed_advice(rows, before))
     return Survey("changed", asked, rows)
 
 
@@ -75,6 +74,14 @@ def plain(value: object) -> dict[str, Any]:
     """As it comes back from JSON."""
     found: dict[str, Any] = from_json(to_json(value))
     return found
+
+
+def under_policy_of(now: Mapping[str, Any], before: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An earlier fingerprint as it would be told now: rows that were all finite are the same ones
+    whether or not those that are not are left out."""
+    if (before["nonfinite"], now["nonfinite"]) == ("error", "skip"):
+        return {**before, "nonfinite": "skip"}
+    return before
 
 
 def same_but_for_length(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.starting import digest
 from gmm_dask.store.versions import load_version
 
+OF_CONDUCT = ("client", "callbacks", "cluster", "nonfinite")
 FITTED = Configuration(3, tol=1e-6)
 CENTRES = np.array([[0.0, 0, 0], [6, 0, 0], [0, 7, 0]])
 
@@ -44,7 +45,7 @@ class Store:
         array[before:] = rows
 
     def refit(self, configuration: Configuration = FITTED, **options) -> Refit:
-        conduct = {k: options.pop(k) for k in ("client", "callbacks", "cluster") if k in options}
+        conduct = {k: options.pop(k) for k in OF_CONDUCT if k in options}
         return refit(
             self.place, self.models, configuration, options=RefitOptions(**options), **conduct
         )

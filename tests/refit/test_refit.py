@@ -4,13 +4,15 @@ import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
 
-from gmm_dask import Configuration, ConfigurationError, Refit
+from gmm_dask import Configuration, ConfigurationError, DataError, Refit
+from gmm_dask.addresses import PATIENCE
 from gmm_dask.refitting.holding_back import is_held_back
 from gmm_dask.refitting.survey import RowsChangedError
 from gmm_dask.store.errors import RunIsBusy, StorageError
@@ -233,6 +235,38 @@ def test_earlier_rows_that_changed_while_others_came_are_found_out(store):
         store.refit()
     assert store.digest() == before
     with pytest.raises(RowsChangedError):
+        store.refit()
+
+
+def test_what_is_advised_of_appended_rows_that_are_not_finite_is_taken(store):
+    store.refit()
+    unfit = drawn(500, 1)
+    unfit[[3, 77], 1] = np.nan
+    store.append(unfit)
+    with pytest.raises(DataError, match='pass nonfinite="skip" to leave those rows out'):
+        store.refit()
+    found = store.refit(nonfinite="skip")
+    assert (found.news, found.new_rows) == ("appended", 500)
+    assert found.drift is not None
+    assert store.refit(nonfinite="skip").outcome == "nothing new"
+    with pytest.raises(RowsChangedError, match="its nonfinite were skip and are error"):
+        store.refit()
+
+
+def test_a_writer_in_the_middle_of_an_append_is_waited_for_once(store, caplog, monkeypatch):
+    store.refit()
+    array = store.array
+    array.resize((5000, 3))
+    array[4000:4500] = drawn(500, 1)
+    with ThreadPoolExecutor(1) as threads:
+        refit = threads.submit(store.refit)
+        while "If it is being written, it is waited for" not in caplog.text:
+            assert not refit.done(), refit.result()
+        array[4500:] = drawn(500, 2)
+        assert (refit.result().news, refit.result().new_rows) == ("appended", 1000)
+    monkeypatch.setenv(PATIENCE, "1")
+    store.array.resize((5500, 3))
+    with pytest.raises(DataError, match="is not in the store"):
         store.refit()
 
 

@@ -26,6 +26,10 @@ class DataError(Refusal):
     """The data cannot be used as they are: says what, where, and what to do."""
 
 
+class AbsentError(DataError):
+    """A chunk is declared and not there: it was lost, or is still to be written."""
+
+
 class UnansweredError(ConnectionError):
     """A store did not answer; it may the next time."""
 

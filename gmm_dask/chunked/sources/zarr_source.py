@@ -20,6 +20,7 @@ from gmm_dask.chunked.sources.presence import absent_chunk, chunk_key
 from gmm_dask.chunked.sources.protocol import (
     LARGEST_CHUNK,
     MOST_CHUNKS,
+    AbsentError,
     Boundaries,
     DataError,
     Source,
@@ -142,7 +143,7 @@ class ZarrSource:
                 raise
             raise told from problem
         if key is not None:
-            raise DataError(
+            raise AbsentError(
                 f"{self.address}: chunk {key} is not in the store, so its rows would read as the "
                 f"fill value {self.array.fill_value!r}; restore it, or pass "
                 'missing_chunks="fill" if it was left out because it holds nothing else'
