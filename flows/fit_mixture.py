@@ -13,6 +13,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State
 
 from flows import commands, forms
+from flows.assets import asset, made
 from flows.credentials import credentials_of
 from flows.jobs import field, job_asked, last_part, parameters, with_run
 from flows.lasting import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
@@ -47,10 +48,10 @@ def run_name() -> str:
 @flow(name="fit-mixture", flow_run_name=run_name)
 def fit_mixture(
     source: forms.Source,
-    mixture: forms.Mixture,
+    mixture: forms.MixtureSection,
     run: forms.Run = None,
-    rows: forms.Rows = forms.Rows(),
-    cluster: forms.Cluster = forms.Cluster(),
+    rows: forms.RowsSection = forms.Rows(),
+    cluster: forms.ClusterSection = forms.Cluster(),
     cache: forms.Cache = "auto",
     checkpoint_every: forms.CheckpointEvery = 1,
     performance_report: forms.PerformanceReport = False,
@@ -70,7 +71,7 @@ def fit_mixture(
         found = fit_or_go_on(job)
         if isinstance(found, LEFT):
             return left_to_the_other(found)
-        report = publish(job, found)
+        report = made(publish, asset(job.run), [asset(job.source)], **found.summary())(job, found)
     return {"run": job.run, "model": f"{job.run}/model.zarr", "report": report, **found.summary()}
 
 
@@ -91,25 +92,28 @@ def check(job: Job) -> Job:
 @or_left
 def fit_or_go_on(job: Job) -> Fit:
     """Go on from the newest checkpoint of the run, or begin it, on a cluster of this attempt."""
-    bar = Bar("progress", f"{job.mixture.components} components, {job.run}")
+    bar = Bar(job.run, f"The newest fit of {job.mixture.components} components in {job.run}")
+    bar.move(0.0)
     tell = iterations_told(bar, job.mixture.tol, job.mixture.max_iter)
-    with cluster_for(job.cluster, job.open().nbytes) as client, workers_heard(client):
+    with cluster_for(job.cluster, job.open().nbytes) as client, workers_heard(client, job.run):
         found = job.fit(client, callbacks=[tell])
     bar.finish()
     return found
 
 
-@task(**LASTING)
 def publish(job: Job, found: Fit) -> str:
     """The configuration and the report in the run folder; history, pictures and an event here."""
     keep_config(job)
     report = write_report(str(job.run))
     show(
         create_table_artifact,
-        key="history",
+        "history",
+        job.run,
+        f"The iterations of {job.run}",
         table=[{name: entry.get(name) for name in COLUMNS} for entry in found.history],
     )
-    show(create_markdown_artifact, key="fit", markdown=told(job, found, report))
+    about = f"What was found in {job.source}, and lies in {job.run}"
+    show(create_markdown_artifact, "fit", job.run, about, markdown=told(job, found, report))
     tell_event(
         "gmm_dask.fit.finished",
         f"run.{job.run}",

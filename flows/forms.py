@@ -46,37 +46,41 @@ Address = Annotated[
     Field(json_schema_extra={"not": {"pattern": SECRET}}),
 ]
 
-Source = Annotated[
-    Address, Field(title="Source", description="Path or URL of a Zarr array or group, or .npy")
-]
+
+def asked(title: str, description: str, **more: Any) -> Any:
+    """A parameter of a flow. Prefect writes its name over the title, and nothing over the help, but
+    what is extra stays."""
+    extra = {"title": title, "description": description}
+    return Field(title=title, description=description, json_schema_extra=extra, **more)
+
+
+Source = Annotated[Address, asked("Source", "Path or URL of a Zarr array or group, or .npy")]
 Run = Annotated[
     Address | None,
-    Field(
-        title="Run",
-        description="Folder of checkpoints, history and model: a path, a URL, or a name under "
+    asked(
+        "Run",
+        "Folder of checkpoints, history and model: a path, a URL, or a name under "
         "GMM_DASK_RUNS (runs/). Empty: named after source, rows and settings. Started again with "
         "the same run, a flow goes on where it was",
     ),
 ]
 Cache = Annotated[
     Literal["auto", "memory", "none"],
-    Field(title="Cache", description="Keep rows in the workers' memory between passes"),
+    asked("Cache", "Keep rows in the workers' memory between passes"),
 ]
-CheckpointEvery = Annotated[
-    int, Field(title="Checkpoint every", description="Iterations per checkpoint", ge=1)
-]
+CheckpointEvery = Annotated[int, asked("Checkpoint every", "Iterations per checkpoint", ge=1)]
 PerformanceReport = Annotated[
     bool,
-    Field(
-        title="Performance report",
-        description="Keep Dask's own report of the run's tasks in the run folder; needs a cluster",
+    asked(
+        "Performance report",
+        "Keep Dask's own report of the run's tasks in the run folder; needs a cluster",
     ),
 ]
 Credentials = Annotated[
     str | None,
-    Field(
-        title="Credentials",
-        description="Name of a Prefect Secret block with a JSON object of environment variables, "
+    asked(
+        "Credentials",
+        "Name of a Prefect Secret block with a JSON object of environment variables, "
         "such as AWS_ACCESS_KEY_ID; empty: the environment of the worker",
     ),
 ]
@@ -131,11 +135,15 @@ class Settings(Form):
     tol: float | None = Field(
         1e-3, title="Tolerance", description="Least change of the mean log-likelihood", ge=0
     )
-    relative_tol: float | None = Field(None, title="Relative tolerance", ge=0)
+    relative_tol: float | None = Field(
+        None, title="Relative tolerance", description="Least change, as a share of it", ge=0
+    )
     parameter_tol: float | None = Field(
         None, title="Tolerance of parameters", description="In standard deviations", ge=0
     )
-    max_iter: int = Field(100, title="Most iterations", ge=0)
+    max_iter: int = Field(
+        100, title="Most iterations", description="Then it ends, converged or not", ge=0
+    )
     reg_covar: float = Field(
         1e-6, title="Regularisation", description="Added to the variances", ge=0
     )
@@ -148,7 +156,9 @@ class Settings(Form):
     accelerate: Literal["auto", "squarem", "anderson", "none"] | None = Field(
         "auto", title="Acceleration", description="Fewer passes to the same optimum"
     )
-    arithmetic: Literal["float64", "float32"] = Field("float64", title="Arithmetic")
+    arithmetic: Literal["float64", "float32"] = Field(
+        "float64", title="Arithmetic", description="Of passes; float32 is quicker and less exact"
+    )
 
 
 class Mixture(Settings, Size):
@@ -168,7 +178,9 @@ class Rows(Form):
         None, title="Features", description="Only these, by name"
     )
     weights: Address | None = Field(None, title="Weights", description="Array of row weights")
-    first_row: int | None = Field(None, title="First row", ge=0)
+    first_row: int | None = Field(
+        None, title="First row", description="Those before it are left out", ge=0
+    )
     last_row: int | None = Field(None, title="Last row", description="Not itself", ge=0)
     nonfinite: Literal["error", "skip"] = Field(
         "error", title="Rows with NaN or infinity", description="An error, or left out"
@@ -282,7 +294,19 @@ class Scoring(Form):
     threshold: float | None = Field(
         None, title="Threshold", description="Rows of a log density below it are outliers"
     )
-    dtype: Literal["float64", "float32"] = Field("float64", title="Stored as")
+    dtype: Literal["float64", "float32"] = Field(
+        "float64", title="Stored as", description="Of probabilities and log densities"
+    )
     overwrite: bool = Field(
         False, title="Overwrite", description="Replace scores by another model, or of other rows"
     )
+
+
+def section(form: type[Form]) -> Any:
+    """A form as a parameter of a flow."""
+    return Annotated[form, asked(form.__name__, str(form.__doc__))]
+
+
+MixtureSection, SettingsSection = section(Mixture), section(Settings)
+RowsSection, ClusterSection = section(Rows), section(Cluster)
+TableSection, RefitSection, ScoringSection = section(Table), section(Refit), section(Scoring)

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
-from pydantic import Field
 
 from flows import commands, forms
+from flows.assets import asset, made
 from flows.credentials import credentials_of
 from flows.jobs import last_part, parameters
 from flows.lasting import LASTING, stop_if_it_keeps_crashing
@@ -29,9 +29,9 @@ EVERY_ROWS = 1_000_000
 
 Files = Annotated[
     list[forms.Address],
-    Field(title="Files", description="Paths or patterns (day-*.csv), in order", min_length=1),
+    forms.asked("Files", "Paths or patterns (day-*.csv), in order", min_length=1),
 ]
-Out = Annotated[forms.Address, Field(title="Out", description="Zarr array to write: path or URL")]
+Out = Annotated[forms.Address, forms.asked("Out", "Zarr array to write: path or URL")]
 
 
 def run_name() -> str:
@@ -46,7 +46,7 @@ def run_name() -> str:
 def ingest(
     files: Files,
     out: Out,
-    table: forms.Table = forms.Table(),
+    table: forms.TableSection = forms.Table(),
     credentials: forms.Credentials = None,
 ) -> dict[str, Any]:
     """Import files; nothing is there until all is, and what is there is not written again."""
@@ -54,7 +54,8 @@ def ingest(
     out = absolute(out)
     with library_heard(), all_told(), credentials_of(credentials):
         imported = write_table(found(files), out, table)
-        publish(out, imported)
+        of = [asset(absolute(file)) for file in files]
+        made(publish, asset(out), of, **asdict(imported))(out, imported)
     return {"out": out, **asdict(imported)}
 
 
@@ -86,13 +87,14 @@ def write_table(files: list[str], out: str, table: forms.Table) -> Imported:
     return import_files(files, out, tell=tell, **table.model_dump())
 
 
-@task(**LASTING)
 def publish(out: str, imported: Imported) -> None:
     """What was written, and an event."""
     left_out = f" ({imported.skipped:,} rows left out)" if imported.skipped else ""
     show(
         create_markdown_artifact,
-        key="table",
+        "table",
+        out,
+        f"What was imported into {out}",
         markdown=f"# `{last_part(out)}`\n\n{imported.rows:,} rows{left_out} of "
         f"{len(imported.feature_names)} {imported.dtype} features: "
         f"{', '.join(imported.feature_names)}\n\n`{out}`\n",

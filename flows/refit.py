@@ -13,18 +13,19 @@ from typing import Annotated, Any
 
 from distributed import Client
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import Artifact, create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State
-from pydantic import Field
 
 from flows import commands, forms
+from flows.assets import asset, made
 from flows.credentials import credentials_of
 from flows.jobs import job_asked, last_part, parameters, place_of
 from flows.lasting import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
-from flows.news import all_told
+from flows.news import all_told, unheard
 from flows.telling import (
     Bar,
     iterations_told,
+    key_of,
     library_heard,
     show,
     tag_run,
@@ -44,10 +45,9 @@ AS_USUAL = forms.Refit()
 
 Models = Annotated[
     forms.Address,
-    Field(
-        title="Models",
-        description="Folder of the model's versions: a path, a URL, or a name under "
-        "GMM_DASK_MODELS (models/)",
+    forms.asked(
+        "Models",
+        "Folder of the model's versions: a path, a URL, or a name under GMM_DASK_MODELS (models/)",
     ),
 ]
 
@@ -62,10 +62,10 @@ def run_name() -> str:
 def refit(
     source: forms.Source,
     models: Models,
-    mixture: forms.Mixture,
-    refit: forms.Refit = AS_USUAL,
-    rows: forms.Rows = forms.Rows(),
-    cluster: forms.Cluster = forms.Cluster(),
+    mixture: forms.MixtureSection,
+    refit: forms.RefitSection = AS_USUAL,
+    rows: forms.RowsSection = forms.Rows(),
+    cluster: forms.ClusterSection = forms.Cluster(),
     cache: forms.Cache = "auto",
     checkpoint_every: forms.CheckpointEvery = 1,
     credentials: forms.Credentials = None,
@@ -90,7 +90,9 @@ def refit(
         found = refit_or_go_on(job)
         if isinstance(found, LEFT):
             return left_to_the_other(found)
-        publish(job, found)
+        get_run_logger().info(found.line())
+        publish_news(job, found)
+        tell_of(job, found)
     model = model_place(found.models, found.version)
     return {"decision": found.line(), "model": model, **found.summary()}
 
@@ -114,12 +116,14 @@ def check(job: Job) -> Job:
 @or_left
 def refit_or_go_on(job: Job) -> Refit:
     """Look, and go on from the newest checkpoint; only what has to be done starts a cluster."""
-    bar = Bar("progress", f"{job.models}, kept up with {last_part(job.source)}")
+    bar = Bar(str(job.models), f"The newest refit of {job.models} to {job.source}")
     tell = iterations_told(bar, job.mixture.tol, job.mixture.max_iter)
 
     @contextmanager
     def reached() -> Iterator[Client | None]:
-        with cluster_for(job.cluster, job.open().nbytes) as client, workers_heard(client):
+        about = str(job.models)
+        with cluster_for(job.cluster, job.open().nbytes) as client, workers_heard(client, about):
+            bar.move(0.0)
             yield client
 
     found = job.bring_up_to_date(reached, callbacks=[tell])
@@ -127,13 +131,43 @@ def refit_or_go_on(job: Job) -> Refit:
     return found
 
 
-@task(**LASTING)
+def publish_news(job: Job, found: Refit) -> None:
+    """Where there are any: a promoted version is an asset made anew, and one that stays is not."""
+    if found.outcome == "promoted":
+        facts = found.summary()
+        made(publish, asset(found.models, found.line()), [asset(job.source)], **facts)(job, found)
+    elif found.outcome == "kept" or not is_shown(found.models):
+        task(publish, **LASTING)(job, found)
+
+
 def publish(job: Job, found: Refit) -> None:
-    """Versions as a table, the decision as markdown; events for who acts on them."""
-    standing = look_at_versions(found.models) or Standing()
+    """Versions as a table, the decision as markdown."""
     report = None if found.run is None else write_report(found.run)
-    show(create_table_artifact, key="versions", table=history(standing))
-    show(create_markdown_artifact, key="refit", markdown=told(job, found, report))
+    models, about = found.models, f"What was decided last of {found.models}"
+    table = history(look_at_versions(models) or Standing())
+    show(create_table_artifact, "versions", models, newest_of(models), table=table)
+    show(create_markdown_artifact, "refit", models, about, markdown=told(job, found, report))
+
+
+def is_shown(models: str) -> bool:
+    """Whether the newest decision is on its page: not where a run has ended before it said so."""
+    try:
+        shown = Artifact.get(key_of("versions", models))
+    except Exception as problem:
+        if not unheard(problem):
+            raise
+        return False
+    return shown is not None and shown.description == newest_of(models)
+
+
+def newest_of(models: str) -> str:
+    """What the page of versions has to show."""
+    decisions = (look_at_versions(models) or Standing()).decisions
+    return f"All decisions of {models}" + (f", to {decisions[-1]['when']}" if decisions else "")
+
+
+def tell_of(job: Job, found: Refit) -> None:
+    """Events for who acts on them."""
     about = f"models.{found.models}"
     facts = {"source": job.source, "model": model_place(found.models, found.version)}
     if found.alarms:

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State
-from pydantic import Field
 
 from flows import commands, forms
+from flows.assets import asset, made
 from flows.credentials import credentials_of
 from flows.jobs import last_part, parameters
 from flows.lasting import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
@@ -27,9 +27,9 @@ from gmm_dask.scoring import Scores
 from gmm_dask.store.model import Model
 
 ModelPlace = Annotated[
-    forms.Address, Field(title="Model", description="A model, or the run folder that holds one")
+    forms.Address, forms.asked("Model", "A model, or the run folder that holds one")
 ]
-Out = Annotated[forms.Address, Field(title="Out", description="Zarr group to write: a path or URL")]
+Out = Annotated[forms.Address, forms.asked("Out", "Zarr group to write: a path or URL")]
 
 
 def run_name() -> str:
@@ -43,9 +43,9 @@ def score_dataset(
     source: forms.Source,
     model: ModelPlace,
     out: Out,
-    scoring: forms.Scoring = forms.Scoring(),
-    rows: forms.Rows = forms.Rows(),
-    cluster: forms.Cluster = forms.Cluster(),
+    scoring: forms.ScoringSection = forms.Scoring(),
+    rows: forms.RowsSection = forms.Rows(),
+    cluster: forms.ClusterSection = forms.Cluster(),
     credentials: forms.Credentials = None,
 ) -> dict[str, Any] | State:
     """Score all rows; started again, only blocks that are missing are written."""
@@ -57,7 +57,8 @@ def score_dataset(
         scores = score_missing(found, opened, out, scoring, options)
         if isinstance(scores, LEFT):
             return left_to_the_other(scores)
-        publish(model, source, scores)
+        of = [asset(source), asset(model)]
+        made(publish, asset(out), of, **scores.summary())(model, source, scores)
     return {"out": scores.where, "blocks_written": scores.blocks_written, **scores.summary()}
 
 
@@ -76,17 +77,17 @@ def score_missing(
     model: Model, rows: Rows, out: str, scoring: forms.Scoring, options: ClusterOptions
 ) -> Scores:
     """Write what is not written yet, on a cluster of this attempt."""
-    with cluster_for(options, rows.nbytes) as client, workers_heard(client):
+    with cluster_for(options, rows.nbytes) as client, workers_heard(client, out):
         return score(model, rows, out, client=client, **scoring.model_dump())
 
 
-@task(**LASTING)
 def publish(model: str, source: str, scores: Scores) -> None:
     """Shares of the components as a table, the rest as markdown, and an event."""
     shares = [{"component": k, "share": share} for k, share in enumerate(scores.shares)]
-    show(create_table_artifact, key="shares", table=shares)
-    show(create_markdown_artifact, key="scores", markdown=told(model, source, scores))
-    tell_event("gmm_dask.scores.finished", f"scores.{scores.where}", **scores.summary())
+    where, about = scores.where, f"Of {source} by {model}, in {scores.where}"
+    show(create_table_artifact, "shares", where, about, table=shares)
+    show(create_markdown_artifact, "scores", where, about, markdown=told(model, source, scores))
+    tell_event("gmm_dask.scores.finished", f"scores.{where}", **scores.summary())
 
 
 def told(model: str, source: str, scores: Scores) -> str:

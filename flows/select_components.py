@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State
-from pydantic import Field
 
 from flows import commands, forms
+from flows.assets import asset, made
 from flows.credentials import credentials_of
 from flows.jobs import job_asked, last_part, parameters, with_run
 from flows.lasting import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
@@ -35,18 +35,10 @@ from gmm_dask.job import Job, with_only_table
 from gmm_dask.report import write_report
 from gmm_dask.selection import Selection
 
-Components = Annotated[
-    str, Field(title="Components", description="Numbers to compare: 1:12 or 2,4,8")
-]
-Families = Annotated[
-    tuple[forms.Family, ...], Field(title="Covariances", description="Families to compare")
-]
-Criterion = Annotated[
-    Literal["bic", "aic", "icl"], Field(title="Criterion", description="The smallest wins")
-]
-Drop = Annotated[
-    bool, Field(title="Drop", description="Give up candidates that cannot become the best")
-]
+Components = Annotated[str, forms.asked("Components", "Numbers to compare: 1:12 or 2,4,8")]
+Families = Annotated[tuple[forms.Family, ...], forms.asked("Covariances", "Families to compare")]
+Criterion = Annotated[Literal["bic", "aic", "icl"], forms.asked("Criterion", "The smallest wins")]
+Drop = Annotated[bool, forms.asked("Drop", "Give up candidates that cannot become the best")]
 
 
 def run_name() -> str:
@@ -64,9 +56,9 @@ def select_components(
     criterion: Criterion = "bic",
     drop: Drop = True,
     run: forms.Run = None,
-    mixture: forms.Settings = forms.Settings(),
-    rows: forms.Rows = forms.Rows(),
-    cluster: forms.Cluster = forms.Cluster(),
+    mixture: forms.SettingsSection = forms.Settings(),
+    rows: forms.RowsSection = forms.Rows(),
+    cluster: forms.ClusterSection = forms.Cluster(),
     cache: forms.Cache = "auto",
     checkpoint_every: forms.CheckpointEvery = 1,
     credentials: forms.Credentials = None,
@@ -83,9 +75,9 @@ def select_components(
         found = fit_all_or_go_on(job, grid)
         if isinstance(found, LEFT):
             return left_to_the_other(found)
-        publish(job, found)
-    best = found.table[0]
-    return {"run": job.run, "model": f"{job.run}/model.zarr", **asdict(best)}
+        best = asdict(found.table[0])
+        made(publish, asset(job.run), [asset(job.source)], **best)(job, found)
+    return {"run": job.run, "model": f"{job.run}/model.zarr", **best}
 
 
 @task(**LASTING)
@@ -105,21 +97,22 @@ def check(job: Job, grid: Grid) -> Job:
 @or_left
 def fit_all_or_go_on(job: Job, grid: Grid) -> Selection:
     """Go on from the newest checkpoint of the run, or begin it, on a cluster of this attempt."""
-    bar = Bar("progress", f"{len(grid)} candidates, {job.run}")
+    bar = Bar(job.run, f"The newest comparison of {len(grid)} candidates in {job.run}")
+    bar.move(0.0)
     tell = iterations_told(bar, job.mixture.tol, job.mixture.max_iter)
-    with cluster_for(job.cluster, job.open().nbytes) as client, workers_heard(client):
+    with cluster_for(job.cluster, job.open().nbytes) as client, workers_heard(client, job.run):
         found = grid.fit(job, client, callbacks=[tell])
     bar.finish()
     return found
 
 
-@task(**LASTING)
 def publish(job: Job, found: Selection) -> None:
     """The report in the run folder; the table, the curve and an event here."""
     report = write_report(str(job.run))
     table = [asdict(choice) for choice in found.table]
-    show(create_table_artifact, key="candidates", table=table)
-    show(create_markdown_artifact, key="selection", markdown=told(job, found, report))
+    about = f"What was compared on {job.source}, and lies in {job.run}"
+    show(create_table_artifact, "candidates", job.run, about, table=table)
+    show(create_markdown_artifact, "selection", job.run, about, markdown=told(job, found, report))
     tell_event(
         "gmm_dask.selection.finished",
         f"run.{job.run}",

@@ -6,6 +6,7 @@ Knows Prefect's artifacts and events; knows nothing of how fits are carried out.
 from __future__ import annotations
 
 import base64
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,6 +29,7 @@ from prefect.client.orchestration import get_client
 from prefect.events import emit_event
 from prefect.runtime import flow_run
 
+from flows.jobs import stem
 from flows.news import tell
 from gmm_dask.chunked.words import words_heard
 from gmm_dask.journal import iteration_line
@@ -67,16 +69,18 @@ def library_heard() -> Iterator[None]:
 
 
 @contextmanager
-def workers_heard(client: Client | None) -> Iterator[None]:
-    """The same for what it logs on workers; says where the Dask dashboard is."""
+def workers_heard(client: Client | None, about: str) -> Iterator[None]:
+    """The same for what it logs on workers; says where the Dask dashboard is, and of whose work."""
     if client is None:
         yield
         return
     show(
         create_link_artifact,
+        "dashboard",
+        about,
+        f"Where the newest work on {about} is seen while it lasts",
         link=client.dashboard_link,
         link_text="Dask dashboard",
-        key="dask-dashboard",
     )
     logger = get_run_logger()
     with words_heard(client, str(flow_run.id or uuid4()), lambda *word: logger.log(*word)):
@@ -87,13 +91,12 @@ def workers_heard(client: Client | None) -> Iterator[None]:
 
 
 class Bar:
-    """A progress artifact, moved once a second at most."""
+    """A progress artifact, there from its first move on, moved once a second at most."""
 
-    def __init__(self, key: str, description: str) -> None:
-        self._what = {"key": key, "description": description}
+    def __init__(self, about: str, description: str) -> None:
+        self._what = {"key": key_of("progress", about), "description": description}
         self._id: UUID | None = None
         self._moved = float("-inf")
-        self._show(0.0)
 
     def move(self, percent: float) -> None:
         """To so much of a hundred; never called done before it is."""
@@ -102,8 +105,9 @@ class Bar:
             self._moved = time.monotonic()
 
     def finish(self) -> None:
-        """All of it."""
-        self._show(100.0)
+        """All of it, if any."""
+        if self._moved > float("-inf"):
+            self._show(100.0)
 
     def _show(self, percent: float) -> None:
         """Soon; what was to be shown before, and was not yet, is not shown."""
@@ -161,9 +165,17 @@ def picture(draw: Callable[[Any], Any], width: float, height: float, about: str)
     return f"![{about}](data:image/png;base64,{base64.b64encode(drawn.getvalue()).decode()})"
 
 
-def show(create: Callable[..., object], **what: Any) -> None:
-    """An artifact, as soon as the server takes it."""
-    tell(partial(create, **what))
+def show(
+    create: Callable[..., object], what: str, about: str, description: str, **content: Any
+) -> None:
+    """An artifact, as soon as the server takes it, on the page of `what` about a place."""
+    tell(partial(create, key=key_of(what, about), description=description, **content))
+
+
+def key_of(what: str, about: str) -> str:
+    """`fit-blobs-3fa2c1`: artifacts of one key are one page, so each place has its own."""
+    digest = hashlib.sha256(about.encode()).hexdigest()[:6]
+    return f"{what}-{stem(about).lower().replace('_', '-')}-{digest}"
 
 
 def tell_event(name: str, about: str, **facts: Any) -> None:

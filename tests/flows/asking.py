@@ -79,8 +79,24 @@ class Asking:
         return sorted(found, key=lambda one: one.created)
 
     def artifacts(self, run: UUID) -> dict[str, Any]:
-        """What is in them, by key; of each the newest."""
-        return {one.key: one.data for one in self.found(run)}
+        """What is in them, by the first word of their keys; of each the newest."""
+        return {one.key.partition("-")[0]: one.data for one in self.found(run)}
+
+    def assets(self, run: UUID) -> list[tuple[str, set[str], dict[str, Any]]]:
+        """What it has made, of what, and what is known of it."""
+        events = self.events(run, "prefect.asset.materialization.succeeded")
+        return [
+            (
+                event["resource"]["prefect.resource.id"],
+                {
+                    one["prefect.resource.id"]
+                    for one in event["related"]
+                    if one["prefect.resource.role"] == "asset"
+                },
+                event["payload"],
+            )
+            for event in events
+        ]
 
     def events(self, run: UUID, name: str) -> list[dict[str, Any]]:
         """Events of that name that were told in the run."""

@@ -38,7 +38,7 @@ def take(folder: Path, rows: int = 200_000) -> list[Path]:
                 window.open(page)
                 window.until(lambda: "Completed" in window.text())
                 window.picture(taken[0], WIDTH, 760)
-                report = next(one for one in asking.found(run) if one.key == "fit")
+                report = next(one for one in asking.found(run) if one.key.startswith("fit-"))
                 window.open(f"{there.interface}/artifacts/artifact/{report.id}")
                 window.until(lambda: "iterations" in window.text())
                 window.picture(taken[1], WIDTH, 760)

@@ -5,13 +5,18 @@ from dataclasses import MISSING, fields
 import pytest
 from prefect.blocks.system import Secret
 from prefect.client.schemas.objects import StateType
+from prefect.utilities.callables import parameter_schema
 from pydantic import ValidationError
 
 from flows import commands, forms
 from flows.credentials import credentials_of
 from flows.fit_mixture import fit_mixture
+from flows.ingest import ingest
 from flows.jobs import job_asked, run_at, with_run
 from flows.lasting import left_to_the_other, may_pass, or_left
+from flows.refit import refit
+from flows.score_dataset import score_dataset
+from flows.select_components import select_components
 from flows.telling import share_done
 from gmm_dask import Configuration, ConfigurationError
 from gmm_dask.chunked.faults import BlocksKilledWorkers, ClusterError
@@ -23,6 +28,8 @@ from gmm_dask.store.errors import (
     StorageError,
     StoreUnavailableError,
 )
+
+FLOWS = [fit_mixture, select_components, score_dataset, ingest, refit]
 
 
 @pytest.mark.parametrize(
@@ -55,6 +62,18 @@ def test_the_file_that_a_fit_leaves_is_what_the_flow_takes(tmp_path):
     taken = fit_mixture.validate_parameters(load_values(str(written)))
     left_out = {"start", "models", "refit"}  # [mixture] init; another flow's
     assert {field.name for field in fields(Job)} - left_out <= set(taken)
+
+
+@pytest.mark.parametrize("asked", FLOWS, ids=lambda one: one.name)
+def test_every_field_of_the_form_has_a_title_and_help(asked):
+    schema = parameter_schema(asked).model_dump_for_openapi()
+    sections = schema["definitions"]
+    for form in (schema, *sections.values()):
+        for name, field in form["properties"].items():
+            # The UI shows a section by what it refers to, but for what the field says otherwise.
+            shown = sections.get(field.get("$ref", "").rpartition("/")[2], {}) | field
+            assert shown["title"][0].isupper(), name
+            assert shown["description"], name
 
 
 def test_a_misspelt_field_is_refused():

@@ -77,7 +77,7 @@ def test_a_deployed_fit_leaves_a_model_and_all_that_a_person_wants_to_see(asking
     assert "data:image/png;base64," in seen["fit"]
     assert "seen/model.zarr" in seen["fit"]
     assert '"mean_log_likelihood"' in seen["history"]
-    assert "/status" in seen["dask-dashboard"]
+    assert "/status" in seen["dashboard"]
     until(lambda: "Finished in state Completed" in asking.log(run), 30, "the log")
     log = asking.log(run)
     assert "iteration 1: mean log-likelihood" in log
@@ -111,6 +111,20 @@ def test_files_become_rows_and_rows_are_compared_and_scored(asking, tmp_path):
     assert asking.ended(scored[0]).state.type == StateType.COMPLETED, asking.log(scored[0])
     assert zarr.open(place["scores.zarr"], mode="r")["labels"].shape == (272,)
     assert "outliers" in asking.artifacts(scored[0])["scores"]
+
+    def asset(name):
+        return f"file://{place[name]}"
+
+    def made_of(run):
+        until(lambda: asking.assets(run), 30, "the assets")
+        ((made, of, facts),) = asking.assets(run)
+        return made, of, facts
+
+    assert made_of(ingested)[:2] == (asset("rows.zarr"), {f"file://{ROOT}/data/faith*.csv"})
+    assert made_of(selected)[:2] == (asset("run"), {asset("rows.zarr")})
+    made, of, facts = made_of(scored[0])
+    assert (made, of) == (asset("scores.zarr"), {asset("rows.zarr"), asset("run")})
+    assert facts["rows"] == 272
 
     (tmp_path / "held.zarr").mkdir()
     lock = FileLock.take(tmp_path / "held.zarr/.lock")

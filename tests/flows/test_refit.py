@@ -60,9 +60,27 @@ def test_a_night_with_drift_is_told_and_a_quiet_one_is_short(asking, tmp_path, m
 
     third, state = night()
     assert state.result()["outcome"] == "nothing new"
-    assert "dask-dashboard" in asking.artifacts(second)
-    assert "dask-dashboard" not in asking.artifacts(third)
-    assert "nothing new: v0002 stays" in asking.artifacts(third)["refit"]
+    assert "dashboard" in asking.artifacts(second)
+    assert not asking.found(third)
+    until(lambda: "nothing new: v0002 stays" in asking.log(third), 30, "the log")
+    keys = {one.key for one in asking.found(second)}
+    assert keys == {one.key for one in asking.found(first)}
+    assert all(store.models in one.description for one in asking.found(second))
+    until(lambda: asking.assets(second), 30, "the asset")
+    ((made, of, facts),) = asking.assets(second)
+    assert (made, of) == (f"file://{store.models}", {f"file://{store.place}"})
+    assert facts["version"] == "v0002"
+    assert not asking.assets(third)
+
+    other = refit(
+        store.place,
+        str(tmp_path / "elsewhere" / "nightly"),
+        forms.Mixture(components=2),
+        cluster=forms.Cluster(workers=1),
+        return_state=True,
+    )
+    other = other.state_details.flow_run_id
+    assert not keys & {one.key for one in asking.found(other)}
 
     zarr.open_array(store.place).append(np.zeros((1, 3)))
     with open_versions(store.models):
