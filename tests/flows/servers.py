@@ -28,6 +28,7 @@ QUICK = {
     "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS": "2",
     "PREFECT_EVENTS_PROACTIVE_GRANULARITY": "PT1S",
     "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",
+    "PREFECT_SERVER_EVENTS_EXPIRED_BUCKET_BUFFER": "PT24H",
 }
 """As in production, but that nothing waits for half a minute to look again."""
 
