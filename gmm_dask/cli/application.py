@@ -7,6 +7,7 @@ from gmm_dask.cli import (
     doctor,
     fit,
     models,
+    options,
     refit,
     report,
     sample,
@@ -24,6 +25,11 @@ EPILOG = (
     "\n\nExample: gmm-dask fit rows.zarr -k 8"
 )
 
+
+Log = typer.Option(
+    "text", envvar="GMM_DASK_LOG", help="Lines on stderr: text, or a JSON object each."
+)
+
 app = typer.Typer(
     name="gmm-dask",
     help="Gaussian mixtures for data that fits no machine: EM on Dask, over Zarr.",
@@ -39,13 +45,14 @@ app = typer.Typer(
 def main(
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Only warnings on stderr."),
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more; show tracebacks."),
+    log: options.LogFormat = Log,
     version: bool = typer.Option(
         False, "--version", help="Print the version.", is_eager=True, callback=speaking.tell_version
     ),
 ) -> None:
     """Gaussian mixtures for data that fits no machine: EM on Dask, over Zarr."""
     del version
-    speaking.set_up(quiet=quiet, verbose=verbose)
+    speaking.set_up(quiet=quiet, verbose=verbose, as_json=log is options.LogFormat.json)
 
 
 def command(name: str, function: object, example: str) -> None:

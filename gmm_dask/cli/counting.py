@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ SECONDS_BETWEEN_LINES = 5.0
 @contextmanager
 def counted(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A function to tell how many more are done."""
-    if not (sys.stderr.isatty() and logger.isEnabledFor(logging.INFO)):
+    if not speaking.live():
         yield _lines(what, total)
         return
     columns = TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+LogFormat = StrEnum("LogFormat", ["text", "json"])
 Family = StrEnum("Family", ["full", "tied", "diag", "spherical"])
 CacheName = Literal["auto", "memory", "none"]
 PolicyName = Literal["error", "skip"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -18,6 +17,7 @@ from rich.text import Text
 from gmm_dask.cli import speaking
 from gmm_dask.journal import iteration_line
 from gmm_dask.journey import Progress
+from gmm_dask.telling import TOLD
 
 logger = logging.getLogger("gmm_dask")
 
@@ -36,7 +36,7 @@ class Display:
         self._started = time.monotonic()
 
     def __enter__(self) -> Display:
-        if sys.stderr.isatty() and logger.isEnabledFor(logging.INFO):
+        if speaking.live():
             first = self._page(Text("first pass: every row is checked"))
             self._live = Live(first, console=speaking.console(stderr=True), transient=True)
             self._live.start()
@@ -61,7 +61,7 @@ class Display:
         """One entry of the history."""
         self._entries.append(entry)
         if self._live is None:
-            logger.info(iteration_line(entry))
+            logger.info(iteration_line(entry), extra={speaking.FACTS: facts_told(entry)})
         else:
             self._live.update(self._page(self._facts()))
 
@@ -85,6 +85,11 @@ class Display:
             "time", f"{spent:.0f} s" + ("" if left is None else f", about {left:.0f} left")
         )
         return table
+
+
+def facts_told(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An iteration for logs that are read by programs; its own time is that of the line."""
+    return {name: entry.get(name) for name in TOLD if name != "time"}
 
 
 def facts_of(entry: Mapping[str, Any], most: int | None) -> list[tuple[str, str]]:

@@ -82,7 +82,7 @@ def _see_to_it(heard: int) -> None:
         os.close(heard)
         return
     _wait_for_another(heard, time.monotonic() + ENDS_WITHIN - WORDS_WITHIN)
-    sys.stderr.write(f"{speaking.as_text(_words())}\n")
+    sys.stderr.write(f"{speaking.error_line(_words())}\n")
     sys.stderr.flush()
     os._exit(CODE)
 

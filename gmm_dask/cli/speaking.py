@@ -13,6 +13,8 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 logger = logging.getLogger("gmm_dask")
+FACTS = "facts"
+"""What a record of the log may carry beside its sentence."""
 OBEYED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -60,13 +64,17 @@ def table(made: object) -> None:
 
 def result_json(values: dict[str, Any]) -> None:
     """The whole result as one JSON object; what is no number in JSON is null."""
-    told = json.dumps(_jsonable(values), allow_nan=False)  # escapes all but DEL
-    typer.echo(told.replace("\x7f", "\\u007f"))
+    typer.echo(_as_json(values))
 
 
 def error(text: str) -> None:
     """Why the command did not end well."""
-    typer.echo(as_text(text), err=True)
+    typer.echo(error_line(text), err=True)
+
+
+def error_line(text: str) -> str:
+    """The same, not yet written."""
+    return json_line("error", text) if in_json() else as_text(text)
 
 
 def tell_version(wanted: bool) -> None:
@@ -78,13 +86,12 @@ def tell_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def set_up(*, quiet: bool, verbose: bool) -> None:
-    """Log of the library and warnings as plain lines on stderr."""
+def set_up(*, quiet: bool, verbose: bool, as_json: bool = False) -> None:
+    """Log of the library and warnings as lines on stderr, plain ones or JSON objects."""
     # distributed sets its level when it is imported, which is later, and here and in workers.
     os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "warning")
-    logging.basicConfig(
-        level=logging.WARNING, handlers=[_Lines()], format="%(message)s", force=True
-    )
+    lines = _JsonLines() if as_json else _Lines()
+    logging.basicConfig(level=logging.WARNING, handlers=[lines], format="%(message)s", force=True)
     logger.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
     warnings.showwarning = _show_warning
 
@@ -104,6 +111,40 @@ class _Lines(logging.Handler):
             console(stderr=True).print(told, markup=False, highlight=False)
         else:
             typer.echo(told, err=True)
+
+
+class _JsonLines(logging.Handler):
+    """One JSON object per record and line, for whoever collects logs; also on a terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        facts = getattr(record, FACTS, {})
+        told = json_line(record.levelname.lower(), self.format(record), record.name, facts)
+        typer.echo(told, err=True)
+
+
+def live() -> bool:
+    """Whether a person looks on, who is shown what moves."""
+    return sys.stderr.isatty() and logger.isEnabledFor(logging.INFO) and not in_json()
+
+
+def in_json() -> bool:
+    """Whether the log is one of JSON objects."""
+    return any(isinstance(handler, _JsonLines) for handler in logging.getLogger().handlers)
+
+
+def json_line(
+    level: str, message: str, name: str = logger.name, facts: Mapping[str, Any] | None = None
+) -> str:
+    """A line of the log: when, how bad, by whom, what, and the facts in it by their names."""
+    when = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    told = {"time": when, "level": level, "logger": name, "message": message}
+    return _as_json({**told, **(facts or {}), **told})
+
+
+def _as_json(values: dict[str, Any]) -> str:
+    """On one line; what is no number in JSON is null."""
+    told = json.dumps(_jsonable(values), allow_nan=False)  # escapes all but DEL
+    return told.replace("\x7f", "\\u007f")
 
 
 def _jsonable(value: Any) -> Any:
