@@ -10,6 +10,7 @@ import logging
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib import import_module
 from inspect import signature
 from typing import Any
@@ -38,6 +39,8 @@ LOOPBACKS = (LOOPBACK, "localhost", "::1", "lo")
 DASHBOARD_PORT = 8787
 PAGE = "gmm"
 """Where `gmm_dask.dashboard` shows fits."""
+LISTENER = "gmm-dask"
+"""The plugin that hears fits on a scheduler."""
 CONNECT_SECONDS = 15
 
 
@@ -91,7 +94,8 @@ def reached(address: str) -> Iterator[Client]:
         raise ConfigurationError(f"{address} is no scheduler's address: {problem}") from problem
     with left_quietly(client):
         threads = sum(asked(client, "ncores").values())
-        logger.info("on the cluster at %s: %d threads", address, threads)
+        page = page_of(client) or f"none, for {page_problem(client) or 'it does not open'}"
+        logger.info("on the cluster at %s: %d threads; page of fits: %s", address, threads, page)
         yield client
 
 
@@ -136,7 +140,8 @@ def made(options: ClusterOptions, kind: str) -> Iterator[Client]:
         with cluster, Client(cluster) as client:
             if options.workers is not None:
                 cluster.scale(options.workers)
-            logger.info("started %s; dashboard: %s", kind, client.dashboard_link)
+            page = page_of(client) or f"{client.dashboard_link} ({page_problem(client)})"
+            logger.info("started %s; dashboard: %s", kind, page)
             wait_for_a_worker(client, kind, options.wait)
             yield client
 
@@ -227,7 +232,31 @@ def page_of(client: Client) -> str | None:
     """The page of fits on a cluster's dashboard; on this machine, only if it opens."""
     link = client.dashboard_link or ""
     page = f"{link.rpartition('/')[0]}/{PAGE}"
-    return page if link and (urlsplit(link).hostname not in LOOPBACKS or opens(page)) else None
+    if not link:
+        return None
+    shown = opens(page) if urlsplit(link).hostname in LOOPBACKS else not page_problem(client)
+    return page if shown else None
+
+
+def page_problem(client: Client) -> str | None:
+    """Why a scheduler does not show fits; None where it does, or cannot be asked."""
+    ask = partial(client.run_on_scheduler, without_page)
+    try:
+        told: str | None = within(CONNECT_SECONDS, "the scheduler", ask)
+    except ModuleNotFoundError as problem:
+        return f"its scheduler has no {problem.name or 'gmm-dask'}"
+    except Exception as problem:  # nobody fits worse without a page
+        logger.debug("the scheduler was asked for its page of fits: %s", problem)
+        return None
+    return told
+
+
+def without_page(dask_scheduler: Any) -> str | None:
+    """Why this scheduler shows no fits; run on it."""
+    listener = dask_scheduler.plugins.get(LISTENER)
+    if listener is None:
+        return "its scheduler was started without --preload gmm_dask.dashboard"
+    return getattr(listener, "without_page", None)
 
 
 def opens(page: str) -> bool:

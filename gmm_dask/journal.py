@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from math import isfinite
+from math import isfinite, log
 from types import TracebackType
 from typing import Any
 
@@ -28,6 +28,10 @@ class Rhythm:
 
 
 EVERY_ITERATION = Rhythm()
+
+
+TREND = 4
+"""Changes from which the rate of convergence is taken."""
 
 
 class Journal:
@@ -128,6 +132,45 @@ def iteration_line(entry: Mapping[str, Any]) -> str:
         f"iteration {entry['iteration']}: mean log-likelihood {entry['mean_log_likelihood']:.6f}"
         f"{change}{plain}, {entry['seconds']:.2f} s, {rate / 1e6:.2f} M rows/s{events}"
     )
+
+
+@dataclass(frozen=True)
+class TimeLeft:
+    """Until a fit ends: as changes go on shrinking, or at most, where they do not tell."""
+
+    seconds: float
+    at_most: bool
+
+    def __str__(self) -> str:
+        return f"{'at most' if self.at_most else 'about'} {span(self.seconds)}"
+
+
+def span(seconds: float) -> str:
+    """`45 s`, `12 min`, `3.4 h`, `2.1 days`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
+
+
+def time_left(
+    entries: Sequence[Mapping[str, Any]], tol: float | None, most: int | None
+) -> TimeLeft | None:
+    """Until the tolerance is met, if changes go on shrinking as they did, or the cap is reached.
+
+    EM converges linearly: each change is about the same fraction of the one before.
+    """
+    changes = [e["change"] for e in entries if e.get("change") and e["change"] > 0][-TREND:]
+    per_pass = sum(e["seconds"] for e in entries[-TREND:]) / len(entries[-TREND:])
+    capped = None if most is None else float(max(most - entries[-1]["iteration"], 0))
+    if not tol or len(changes) < TREND or changes[-1] >= changes[0]:
+        return None if capped is None else TimeLeft(capped * per_pass, at_most=True)
+    shrinking = (log(changes[-1]) - log(changes[0])) / (TREND - 1)
+    needed = max(0.0, (log(tol) - log(changes[-1])) / shrinking)
+    if capped is not None and capped < needed:
+        return TimeLeft(capped * per_pass, at_most=True)
+    return TimeLeft(needed * per_pass, at_most=False)
 
 
 def _what_happened(event: Mapping[str, Any]) -> str:

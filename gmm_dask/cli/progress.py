@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -15,13 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from gmm_dask.cli import speaking
-from gmm_dask.journal import iteration_line
+from gmm_dask.journal import iteration_line, time_left
 from gmm_dask.journey import Progress
 from gmm_dask.telling import TOLD
 
 logger = logging.getLogger("gmm_dask")
-
-TREND = 4  # changes from which the rate of convergence is taken
 
 
 class Display:
@@ -78,12 +76,10 @@ class Display:
         table = Table.grid(padding=(0, 2))
         for told in facts_of(entry, self._most):
             table.add_row(*told)
-        left = seconds_left(self._entries, self._tol, self._most)
+        left = time_left(self._entries, self._tol, self._most)
         spent = time.monotonic() - self._started
         table.add_row("change", "" if change is None else f"{change:+.2e}")
-        table.add_row(
-            "time", f"{spent:.0f} s" + ("" if left is None else f", about {left:.0f} left")
-        )
+        table.add_row("time", f"{spent:.0f} s" + ("" if left is None else f", {left} left"))
         return table
 
 
@@ -103,20 +99,3 @@ def facts_of(entry: Mapping[str, Any], most: int | None) -> list[tuple[str, str]
         ("rate", f"{entry['rows'] / seconds / 1e6:.2f} M rows/s, "
                  f"{entry['bytes'] / seconds / 1e6:.0f} MB/s"),
     ]  # fmt: skip
-
-
-def seconds_left(
-    entries: Sequence[Mapping[str, Any]], tol: float | None, most: int | None
-) -> float | None:
-    """Until the tolerance is met, if changes go on shrinking as they did, or the cap is reached.
-
-    EM converges linearly: each change is about the same fraction of the one before.
-    """
-    changes = [e["change"] for e in entries if e.get("change") and e["change"] > 0][-TREND:]
-    per_pass = sum(e["seconds"] for e in entries[-TREND:]) / len(entries[-TREND:])
-    capped = None if most is None else float(most - entries[-1]["iteration"])
-    if not tol or len(changes) < TREND or changes[-1] >= changes[0]:
-        return None if capped is None else capped * per_pass
-    shrinking = (math.log(changes[-1]) - math.log(changes[0])) / (TREND - 1)
-    needed = max(0.0, (math.log(tol) - math.log(changes[-1])) / shrinking)
-    return (needed if capped is None else min(needed, capped)) * per_pass

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import Any
 
 from gmm_dask.borrowed.of_distributed import PAGES
@@ -31,18 +32,23 @@ def dask_setup(scheduler: Any) -> None:
     for show in (_show_page, _show_metrics):
         try:
             show(scheduler, listener)
-        except Exception:  # a page less is no reason to lose a cluster
+        except Exception as problem:  # a page less is no reason to lose a cluster
+            listener.without_page = listener.without_page or f"{type(problem).__name__}: {problem}"
             logger.exception("fits cannot be shown on this dashboard")
 
 
 def _show_page(scheduler: Any, listener: Listener) -> None:
     if PAGES.problem() is not None:
         gone(PAGES)
+        listener.without_page = PAGES.told()
         return
-    with suppress(ImportError):  # no bokeh
-        from gmm_dask.dashboard.page import add_page
+    if find_spec("bokeh") is None:
+        listener.without_page = "its scheduler has no bokeh (pip install 'gmm-dask[dashboard]')"
+        return
+    from gmm_dask.dashboard.page import add_page
 
-        add_page(scheduler, listener)
+    if not add_page(scheduler, listener):
+        listener.without_page = "its scheduler was started without a dashboard"
 
 
 def _show_metrics(scheduler: Any, listener: Listener) -> None:

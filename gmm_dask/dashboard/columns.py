@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from gmm_dask.dashboard.fits import FollowedFit, Line
+from gmm_dask.dashboard.fits import FollowedFit, Line, Load
 from gmm_dask.dashboard.work import PHASES
 
 Columns: TypeAlias = dict[str, Any]
@@ -77,20 +77,22 @@ def phases(fit: FollowedFit) -> Columns:
 
 
 def workers(fit: FollowedFit) -> Columns:
-    """Seconds of each worker in the last pass, the busiest first; of many, both ends."""
-    busiest = sorted(fit.workers.items(), key=lambda told: -told[1])
+    """Seconds of each worker's threads in the last pass, the busiest first; of many, both ends."""
+    busiest = sorted(fit.workers.items(), key=lambda told: -told[1].seconds)
     if len(busiest) > MOST_WORKERS:
         busiest = busiest[: MOST_WORKERS // 2] + busiest[-MOST_WORKERS // 2 :]
     return {
         "worker": [name for name, _ in busiest],
-        "seconds": [seconds for _, seconds in busiest],
+        "seconds": [load.seconds for _, load in busiest],
+        "threads": [load.threads for _, load in busiest],
     }
 
 
-def balance(workers: Mapping[str, float]) -> str:
-    """How even it is, in words."""
-    seconds = list(workers.values())
+def balance(workers: Mapping[str, Load]) -> str:
+    """How even it is, in words; a worker of four threads counts as four."""
+    seconds = [load.seconds for load in workers.values()]
+    threads = [load.threads for load in workers.values()]
     if len(seconds) < 2 or not sum(seconds):
         return "Balance of the workers"
-    idle = 1 - np.mean(seconds) / max(seconds)
+    idle = 1 - np.average(seconds, weights=threads) / max(seconds)
     return f"Balance of {len(seconds)} workers: {idle:.0%} idle beside the busiest"

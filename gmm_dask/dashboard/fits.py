@@ -9,12 +9,15 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_LINES, MOST_HAPPENINGS, MOST_FITS = 1_000, 100, 8
+from gmm_dask.journal import TREND, TimeLeft, time_left
+
+MOST_LINES, MOST_HAPPENINGS, MOST_FITS, MOST_NAMES = 1_000, 100, 8, 8
+TOGETHER_SECONDS = 5.0
 RUNNING = "running"
 
 
@@ -49,6 +52,11 @@ class Line:
             phases,
         )
 
+    def entry(self) -> dict[str, Any]:
+        """As in the history, with the driver's own time."""
+        seconds = max(self.seconds, sum(self.phases.values()))
+        return {"iteration": self.iteration, "change": self.change, "seconds": seconds}
+
     @property
     def rows_per_second(self) -> float:
         """Of its passes."""
@@ -58,6 +66,31 @@ class Line:
     def bytes_per_second(self) -> float:
         """Of its passes; bytes as they lie in memory."""
         return self.bytes / self.seconds if self.seconds else 0.0
+
+
+class Load(NamedTuple):
+    """What a worker had to do in a pass: seconds of each of its threads."""
+
+    seconds: float
+    threads: int
+
+
+@dataclass
+class Moved:
+    """Workers that came, or left, one after another."""
+
+    how: str
+    names: list[str]
+    when: float
+    told: str = ""
+
+    def line(self) -> str:
+        """All of them, so far as they fit."""
+        if len(self.names) == 1:
+            return f"worker {self.names[0]} has {self.how}"
+        more = len(self.names) - MOST_NAMES
+        names = ", ".join(self.names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+        return f"{len(self.names)} workers have {self.how}: {names}"
 
 
 @dataclass(eq=False)
@@ -71,6 +104,7 @@ class FollowedFit:
     rows: int
     features: int
     tol: float | None
+    max_iter: int | None
     begun: float = field(default_factory=time.time)
     outcome: str = RUNNING
     problem: str = ""
@@ -82,10 +116,13 @@ class FollowedFit:
     happened: deque[tuple[float, str]] = field(
         default_factory=lambda: deque(maxlen=MOST_HAPPENINGS)
     )
-    workers: Mapping[str, float] = field(default_factory=dict)
+    workers: Mapping[str, Load] = field(default_factory=dict)
+    behind: tuple[str, ...] = ()
+    """Fits whose tasks the workers have in hand, while this one's wait."""
     heard: float = field(default_factory=time.time)
     checkpointed: float | None = None
     version: int = 0
+    _moved: Moved | None = None
 
     @classmethod
     def begin(cls, told: Mapping[str, Any]) -> FollowedFit:
@@ -94,7 +131,14 @@ class FollowedFit:
         name = told["name"] or f"{source} ({run})"
         tol = None if told["tol"] is None else float(told["tol"])
         fit = cls(
-            run, str(told["client"]), name, source, int(told["rows"]), int(told["features"]), tol
+            run,
+            str(told["client"]),
+            name,
+            source,
+            int(told["rows"]),
+            int(told["features"]),
+            tol,
+            told["max_iter"],
         )
         for entry in told["past"]:
             fit._add(entry, {})
@@ -114,13 +158,35 @@ class FollowedFit:
 
     def end(self, outcome: str, problem: str | None) -> None:
         """No more is to come."""
-        self.outcome, self.problem = outcome, problem or ""
+        self.outcome, self.problem, self.behind = outcome, problem or "", ()
         self.note(f"{outcome}: {problem}" if problem else outcome)
 
     def note(self, what: str, when: float | None = None) -> None:
         """Something that a person would want to know, whoever told it."""
         self.happened.append((when or time.time(), what))
         self.version += 1
+
+    def move(self, worker: str, how: str) -> None:
+        """A worker that came or left; those that do so at once are one line."""
+        now = time.time()
+        last = self._moved
+        if last is not None and last.how == how and now - last.when < TOGETHER_SECONDS:
+            last.names.append(worker)
+            last.when = now
+            if self.happened and self.happened[-1][1] == last.told:
+                self.happened.pop()
+        else:
+            last = self._moved = Moved(how, [worker], now)
+        last.told = last.line()
+        self.note(last.told, now)
+
+    @property
+    def left(self) -> TimeLeft | None:
+        """Until its end, so far as the newest iterations tell."""
+        if not (self.running and self.lines):
+            return None
+        entries = [line.entry() for line in self.lines[-2 * TREND :]]
+        return time_left(entries, self.tol, self.max_iter)
 
     @property
     def running(self) -> bool:

@@ -14,9 +14,12 @@ from typing import Any
 from distributed import SchedulerPlugin
 
 from gmm_dask.chunked.cluster import TOPIC
-from gmm_dask.dashboard.fits import Fits
-from gmm_dask.dashboard.work import Passes, Work
+from gmm_dask.dashboard.fits import Fits, Load
+from gmm_dask.dashboard.work import Passes, Work, run_of
 from gmm_dask.metering.meters import GONE, Book
+
+QUEUED_SECONDS = 2.0
+"""Tasks wait that long, and no shorter, before it is said that they do."""
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +52,11 @@ class Listener(SchedulerPlugin):  # type: ignore[misc]
         self.fits = Fits()
         self.book = Book()
         self.failed = False
+        self.without_page: str | None = None
+        """Why there is no page, for those who would look for it."""
         self._passes = Passes()
         self._phases: dict[str, dict[str, float]] = {}
+        self._names = {one: str(state.name) for one, state in scheduler.workers.items()}
 
     @harmless
     def transition(self, key: Any, start: str, finish: str, *_: Any, **told: Any) -> None:
@@ -74,11 +80,35 @@ class Listener(SchedulerPlugin):  # type: ignore[misc]
         self.fits, self.book = Fits(), Book()
 
     @harmless
+    def add_worker(self, scheduler: Any, worker: str) -> None:
+        """A worker that comes."""
+        self._names[worker] = str(scheduler.workers[worker].name)
+        for fit in self.fits.running():
+            fit.move(self._names[worker], "joined")
+
+    @harmless
     def remove_worker(self, scheduler: Any, worker: str, **_: Any) -> None:
         """A worker that leaves."""
         del scheduler
+        name = self._names.pop(worker, worker)
         for fit in self.fits.running():
-            fit.note(f"worker {worker} has left")
+            fit.move(name, "left")
+
+    @harmless
+    def look_at_queues(self) -> None:
+        """Which fits have tasks at workers and none at work, and whose are at work meanwhile.
+
+        Workers tell what they have in hand with their heartbeats: what ended a moment ago counts.
+        """
+        running = {fit.run: fit for fit in self.fits.running()}
+        wanted, at_work = set(), self._passes.ended_since(time.time() - QUEUED_SECONDS)
+        for worker in self.scheduler.workers.values():
+            wanted |= {run_of(task.key) for task in worker.processing}
+            at_work |= {run_of(task.key) for task in worker.executing}
+        for run, fit in running.items():
+            waits = run in wanted and run not in at_work
+            others = [other.name for one, other in running.items() if one in at_work]
+            fit.behind = tuple(others) if waits else ()
 
     @harmless
     def remove_client(self, scheduler: Any, client: str) -> None:
@@ -109,10 +139,10 @@ class Listener(SchedulerPlugin):  # type: ignore[misc]
         self._phases[run] = {name: before.get(name, 0.0) + found[name] for name in found}
         fit.workers = self._named(work)
 
-    def _named(self, work: Work) -> dict[str, float]:
-        """Every worker's seconds, also of those that had nothing to do."""
+    def _named(self, work: Work) -> dict[str, Load]:
+        """What every worker had to do, also those that had nothing."""
         return {
-            str(state.name): work.workers.get(address, 0.0)
+            str(state.name): Load(work.workers.get(address, 0.0) / state.nthreads, state.nthreads)
             for address, state in self.scheduler.workers.items()
         }
 

@@ -30,12 +30,12 @@ select.bk-input {
 """
 
 
-def add_page(scheduler: Any, listener: Listener) -> None:
-    """Serve the page beside Dask's own, and name it in their menu; none without a dashboard."""
+def add_page(scheduler: Any, listener: Listener) -> bool:
+    """Serve the page beside Dask's own, and name it in their menu; False without a dashboard."""
     servers = scheduler.http_application.applications
     prefix = next((server.prefix for server in servers if hasattr(server, "prefix")), None)
     if prefix is None:
-        return
+        return False
     _, application, shared_by_all = page_making()
     shared = shared_by_all(scheduler)
     if IN_MENU not in shared["pages"]:
@@ -49,6 +49,7 @@ def add_page(scheduler: Any, listener: Listener) -> None:
     scheduler.http_application.add_application(added)
     added.initialize(IOLoop.current())
     added.start()
+    return True
 
 
 class Page:
@@ -89,6 +90,7 @@ class Page:
         fits = self.listener.fits.newest_first()
         if not fits:
             return
+        self.listener.look_at_queues()
         self._offer(fits)
         fit = next((fit for fit in fits if fit.run == self._chosen), fits[0])
         self.facts.text = words.facts(fit)

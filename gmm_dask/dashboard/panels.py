@@ -239,18 +239,19 @@ def phases() -> Panel:
 
 def workers() -> Panel:
     """Bars: what every worker had to do in the last pass."""
-    source = ColumnDataSource(columns_of("worker", "seconds"))
+    source = ColumnDataSource(columns_of("worker", "seconds", "threads"))
     made = plain(
         "workers",
         "Balance of the workers",
-        "seconds in tasks of the last pass",
+        "seconds in tasks of the last pass, per thread",
         "worker",
         y_range=FactorRange(),
         x_range=DataRange1d(start=0),
     )
     bars = made.hbar(y="worker", right="seconds", height=0.8, source=source, color=SKY)
     made.ygrid.visible, made.xgrid.visible = False, True
-    tips = [("worker", "@worker"), ("seconds", "@seconds{0.000}")]
+    tips = [("worker", "@worker"), ("threads", "@threads")]
+    tips += [("seconds of each", "@seconds{0.000}")]
     made.add_tools(HoverTool(tooltips=tips))
 
     def adjust(fit: FollowedFit) -> None:

@@ -65,7 +65,9 @@ def _state(fit: FollowedFit) -> str:
     silent = f", silent for {fit.news_age:.0f} s" if late else ""
     outcome = fit.outcome if fit.lines or not fit.running else "first pass: every row is checked"
     kind = {"finished": "good", "failed": "alarm", "driver gone": "alarm"}.get(fit.outcome, "")
-    return f'<span class="state {kind}">{escape(outcome)}{silent}</span>'
+    behind = " and ".join(short(name) for name in fit.behind)
+    queued = f", queued behind {escape(behind)}" if fit.running and behind else ""
+    return f'<span class="state {kind}">{escape(outcome)}{queued}{silent}</span>'
 
 
 def _facts(fit: FollowedFit) -> Iterable[tuple[str, str]]:
@@ -80,6 +82,8 @@ def _facts(fit: FollowedFit) -> Iterable[tuple[str, str]]:
         yield "candidates", str(fit.candidates)
     yield "rows per second", f"{_scaled(line.rows_per_second)}"
     yield "bytes per second", f"{_scaled(line.bytes_per_second)}B"
+    if fit.left is not None:
+        yield "time left", str(fit.left)
     if fit.checkpoint_age is not None and fit.running:
         yield "checkpoint", f"{fit.checkpoint_age:.0f} s ago"
 

@@ -6,6 +6,7 @@ Knows keys and times of tasks; sends nothing: the scheduler hears of every task 
 from __future__ import annotations
 
 import re
+import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,12 @@ PHASES = ("read", "kernel", "merge", "wait", "M-step", "checkpoint")
 """Where the seconds of an iteration go: waiting for blocks to be read; computing them; from the
 last share to the sum; the rest of the pass (scheduling, transfers, threads without work); and the
 driver's own: the M-step, and writing."""
+
+
+def run_of(key: Any) -> str | None:
+    """The run that a task belongs to; None of other people's."""
+    label = LABEL.fullmatch(str(key[0] if isinstance(key, tuple) else key))
+    return None if label is None else label["run"]
 
 
 @dataclass
@@ -59,6 +66,7 @@ class Passes:
 
     def __init__(self) -> None:
         self._under_way: OrderedDict[str, Work] = OrderedDict()
+        self._ended: OrderedDict[str, float] = OrderedDict()
 
     def add(
         self,
@@ -72,10 +80,18 @@ class Passes:
         if label is None:
             return
         work = self._of(label["run"])
+        self._ended[label["run"]] = time.time()
+        self._ended.move_to_end(label["run"])
+        if len(self._ended) > MOST_RUNS:
+            self._ended.popitem(last=False)
         waited = float((metadata or {}).get("waited", 0.0))
         for part in startstops:
             if part["action"] == "compute":
                 work.add(label["name"], worker, part["start"], part["stop"], waited)
+
+    def ended_since(self, moment: float) -> set[str | None]:
+        """Runs of which tasks have ended since then."""
+        return {run for run, ended in self._ended.items() if ended >= moment}
 
     def _of(self, run: str) -> Work:
         if run not in self._under_way:

@@ -14,7 +14,7 @@ from distributed import Client
 from gmm_dask.addresses import LOOPBACK
 from gmm_dask.chunked.asking import ANSWERED_WITHIN, asked
 from gmm_dask.chunked.processors import processor
-from gmm_dask.clusters import reached
+from gmm_dask.clusters import page_of, page_problem, reached
 from gmm_dask.doctor.finding import Finding, bad, good, note
 from gmm_dask.doctor.machine import THREAD_VARIABLES, installed
 from gmm_dask.waiting import within
@@ -27,6 +27,7 @@ def on_cluster(address: str) -> Iterator[Finding]:
     """Everything about the cluster at an address."""
     with reached(address) as client:
         yield from workers(client)
+        yield from page(client)
         if client.nthreads():
             yield from same_versions(client)
             yield from same_processors(client)
@@ -48,6 +49,16 @@ def workers(client: Client) -> Iterator[Finding]:
         yield note("cluster", told, "workers without --memory-limit are never stopped in time")
     else:
         yield good("cluster", f"{told}; dashboard: {client.dashboard_link}")
+
+
+def page(client: Client) -> Iterator[Finding]:
+    """Whether fits can be looked at while they run."""
+    problem = page_problem(client)
+    if problem:
+        advice = "start it with: dask scheduler --preload gmm_dask.dashboard"
+        yield note("page of fits", f"none, for {problem}", advice)
+    else:
+        yield good("page of fits", page_of(client) or "it does not open from here")
 
 
 def same_versions(client: Client) -> Iterator[Finding]:

@@ -1,25 +1,33 @@
 """The listener on real schedulers: what it hears, what it keeps, and that it harms nothing."""
 
+import json
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from operator import add
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import pytest
-from distributed import Client
+from distributed import Client, LocalCluster
 
 from gmm_dask import Configuration, Rows, fit, open_rows
-from gmm_dask.chunked.reduce import SerialEngine
-from gmm_dask.dashboard import Listener
-from gmm_dask.dashboard.fits import MOST_LINES, FollowedFit
+from gmm_dask.chunked.reduce import SerialEngine, cluster_settings
+from gmm_dask.clusters import cluster_for
+from gmm_dask.dashboard import Listener, columns, words
+from gmm_dask.dashboard.fits import MOST_LINES, FollowedFit, Load
+from gmm_dask.doctor import cluster as doctor
+from gmm_dask.job import ClusterOptions
 from gmm_dask.journey import Progress
 from gmm_dask.mixture.iteration import Settings, start
 from gmm_dask.telling import MOST_PAST, Upkeep, tell_iteration, telling
-from tests.dashboard.running import Paused, cluster, engine_of
+from tests.dashboard.running import Paused, cluster, engine_of, page
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = Configuration(3, tol=1e-9, max_iter=12, accelerate=None)
@@ -81,15 +89,104 @@ def test_a_driver_that_leaves_without_a_word(
         told.__exit__(RuntimeError, RuntimeError(), None)
 
 
-def test_a_lost_worker_is_an_event(stored: str) -> None:
+def test_workers_that_come_and_go_are_told_by_the_names_in_the_bars(stored: str) -> None:
     with cluster(2) as client:
-        listener = client.cluster.scheduler.plugins[Listener.name]
+        scheduler = client.cluster.scheduler
+        listener = scheduler.plugins[Listener.name]
         with Paused(client, stored, None, 2, components=3, tol=1e-9, max_iter=6):
             client.cluster.scale(1)
-            until(lambda: len(client.cluster.scheduler.workers) == 1)
+            until(lambda: len(scheduler.workers) == 1)
+            (left,) = (str(state.name) for state in scheduler.workers.values())
+            gone = {"0": "1", "1": "0"}[left]
+            client.cluster.scale(3)
+            until(lambda: len(scheduler.workers) == 3)
         followed = listener.fits.newest_first()[0]
         assert followed.outcome == "finished"
-        assert any("has left" in what for _, what in followed.happened)
+        told = [what for _, what in followed.happened]
+        assert f"worker {gone} has left" in told
+        names = sorted({str(state.name) for state in scheduler.workers.values()} - {left})
+        assert any(
+            what.startswith("2 workers have joined: ")
+            and sorted(what.partition(": ")[2].split(", ")) == names
+            for what in told
+        ), told
+        assert set(followed.workers) == {left, *names}
+
+
+def test_balance_is_by_threads() -> None:
+    """A worker of three threads that did three times the work is as busy as the other."""
+    assert columns.balance({"0": Load(2.0, 1), "1": Load(2.0, 3)}) == (
+        "Balance of 2 workers: 0% idle beside the busiest"
+    )
+    assert columns.balance({"0": Load(2.0, 1), "1": Load(1.0, 3)}) == (
+        "Balance of 2 workers: 38% idle beside the busiest"
+    )
+
+
+def test_what_a_worker_of_many_threads_did_is_divided_among_them(stored: str) -> None:
+    with (
+        dask.config.set(cluster_settings()),
+        LocalCluster(
+            n_workers=1, threads_per_worker=2, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+        ) as local,
+        Client(local) as client,
+    ):
+        fit(stored, SETTINGS, client=client, block_bytes=64_000)
+        (followed,) = local.scheduler.plugins[Listener.name].fits.newest_first()
+        (load,) = followed.workers.values()
+        assert load.threads == 2
+        seconds = followed.lines[-1].seconds
+        assert 0 < load.seconds <= seconds + 0.1
+
+
+def test_of_two_fits_it_is_told_which_waits_for_which(stored: str) -> None:
+    """One thread: the tasks of the first, which take their time, are before those of the second."""
+    with cluster(1) as client:
+        listener = client.cluster.scheduler.plugins[Listener.name]
+        first, second = (engine_of(client, stored) for _ in range(2))
+        with (
+            telling(first, "runs/first", Settings()),
+            telling(second, "runs/second", Settings()),
+            ThreadPoolExecutor(2) as pool,
+        ):
+            one = pool.submit(first.map_reduce, slowly, 0.3, combine=add)
+            until(lambda: any(w.executing for w in client.cluster.scheduler.workers.values()))
+            other = pool.submit(second.map_reduce, slowly, 0.0, combine=add)
+
+            def told() -> bool:
+                listener.look_at_queues()
+                behind = {fit.name: fit.behind for fit in listener.fits.running()}
+                assert not behind["runs/first"]
+                return behind["runs/second"] == ("runs/first",)
+
+            until(told)
+            followed = next(f for f in listener.fits.running() if f.name == "runs/second")
+            assert "queued behind runs/first" in words.facts(followed)
+            one.result(), other.result()
+        until(lambda: not followed.running)
+        assert "queued" not in words.facts(followed)
+
+
+def slowly(table: Any, weights: Any, first_row: int, seconds: float) -> int:
+    del weights, first_row
+    time.sleep(seconds)
+    return len(table)
+
+
+def test_how_long_it_takes_still_is_told_as_it_is_on_the_terminal(
+    client: Client, listener: Listener, stored: str
+) -> None:
+    settings: dict[str, Any] = {"components": 3, "tol": 1e-12, "accelerate": None}
+    with Paused(client, stored, None, 6, **settings, max_iter=40) as paused:
+        paused.told(client, 6)
+        followed = listener.fits.newest_first()[0]
+        left = followed.left
+        assert left is not None
+        assert 0 < left.seconds < 600
+        assert f'time left</div><div class="value">{left}' in words.facts(followed)
+    until(lambda: not followed.running)
+    assert followed.left is None
+    assert "time left" not in words.facts(followed)
 
 
 def test_nonsense_harms_nothing(
@@ -175,6 +272,56 @@ def test_a_scheduler_that_preloads_it(stored: str, tmp_path: Path) -> None:
     assert '<div id="fits" class="">' in pages["mixtures"]
     assert 'gmm_dask_running{model="told",source="' in pages["metrics"]
     assert '<a href="mixtures">Mixtures</a>' in pages["status"]
+
+
+@contextmanager
+def scheduler(folder: Path, *arguments: str, bokeh: bool = True) -> Iterator[str]:
+    """A scheduler's address, in a process of its own."""
+    file = folder / "scheduler.json"
+    program = "from distributed.cli.dask_scheduler import main; main()"
+    blind = "" if bokeh else "import sys; sys.modules['bokeh'] = None; "
+    place = ["--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file)]
+    if "--no-dashboard" not in arguments:
+        place += ["--dashboard-address", "127.0.0.1:0"]
+    command = [sys.executable, "-c", blind + program, *place, *arguments]
+    with subprocess.Popen(command, cwd=ROOT) as process:
+        try:
+            until(file.exists)
+            yield json.loads(file.read_text())["address"]
+        finally:
+            process.terminate()
+
+
+PRELOAD = ("--preload", "gmm_dask.dashboard")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "bokeh", "why"),
+    [
+        (PRELOAD, True, None),
+        ((), True, "its scheduler was started without --preload gmm_dask.dashboard"),
+        (PRELOAD, False, "its scheduler has no bokeh (pip install 'gmm-dask[dashboard]')"),
+        ((*PRELOAD, "--no-dashboard"), True, "its scheduler was started without a dashboard"),
+    ],
+)
+def test_who_fits_there_is_told_where_the_page_is_or_why_there_is_none(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    arguments: tuple[str, ...],
+    bokeh: bool,
+    why: str | None,
+) -> None:
+    caplog.set_level("INFO", logger="gmm_dask")
+    with (
+        scheduler(tmp_path, *arguments, bokeh=bokeh) as address,
+        cluster_for(ClusterOptions(scheduler=address)) as client,
+    ):
+        where = f"none, for {why}" if why else page(client)
+        findings = list(doctor.page(client))
+    assert f"0 threads; page of fits: {where}" in caplog.text
+    (finding,) = findings
+    assert finding.told == where
+    assert finding.level == ("note" if why else "good")
 
 
 WITHOUT = """
