@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
+from gmm_dask.addresses import PATIENCE
 from gmm_dask.cli import options, speaking
 from gmm_dask.cli.outcome import FAILURE
 
 EXAMPLE = "gmm-dask doctor rows.zarr --scheduler tcp://127.0.0.1:8786 --out runs/rows"
+IMPATIENT = "5"
 
 MARKS = {"good": "[green]✓[/]", "note": "[yellow]![/]", "bad": "[red]✗[/]"}
 
@@ -31,6 +34,8 @@ def doctor(
     from gmm_dask.configuration import Configuration
     from gmm_dask.doctor import examine
 
+    # Who asks what is wrong does not want to wait until it has passed.
+    os.environ.setdefault(PATIENCE, IMPATIENT)
     opening = {"array": array, "columns": options.names(columns)}
     added = Configuration.reg_covar if reg_covar is None else reg_covar
     found = []

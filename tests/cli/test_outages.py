@@ -75,6 +75,16 @@ def test_a_store_that_stays_away_is_a_failure_that_says_how_to_resume(shell, pro
     assert "resuming" in ended.err
 
 
+def test_the_doctor_does_not_wait_for_it_to_pass(shell, proxy):
+    with proxy.during("503"):
+        began = time.monotonic()
+        ended = shell("doctor", SOURCE, "--out", f"{BUCKET}/any", **proxy.environment)
+        took = time.monotonic() - began
+    assert ended.code == 1
+    assert "does not answer" in ended.out
+    assert took < 45, ended.out
+
+
 def test_after_a_lost_scheduler_it_is_said_how_to_resume(workplace):
     run = "runs/lost"
     with processes_of(1) as cluster:
