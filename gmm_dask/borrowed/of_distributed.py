@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -13,14 +14,15 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from dask.system import CPU_COUNT
-from distributed import Client, get_worker
+from distributed import Client, SchedulerPlugin, get_worker
 from distributed import scheduler as schedulers
 from distributed.system import MEMORY_LIMIT
 
-from gmm_dask.borrowed.part import Borrowed, gone
+from gmm_dask.borrowed.part import Borrowed, gone, logger
 from gmm_dask.waiting import waiting_for, within
 
 INTERVAL, ASKED, NOTED = "interval", "scheduler", "tasks"
+SENT, TO_WORKERS = "recent_message_log", "stream_comms"
 """Names that distributed may change: of a connection, of a client, of a worker's state."""
 
 # -- messages -----------------------------------------------------------------------------------
@@ -54,6 +56,45 @@ def _leave(connection: Any) -> None:
             _HURRIED[connection] = fits - 1, before
         else:
             setattr(connection, INTERVAL, before)
+
+
+# -- what was sent ------------------------------------------------------------------------------
+
+SENT_KEPT = 20
+"""Messages to each worker that a scheduler holds after sending them; of its own a thousand, with
+all that tasks are given: up to a gigabyte for each worker."""
+
+
+def keep_few(client: Client, seconds: float) -> None:
+    """Have this client, and its scheduler for as long as it runs, hold few of what they send."""
+    _shorten(getattr(client, "scheduler_comm", None))
+    try:
+        within(seconds, "the scheduler", client.register_plugin, FewSent())
+    except Exception as problem:  # memory is no reason to fail
+        logger.info("the scheduler keeps what it has sent: %s", problem)
+
+
+class FewSent(SchedulerPlugin):  # type: ignore[misc]
+    """On a scheduler, whoever started it: few messages kept to workers, also to those to come."""
+
+    name = "gmm-dask-few-sent"
+    idempotent = True
+
+    async def start(self, scheduler: Any) -> None:
+        """Registered."""
+        for connection in list(getattr(scheduler, TO_WORKERS, {}).values()):
+            _shorten(connection)
+
+    def add_worker(self, scheduler: Any, worker: str) -> None:
+        """Another one has come."""
+        _shorten(getattr(scheduler, TO_WORKERS, {}).get(worker))
+
+
+def _shorten(connection: Any) -> None:
+    if not hasattr(connection, SENT):
+        gone(LOGS)
+    elif getattr(connection, SENT).maxlen != SENT_KEPT:
+        setattr(connection, SENT, deque(getattr(connection, SENT), SENT_KEPT))
 
 
 # -- questions ----------------------------------------------------------------------------------
@@ -213,6 +254,13 @@ def _look_at_messages() -> None:
     _assigned(Client, "scheduler_comm")
 
 
+def _look_at_logs() -> None:
+    from distributed.batched import BatchedSend
+
+    _assigned(BatchedSend, SENT)
+    _assigned(schedulers.Scheduler, TO_WORKERS)
+
+
 def _look_at_questions() -> None:
     _assigned(Client, ASKED)
 
@@ -247,6 +295,13 @@ MESSAGES = Borrowed(
     "each pass on a cluster begins up to 10 ms later",
     _look_at_messages,
 )
+LOGS = Borrowed(
+    "distributed",
+    "log of messages sent (recent_message_log of stream_comms)",
+    "schedulers take tens of MB more with each pass of thousands of tasks, until they hold a "
+    "thousand messages to each worker (distributed.admin.low-level-log-length)",
+    _look_at_logs,
+)
 QUESTIONS = Borrowed(
     "distributed",
     "way to ask a scheduler and notice that it is gone (client.scheduler)",
@@ -277,4 +332,4 @@ PAGES = Borrowed(
     "there is no page of fits at /gmm",
     _look_at_pages,
 )
-PARTS = (MESSAGES, QUESTIONS, NOTES, THREADS, FAULTS, PAGES)
+PARTS = (MESSAGES, LOGS, QUESTIONS, NOTES, THREADS, FAULTS, PAGES)

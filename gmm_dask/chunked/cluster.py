@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
+from functools import cached_property
 from itertools import count, groupby, repeat
 from operator import add, itemgetter
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -20,7 +21,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import dask
 from distributed import Client, Future
 
-from gmm_dask.borrowed.of_distributed import hurry
+from gmm_dask.borrowed.of_distributed import hurry, keep_few
 from gmm_dask.chunked import tasks
 from gmm_dask.chunked.ahead import Ahead
 from gmm_dask.chunked.asking import HEARD_WITHIN, asked, executing, fits_in_memory, patience
@@ -90,6 +91,7 @@ class DaskEngine:
         self.cached = cache == "memory" or (
             cache == "auto" and fits_in_memory(client, rows, memory_share)
         )
+        keep_few(client, HEARD_WITHIN)
         self._hurry = ExitStack()
         self._hurry.callback(hurry(client))
 
@@ -242,13 +244,19 @@ class DaskEngine:
                 held(parts, dask_key_name=(label, i)) for i, parts in enumerate(self._parts())
             )
         dealt = deal(len(self._shares), threads)
-        loads = (((label, d.first), (self._packed(d),)) for d in dealt)
+        loads = (((label, d.first), (self._share(d),)) for d in dealt)
         return self._submit_each(tasks.load, loads, (d.place for d in dealt))
 
-    def _packed(self, dealt: Dealt) -> tasks.Packed[Rows]:
+    @cached_property
+    def _whole(self) -> tasks.Packed[Rows]:
+        return tasks.without_blocks(self.rows)
+
+    def _share(self, dealt: Dealt) -> tasks.Share:
         """The rows of a task that reads them itself."""
         first, last = self._shares[dealt.first][0], self._shares[dealt.last - 1][1]
-        return tasks.Packed.of(self.rows.share(first, last))
+        own = self.rows.share(first, last)
+        common = (own.source, own.weights) == (self.rows.source, self.rows.weights)
+        return tasks.Share.of(own, self._whole if common else tasks.without_blocks(own))
 
     def _threads_for(self, seconds: float) -> int:
         """How many threads would be worth their cost in a pass that took so long on these."""
@@ -281,7 +289,7 @@ class DaskEngine:
                 for d in self._dealt
             )
             return self._submit_each(tasks.sweep_held, held, places)
-        streamed = (((label, d.first), (work, self._packed(d), value, verify)) for d in self._dealt)
+        streamed = (((label, d.first), (work, self._share(d), value, verify)) for d in self._dealt)
         return self._submit_each(tasks.sweep, streamed, places)
 
     def _merge(self, level: list[Future], work: Work[V, T], label: str) -> list[Future]:

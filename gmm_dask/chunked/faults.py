@@ -10,6 +10,7 @@ from distributed.comm import CommClosedError
 from gmm_dask.borrowed.of_distributed import LOST_WORKERS
 
 NO_WORKERS_TIMEOUT = "120s"
+LOG_LENGTH = 100
 PRELOADED = "gmm_dask.dashboard"
 
 
@@ -64,6 +65,9 @@ def cluster_settings() -> dict[str, object]:
         # enough over minutes; the hundred and fifty of Dask's own took 3% of every core.
         "distributed.worker.profile.interval": "100ms",
         "distributed.admin.tick.interval": "200ms",
+        # What a scheduler keeps for developers of messages, events and transitions of tasks: of its
+        # own a thousand each, which takes gigabytes.
+        "distributed.admin.low-level-log-length": LOG_LENGTH,
         # One BLAS thread per task: two threads give other bits, and oversubscribe. Blocks and
         # temporaries come from the heap and go back to it: Dask's own setting maps and unmaps
         # each of them, which made streaming up to a fifth slower.

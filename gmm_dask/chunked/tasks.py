@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, pairwise
 from typing import Any, Generic, TypeVar
@@ -55,12 +55,38 @@ class Packed(Generic[V]):
         return 2 * len(self.data)  # packed and unpacked
 
 
+@dataclass(frozen=True, eq=False)
+class Share:
+    """Some blocks of rows: where these lie, which all tasks of a pass have in common, and its cuts.
+
+    A scheduler holds what it has sent for a while: of all tasks, one source.
+    """
+
+    rows: Packed[Rows]
+    blocks: Packed[tuple[tuple[int, ...], int]]
+
+    @classmethod
+    def of(cls, rows: Rows, whole: Packed[Rows]) -> Share:
+        """`whole` is packed `without_blocks`, of all rows that these are some of."""
+        return cls(whole, Packed.of((rows.cuts, rows.first_block)))
+
+    @property
+    def value(self) -> Rows:
+        cuts, first_block = self.blocks.value
+        return replace(self.rows.value, cuts=cuts, first_block=first_block)
+
+
+def without_blocks(rows: Rows) -> Packed[Rows]:
+    """What shares of the same rows have in common."""
+    return Packed.of(replace(rows, cuts=(), first_block=0))
+
+
 def same(value: V) -> V:
     """A value as a task: fetched once per worker, computed again where it is lost."""
     return value
 
 
-def load(share: Packed[Rows]) -> list[Placed]:
+def load(share: Share) -> list[Placed]:
     """All blocks of a share, to be held; read once, so absent chunks are looked for here."""
     _waits_are_told()
     return list(stream(share.value, verify=True))
@@ -70,7 +96,7 @@ def hold(blocks: list[Placed]) -> list[Placed]:
     return blocks
 
 
-def sweep(work: Work[V, T], share: Packed[Rows], value: Packed[V], verify: bool) -> list[Node[T]]:
+def sweep(work: Work[V, T], share: Share, value: Packed[V], verify: bool) -> list[Node[T]]:
     _waits_are_told()
     return work.nodes(timed(stream(share.value, verify=verify)), value.value)
 

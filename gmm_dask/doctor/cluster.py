@@ -9,10 +9,13 @@ from functools import partial
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import dask
 from distributed import Client
 
 from gmm_dask.addresses import LOOPBACK
+from gmm_dask.borrowed.of_distributed import SENT_KEPT
 from gmm_dask.chunked.asking import ANSWERED_WITHIN, asked
+from gmm_dask.chunked.faults import LOG_LENGTH
 from gmm_dask.chunked.processors import processor
 from gmm_dask.clusters import page_of, page_problem, reached
 from gmm_dask.doctor.finding import Finding, bad, good, note
@@ -28,7 +31,8 @@ def on_cluster(address: str) -> Iterator[Finding]:
     with reached(address) as client:
         yield from workers(client)
         yield from page(client)
-        if client.nthreads():
+        yield from messages(client)
+        if asked(client, "ncores"):
             yield from same_versions(client)
             yield from same_processors(client)
             yield from pinned(client)
@@ -59,6 +63,29 @@ def page(client: Client) -> Iterator[Finding]:
         yield note("page of fits", f"none, for {problem}", advice)
     else:
         yield good("page of fits", page_of(client) or "it does not open from here")
+
+
+def messages(client: Client) -> Iterator[Finding]:
+    """What the scheduler keeps of what it has sent: of each task all that it was given."""
+    advice = f"start it with DASK_DISTRIBUTED__ADMIN__LOW_LEVEL_LOG_LENGTH={LOG_LENGTH}"
+    try:
+        kept = within(ANSWERED_WITHIN, "the scheduler", client.run_on_scheduler, log_length)
+    except Exception as problem:
+        told = "it lets clients change nothing, so its memory grows with each pass"
+        yield note("scheduler memory", f"{told} ({problem})", advice)
+        return
+    if kept is None or kept > LOG_LENGTH:
+        last = "all" if kept is None else f"the last {kept}"
+        told = f"it keeps {last} messages to each worker, up to 1 MB each"
+        yield note("scheduler memory", f"{told}; a fit has it keep {SENT_KEPT}", advice)
+    else:
+        yield good("scheduler memory", f"it keeps the last {kept} messages to each worker")
+
+
+def log_length() -> int | None:
+    """As this process is set; run on the scheduler."""
+    length: int | None = dask.config.get("distributed.admin.low-level-log-length")
+    return length
 
 
 def same_versions(client: Client) -> Iterator[Finding]:

@@ -123,7 +123,12 @@ def client() -> Iterator[Client]:
 
 
 @pytest.mark.parametrize(
-    ("name", "part"), [("INTERVAL", of_distributed.MESSAGES), ("ASKED", of_distributed.QUESTIONS)]
+    ("name", "part"),
+    [
+        ("INTERVAL", of_distributed.MESSAGES),
+        ("ASKED", of_distributed.QUESTIONS),
+        ("SENT", of_distributed.LOGS),
+    ],
 )
 def test_a_cluster_gives_the_same_bits_where_clients_are_made_otherwise(
     name: str,

@@ -18,7 +18,7 @@ from distributed import Client, get_task_stream
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from gmm_dask.chunked import cluster
+from gmm_dask.chunked import cluster, tasks
 from gmm_dask.chunked.reduce import (
     BlocksKilledWorkers,
     ClusterError,
@@ -328,6 +328,26 @@ def test_a_cluster_that_adapts_is_asked_for_its_first_worker(rows: Rows) -> None
         for step in range(3):
             assert bits(engine.map_reduce(total, VALUE, step=step)) == bits(expected)
         engine.close()
+
+
+def test_a_scheduler_keeps_few_messages_and_one_source_in_all_of_them(rows: Rows) -> None:
+    """Also one that nobody has set, and to workers that come later."""
+    with local_cluster(1, settings={"distributed.admin.low-level-log-length": 1000}) as client:
+        engine = DaskEngine(client, rows, cache="none", tasks_per_thread=12)
+        client.cluster.scale(2)
+        client.wait_for_workers(2, timeout=60)
+        engine.map_reduce(total, VALUE)
+        sent = [one.recent_message_log for one in client.cluster.scheduler.stream_comms.values()]
+        assert [log.maxlen for log in (*sent, client.scheduler_comm.recent_message_log)] == [20] * 3
+        told = [message for log in sent for payload in log for message in payload]
+        shares = [part for m in told if "run_spec" in m for part in shares_in(m["run_spec"].data)]
+        engine.close()
+    assert len(shares) >= 12
+    assert len({id(share.rows) for share in shares}) <= 2, "one for the threads of each worker"
+
+
+def shares_in(task: Any) -> list[tasks.Share]:
+    return [part for part in getattr(task, "args", ()) if isinstance(part, tasks.Share)]
 
 
 def test_a_client_sends_as_before_when_the_last_engine_is_closed(

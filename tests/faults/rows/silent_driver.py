@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from distributed import Client
 
@@ -35,12 +36,10 @@ def main(scheduler: str, source: str, told: str, passes: str) -> None:
 
         with Client(scheduler_file=scheduler, set_as_default=False) as client:
             client.wait_for_workers(WORKERS, timeout=60)
+            heard: list[dict[str, Any]] = []  # schedulers keep the last few
+            client.subscribe_topic("gmm-dask", lambda event: heard.append(event[1]))
             found = fitted(client, (tell,))
-            attempts = max(
-                event["attempts"]
-                for _, event in client.get_events("gmm-dask")
-                if event["event"] == "pass"
-            )
+            attempts = max(event["attempts"] for event in heard if event["event"] == "pass")
         last = {"digest": found, "undisturbed": fitted(None), "attempts": attempts}
         out.write(json.dumps(last) + "\n")
 
