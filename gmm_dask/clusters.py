@@ -94,8 +94,8 @@ def reached(address: str) -> Iterator[Client]:
         raise ConfigurationError(f"{address} is no scheduler's address: {problem}") from problem
     with left_quietly(client):
         threads = sum(asked(client, "ncores").values())
-        page = page_of(client) or f"none, for {page_problem(client) or 'it does not open'}"
-        logger.info("on the cluster at %s: %d threads; page of fits: %s", address, threads, page)
+        told = "on the cluster at %s: %d threads; page of fits: %s"
+        logger.info(told, address, threads, page_told(client))
         yield client
 
 
@@ -140,8 +140,7 @@ def made(options: ClusterOptions, kind: str) -> Iterator[Client]:
         with cluster, Client(cluster) as client:
             if options.workers is not None:
                 cluster.scale(options.workers)
-            page = page_of(client) or f"{client.dashboard_link} ({page_problem(client)})"
-            logger.info("started %s; dashboard: %s", kind, page)
+            logger.info("started %s; page of fits: %s", kind, page_told(client))
             wait_for_a_worker(client, kind, options.wait)
             yield client
 
@@ -236,6 +235,11 @@ def page_of(client: Client) -> str | None:
         return None
     shown = opens(page) if urlsplit(link).hostname in LOOPBACKS else not page_problem(client)
     return page if shown else None
+
+
+def page_told(client: Client) -> str:
+    """Where the page of fits is, or why there is none."""
+    return page_of(client) or f"none, for {page_problem(client) or 'it does not open from here'}"
 
 
 def page_problem(client: Client) -> str | None:

@@ -17,7 +17,7 @@ from gmm_dask.borrowed.of_distributed import SENT_KEPT
 from gmm_dask.chunked.asking import ANSWERED_WITHIN, asked
 from gmm_dask.chunked.faults import LOG_LENGTH
 from gmm_dask.chunked.processors import processor
-from gmm_dask.clusters import page_of, page_problem, reached
+from gmm_dask.clusters import page_of, page_told, reached
 from gmm_dask.doctor.finding import Finding, bad, good, note
 from gmm_dask.doctor.machine import THREAD_VARIABLES, installed
 from gmm_dask.waiting import within
@@ -57,12 +57,12 @@ def workers(client: Client) -> Iterator[Finding]:
 
 def page(client: Client) -> Iterator[Finding]:
     """Whether fits can be looked at while they run."""
-    problem = page_problem(client)
-    if problem:
-        advice = "start it with: dask scheduler --preload gmm_dask.dashboard"
-        yield note("page of fits", f"none, for {problem}", advice)
-    else:
-        yield good("page of fits", page_of(client) or "it does not open from here")
+    shown = page_of(client)
+    if shown is not None:
+        yield good("page of fits", shown)
+        return
+    advice = "start it with: dask scheduler --preload gmm_dask.dashboard"
+    yield note("page of fits", page_told(client), advice)
 
 
 def messages(client: Client) -> Iterator[Finding]:
