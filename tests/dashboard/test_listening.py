@@ -286,7 +286,7 @@ def scheduler(folder: Path, *arguments: str, bokeh: bool = True) -> Iterator[str
     command = [sys.executable, "-c", blind + program, *place, *arguments]
     with subprocess.Popen(command, cwd=ROOT) as process:
         try:
-            until(file.exists)
+            until(lambda: file.exists() and file.read_text().endswith("}"), 120)
             yield json.loads(file.read_text())["address"]
         finally:
             process.terminate()
