@@ -35,7 +35,7 @@ def is_dead(told: Mapping[str, Any]) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    except PermissionError:  # somebody else's, and alive
+    except (PermissionError, OverflowError):  # somebody else's, and alive; no number of any
         return False
     state, now = _state(pid)
     return state in ("Z", "X") or (None not in (started, now) and started != now)

@@ -251,3 +251,5 @@ def test_a_dead_process_is_told_from_others() -> None:
     assert is_dead({**us, "pid": other.pid})
     for unknown in ({**us, "machine": "another"}, {**us, "machine": None}, {"pid": other.pid}):
         assert not is_dead({**unknown, "pid": other.pid})
+    for number in (10**30, -1, 0, None, "1"):
+        assert not is_dead({**us, "pid": number})
