@@ -265,6 +265,35 @@ _LISTED = (
         small=False,  # test_clusters.py, cli/test_interruption.py
     ),
     Row(
+        32,
+        "a flow whose run is in an object store: 503 and expired credentials for longer than it is "
+        "waited for; kill -9 of its driver",
+        "further at most 45 s after each; never Cancelled; the bits of an undisturbed fit",
+        f"{_HERE}.leases:struck",
+        limit=1200,
+        lane="waiting",
+        small=False,  # tests/flows/test_object_store.py
+    ),
+    Row(
+        33,
+        "commands whose store of rows and runs answers 503, hangs up or says that credentials have "
+        "expired, for 20 s; in one process and on workers",
+        "waited for, and said so; further at most 45 s after it is back; same bits",
+        f"{_HERE}.leases:away",
+        limit=1200,
+        lane="waiting",
+        small=False,  # cli/test_outages.py
+    ),
+    Row(
+        34,
+        "kill -9 of a driver whose run is in an object store, on this machine and on another",
+        "the next one is further at most 45 s later; same bits",
+        f"{_HERE}.leases:killed",
+        limit=1200,
+        lane="waiting",
+        small=False,  # tests/store/test_lease.py
+    ),
+    Row(
         36,
         "two flows on one Dask scheduler: either ends first; one is killed beside the other",
         "both complete, with the bits of an undisturbed fit",

@@ -38,9 +38,9 @@ def undisturbed_bits(rows: Path, folder: Path) -> list[bytes]:
     return bits(folder / "run")
 
 
-def bits(run: Path) -> list[bytes]:
+def bits(run: Path | str) -> list[bytes]:
     """What a run has found, to the last bit."""
-    mixture = load_model(run / "model.zarr").mixture
+    mixture = load_model(f"{run}/model.zarr").mixture
     return [part.tobytes() for part in (mixture.weights, mixture.means, mixture.covariances)]
 
 
