@@ -37,6 +37,7 @@ from gmm_dask.chunked.passes import MapFunction, PassReport, Work
 from gmm_dask.chunked.rows import Rows
 from gmm_dask.chunked.sources.memory import MemorySource
 from gmm_dask.chunked.tree import runs, shares
+from gmm_dask.mixture.compiling import compiling_told_to
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -94,6 +95,7 @@ class DaskEngine:
         keep_few(client, HEARD_WITHIN)
         self._hurry = ExitStack()
         self._hurry.callback(hurry(client))
+        self._hurry.enter_context(compiling_told_to(self._tell_of_compiling))
 
     def map_reduce(
         self,
@@ -136,6 +138,11 @@ class DaskEngine:
         # an event is no reason to lose a pass
         with suppress(OSError, ClusterError):
             self._ask("log_event", seconds=HEARD_WITHIN, topic=TOPIC, msg=told)
+
+    def _tell_of_compiling(self, seconds: float | None) -> None:
+        told = {"where": "the driver", "seconds": seconds}
+        with suppress(Exception):
+            self._ask("log_event", seconds=HEARD_WITHIN, topic=tasks.COMPILING, msg=told)
 
     def close(self) -> None:
         """Let go of the rows that workers hold, of passes to come, and of the client's hurry."""

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, pairwise
 from typing import Any, Generic, TypeVar
 
 import dask
+from distributed import get_worker
 from distributed.protocol.pickle import dumps, loads
 
 from gmm_dask.borrowed.of_distributed import client_is_told, note_on_task
@@ -22,7 +24,11 @@ from gmm_dask.chunked.sources.dask_source import DaskSource
 from gmm_dask.chunked.sources.protocol import Source, native
 from gmm_dask.chunked.stream import Placed, stream
 from gmm_dask.chunked.tree import Node, nodes, root
+from gmm_dask.mixture.compiling import compiling_told_to
 from gmm_dask.waiting import told_to
+
+COMPILING = "gmm-dask-compiling"
+"""The topic of who compiles, apart from what fits tell: a worker compiles for all of them."""
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -98,13 +104,26 @@ def hold(blocks: list[Placed]) -> list[Placed]:
 
 def sweep(work: Work[V, T], share: Share, value: Packed[V], verify: bool) -> list[Node[T]]:
     _waits_are_told()
-    return work.nodes(timed(stream(share.value, verify=verify)), value.value)
+    with _compiling_is_told():
+        return work.nodes(timed(stream(share.value, verify=verify)), value.value)
 
 
 def _waits_are_told() -> None:
     """To whoever waits for this worker, too: its own log is read by nobody meanwhile."""
     if tell := client_is_told():
         told_to(tell)
+
+
+@contextmanager
+def _compiling_is_told() -> Iterator[None]:
+    """To whoever looks at the scheduler's page: a worker that is fresh may compile for a minute."""
+    worker = get_worker()
+
+    def tell(seconds: float | None) -> None:
+        worker.log_event(COMPILING, {"where": f"worker {worker.name}", "seconds": seconds})
+
+    with compiling_told_to(tell):
+        yield
 
 
 def timed(blocks: Iterator[Placed]) -> Iterator[Placed]:
@@ -119,7 +138,8 @@ def timed(blocks: Iterator[Placed]) -> Iterator[Placed]:
 
 
 def sweep_held(work: Work[V, T], shares: list[list[Placed]], value: Packed[V]) -> list[Node[T]]:
-    return work.nodes(chain.from_iterable(shares), value.value)
+    with _compiling_is_told():
+        return work.nodes(chain.from_iterable(shares), value.value)
 
 
 def merge(work: Work[V, T], found: list[list[Node[T]]]) -> list[Node[T]]:

@@ -16,6 +16,7 @@ from gmm_dask.cli import (
     show,
     speaking,
     verify,
+    warm,
     watch,
 )
 
@@ -71,4 +72,5 @@ command("watch", watch.watch, watch.EXAMPLE)
 command("sample", sample.sample, sample.EXAMPLE)
 command("verify", verify.verify, verify.EXAMPLE)
 command("doctor", doctor.doctor, doctor.EXAMPLE)
+command("warm", warm.warm, warm.EXAMPLE)
 app.add_typer(data.app, name="data")

@@ -119,6 +119,7 @@ class FollowedFit:
     workers: Mapping[str, Load] = field(default_factory=dict)
     behind: tuple[str, ...] = ()
     """Fits whose tasks the workers have in hand, while this one's wait."""
+    compiling: set[str] = field(default_factory=set)
     heard: float = field(default_factory=time.time)
     checkpointed: float | None = None
     version: int = 0
@@ -149,6 +150,7 @@ class FollowedFit:
     def iterate(self, told: Mapping[str, Any], phases: Mapping[str, float]) -> None:
         """One more iteration; also of a driver that was taken for gone and has come back."""
         self.outcome = RUNNING
+        self.compiling.clear()
         self._add(told, phases)
         self.family, self.candidates = str(told["family"]), int(told["candidates"])
         age = told["checkpoint_age"]
@@ -160,6 +162,15 @@ class FollowedFit:
         """No more is to come."""
         self.outcome, self.problem, self.behind = outcome, problem or "", ()
         self.note(f"{outcome}: {problem}" if problem else outcome)
+
+    def compiles(self, where: str, seconds: float | None) -> None:
+        """A worker, or the driver, compiles its kernels, or has done so in so many seconds."""
+        self.heard = time.time()
+        if seconds is None:
+            self.compiling.add(where)
+        else:
+            self.compiling.discard(where)
+            self.note(f"{where} compiled kernels for {seconds:.0f} s (gmm-dask warm spares that)")
 
     def note(self, what: str, when: float | None = None) -> None:
         """Something that a person would want to know, whoever told it."""

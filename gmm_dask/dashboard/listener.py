@@ -14,6 +14,7 @@ from typing import Any
 from distributed import SchedulerPlugin
 
 from gmm_dask.chunked.cluster import TOPIC
+from gmm_dask.chunked.tasks import COMPILING
 from gmm_dask.dashboard.fits import Fits, Load
 from gmm_dask.dashboard.work import Passes, Work, run_of
 from gmm_dask.metering.meters import GONE, Book
@@ -66,7 +67,10 @@ class Listener(SchedulerPlugin):  # type: ignore[misc]
 
     @harmless
     def log_event(self, topic: str, msg: Mapping[str, Any]) -> None:
-        """Something that a fit tells."""
+        """Something that a fit tells, or a worker that compiles."""
+        if topic == COMPILING:
+            for one in self.fits.running():
+                one.compiles(msg["where"], msg["seconds"])
         if topic == TOPIC:
             self.book.hear(msg)
             fit = self.fits.get(msg["run"])

@@ -63,11 +63,19 @@ def _state(fit: FollowedFit) -> str:
     silence = max(SILENCE_SECONDS, 4 * fit.lines[-1].seconds if fit.lines else 0.0)
     late = fit.running and fit.news_age > silence
     silent = f", silent for {fit.news_age:.0f} s" if late else ""
-    outcome = fit.outcome if fit.lines or not fit.running else "first pass: every row is checked"
+    outcome = _stage(fit)
     kind = {"finished": "good", "failed": "alarm", "driver gone": "alarm"}.get(fit.outcome, "")
     behind = " and ".join(short(name) for name in fit.behind)
     queued = f", queued behind {escape(behind)}" if fit.running and behind else ""
     return f'<span class="state {kind}">{escape(outcome)}{queued}{silent}</span>'
+
+
+def _stage(fit: FollowedFit) -> str:
+    if not fit.running or (fit.lines and not fit.compiling):
+        return fit.outcome
+    if fit.compiling:
+        return f"compiling: {', '.join(sorted(fit.compiling)[:3])}"
+    return "first pass: every row is checked"
 
 
 def _facts(fit: FollowedFit) -> Iterable[tuple[str, str]]:

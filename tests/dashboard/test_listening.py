@@ -18,6 +18,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from gmm_dask import Configuration, Rows, fit, open_rows
+from gmm_dask.chunked import tasks
 from gmm_dask.chunked.reduce import SerialEngine, cluster_settings
 from gmm_dask.clusters import cluster_for
 from gmm_dask.dashboard import Listener, columns, words
@@ -25,6 +26,7 @@ from gmm_dask.dashboard.fits import MOST_LINES, FollowedFit, Load
 from gmm_dask.doctor import cluster as doctor
 from gmm_dask.job import ClusterOptions
 from gmm_dask.journey import Progress
+from gmm_dask.mixture import compiling
 from gmm_dask.mixture.iteration import Settings, start
 from gmm_dask.telling import MOST_PAST, Upkeep, tell_iteration, telling
 from tests.dashboard.running import Paused, cluster, engine_of, page
@@ -66,6 +68,25 @@ def test_a_resumed_fit_tells_what_came_before(
     assert [line.mean_log_likelihood for line in whole.lines] == likelihoods
     assert [fit.name for fit in listener.fits.newest_first()].count(str(run)) == 1
     assert any("goes on after iteration 6" in what for _, what in whole.happened)
+
+
+def compiled(seconds: float) -> None:
+    """As a kernel is, in a task over a share."""
+    with tasks._compiling_is_told(), compiling._told():
+        time.sleep(seconds)
+
+
+def test_a_worker_that_compiles_is_shown_in_place_of_the_first_pass(
+    client: Client, listener: Listener, stored: str
+) -> None:
+    with telling(engine_of(client, stored), "fresh", Settings()):
+        followed = listener.fits.newest_first()[0]
+        assert "first pass" in words.facts(followed)
+        done = client.submit(compiled, 2 * compiling.AT_ONCE, pure=False)
+        until(lambda: "compiling: worker" in words.facts(followed))
+        done.result()
+        until(lambda: "first pass" in words.facts(followed))
+        assert any("compiled kernels for" in what for _, what in followed.happened)
 
 
 def test_degenerate_components_are_events(client: Client, listener: Listener) -> None:

@@ -56,10 +56,12 @@ class Image:
         return re.sub(r"tls://[a-z][\w.-]*:", "tls://127.0.0.1:", text)
 
     def variables(self, more: dict[str, str]) -> dict[str, str]:
-        """Those of the Dockerfile, and those that a service adds."""
+        """Those of the Dockerfile, and those that a service adds; compiled for this machine, whose
+        own fits have other bits than those for the image's target."""
         told = re.search(r"^ENV (.*)$", DOCKERFILE, re.MULTILINE)
         assert told is not None
         own = dict(pair.split("=", 1) for pair in shlex.split(told[1]))
+        own = {name: value for name, value in own.items() if not name.startswith("NUMBA_")}
         found = {key: self.path(str(value)) for key, value in (own | more).items()}
         return found | {"PATH": found["PATH"].replace("$PATH", CLEAN.get("PATH", ""))}
 

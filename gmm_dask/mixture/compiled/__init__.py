@@ -9,6 +9,7 @@ themselves are optimised again within each of their callers, and which copy of o
 on what this process has compiled or loaded before. The process that compiles had other bits.
 
 The cache of what is compiled lies beside these files, where that may not be written in the user's
-own cache folder (or in NUMBA_CACHE_DIR), and where there is none at all each process compiles for
-itself, some seconds.
+own cache folder (or in NUMBA_CACHE_DIR, which machines of unlike processors may share), and where
+there is none at all each process compiles for itself, half a minute of one core. `gmm-dask warm`
+does so before any fit; what it kept is taken from GMM_DASK_COMPILED, where nobody need write.
 """

@@ -3,10 +3,12 @@
 
 import logging
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+import numba
 from numba import njit, types
 
 logger = logging.getLogger(__name__)
@@ -16,10 +18,26 @@ SOURCES = crc32(b"".join(file.read_bytes() for file in sorted(Path(__file__).par
 that are kept close over this number."""
 
 
+def target() -> tuple[str, str]:
+    """The processor that is compiled for, by its type and features."""
+    binding, features = import_module("llvmlite.binding"), numba.config.CPU_FEATURES
+    return (
+        numba.config.CPU_NAME or binding.get_host_cpu_name(),
+        binding.get_host_cpu_features().flatten() if features is None else features,
+    )
+
+
+FILES = f"{crc32(repr((numba.__version__, target(), SOURCES)).encode()):08x}"
+"""In the names of what is kept. numba keeps one index for all processors, in which each knows its
+own, and numbers files by it: two that begin at once in a folder they share give theirs one name,
+and either may then run the other's code."""
+
+
 def cached(*arguments: Any, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """njit that keeps on disk what it compiled, where there is a place for it."""
 
     def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.__qualname__ += f"-{FILES}"
         try:
             return njit(*arguments, cache=True, **options)(function)
         except (RuntimeError, OSError) as problem:
