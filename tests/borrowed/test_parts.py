@@ -190,7 +190,7 @@ def test_no_page_where_dask_makes_its_own_otherwise(
 
     monkeypatch.delattr(distributed.dashboard.scheduler, "template_variables")
     for _ in range(2):
-        dask_setup(SimpleNamespace(plugins={}, add_plugin=str))
+        dask_setup(SimpleNamespace(plugins={}, workers={}, add_plugin=str))
     told_in(caplog, of_distributed.PAGES)
 
 
