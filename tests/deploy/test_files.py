@@ -1,5 +1,6 @@
 """Every file of deploy/ against the schema of whoever is to read it, and against each other."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import jsonschema
 import pytest
 import yaml
 from dask.config import merge
+from prefect.utilities.templating import apply_values
 
 from gmm_dask.chunked.faults import cluster_settings
 from tests.deploy.processes import BIN, DEPLOY, ROOT, run, well
@@ -96,6 +98,25 @@ CORE = sorted(path for path in KUBERNETES.glob("*.yaml") if path.name != "cluste
 @pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
 def test_objects_of_kubernetes(path):
     well([BIN / "kubernetes-validate", "--strict", path])
+
+
+def job() -> dict[str, Any]:
+    """What a work pool of Kubernetes makes of a flow run in which nothing is filled in."""
+    template = json.loads((KUBERNETES / "work-pool.json").read_text())
+    asked = template["variables"]["properties"]
+    values = {name: field["default"] for name, field in asked.items() if "default" in field}
+    values["name"] = "fit"
+    # What Prefect's worker makes of them.
+    values["env"] = [{"name": name, "value": value} for name, value in values["env"].items()]
+    values["command"] = ["prefect", "flow-run", "execute"]
+    return apply_values(template["job_configuration"], values)["job_manifest"]
+
+
+def test_the_job_of_a_flow_run(tmp_path):
+    made = job()
+    made["metadata"]["name"] = "fit-1"  # of generateName, which the validator does not know
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(made))
+    well([BIN / "kubernetes-validate", "--strict", tmp_path / "job.yaml"])
 
 
 def strict(schema: Any) -> Any:
