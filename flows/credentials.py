@@ -9,12 +9,15 @@ from contextlib import contextmanager
 
 from prefect.blocks.system import Secret
 
+from flows.defaults import defaults
 from gmm_dask.configuration import ConfigurationError
 
 
 @contextmanager
 def credentials_of(block: str | None) -> Iterator[None]:
-    """The variables of the block of that name; clusters that are started meanwhile inherit them."""
+    """The variables of the block of that name, or of everybody's; clusters that are started
+    meanwhile inherit them."""
+    block = block or defaults().credentials
     if block is None:
         yield
         return

@@ -17,6 +17,7 @@ from prefect.artifacts import create_markdown_artifact
 from flows import commands, forms
 from flows.assets import asset, made
 from flows.credentials import credentials_of
+from flows.defaults import over_defaults
 from flows.jobs import last_part, parameters
 from flows.lasting import LASTING, stop_if_it_keeps_crashing
 from flows.news import all_told
@@ -51,7 +52,7 @@ def ingest(
 ) -> dict[str, Any]:
     """Import files; nothing is there until all is, and what is there is not written again."""
     stop_if_it_keeps_crashing()
-    out = absolute(out)
+    out, table = absolute(out), over_defaults(table)
     with library_heard(), all_told(), credentials_of(credentials):
         imported = write_table(found(files), out, table)
         of = [asset(absolute(file)) for file in files]

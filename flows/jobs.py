@@ -15,6 +15,7 @@ from typing import Any
 
 from prefect.runtime import flow_run
 
+from flows.defaults import over_defaults
 from flows.forms import Form
 from gmm_dask.chunked.rows import Rows
 from gmm_dask.cli.running import absolute, job_given
@@ -31,7 +32,7 @@ def job_asked(
 ) -> Job:
     """The job of a form, before any look at its source, for which credentials may be needed; its
     run is None until the rows are known."""
-    values: dict[str, Any] = {name: form.given() for name, form in sections.items()}
+    values: dict[str, Any] = {name: over_defaults(form).given() for name, form in sections.items()}
     return job_given(
         {
             "source": source,

@@ -12,6 +12,7 @@ from typing import Any
 from prefect import get_run_logger
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.exceptions import Pause
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.tasks import exponential_backoff
@@ -83,12 +84,13 @@ def stop_if_it_keeps_crashing() -> None:
         )
 
 
-LEFT = (RunIsBusy, LeaseLostError)
-"""How it is said that another driver has the work in hand: before any of it, or in the middle."""
+LEFT = (RunIsBusy, LeaseLostError, Pause)
+"""How it is said that another driver has the work in hand, before any of it or in the middle; or
+that its run is suspended, and goes on when it is resumed."""
 
 
 def or_left(work: Callable[..., Any]) -> Callable[..., Any]:
-    """Work that returns why it is left to another driver, which is no error: a line tells it."""
+    """Work that returns why it is left to another driver, or to later, which is no error."""
 
     @wraps(work)
     def tried(*arguments: Any) -> Any:
@@ -100,9 +102,11 @@ def or_left(work: Callable[..., Any]) -> Callable[..., Any]:
     return tried
 
 
-def left_to_the_other(why: RunIsBusy | LeaseLostError) -> State:
+def left_to_the_other(why: RunIsBusy | LeaseLostError | Pause) -> State:
     """The end of a run whose work another driver does: by a name of its own, never Cancelled,
     which somebody has to have done by hand."""
+    if isinstance(why, Pause):
+        raise why
     message = f"nothing done: {why}"
     if isinstance(why, LeaseLostError):
         return Failed(name="LeaseLost", message=str(why), data=why)

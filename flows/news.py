@@ -17,6 +17,9 @@ from uuid import UUID
 import httpx
 from prefect import get_run_logger
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.events import emit_event
+from prefect.exceptions import Pause
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Running
@@ -48,6 +51,13 @@ def tell(say: Callable[[], object], about: Hashable = None) -> None:
         news.add(object() if about is None else about, say)
 
 
+def stop_if_suspended() -> None:
+    """End where somebody has suspended this run: resumed, it goes on from its checkpoint."""
+    news = _NEWS.get()
+    if news is not None and news.suspended is not None:
+        raise Pause(state=news.suspended)
+
+
 @contextmanager
 def all_told() -> Iterator[None]:
     """What is said inside is told, at the latest before this ends, as soon as the server answers.
@@ -63,10 +73,19 @@ def all_told() -> Iterator[None]:
         except Exception:
             news.wait()  # also a failure is told by way of the server
             raise
+        except Pause:
+            tell_of_suspension()
+            raise
         news.wait()
     finally:
         _NEWS.reset(token)
         news.end()
+
+
+def tell_of_suspension() -> None:
+    """After the heartbeats of the run, so that automations do not take it for dead."""
+    run = f"prefect.flow-run.{flow_run.id}"
+    emit_event("gmm_dask.run.suspended", {"prefect.resource.id": run})
 
 
 class News:
@@ -78,6 +97,7 @@ class News:
         self._changed = threading.Condition()
         self._ended = False
         self._silent_since: float | None = None
+        self.suspended: State | None = None
         self._looked = time.monotonic()
         self._thread = threading.Thread(
             target=copy_context().run, args=(self._carry,), name="news", daemon=True
@@ -141,6 +161,8 @@ class News:
     def _stay_alive(self, run: UUID) -> None:
         with get_client(httpx_settings={"timeout": ANSWERS_WITHIN}, sync_client=True) as client:
             state = client.read_flow_run(run).state
+            if state is not None and state.name == "Suspended":
+                self.suspended = state
             if state is not None and state.is_crashed() and not self._ended:
                 self._logger.warning("taken for dead, but alive: %s", state.message)
                 client.set_flow_run_state(run, Running(message=ALIVE), force=True)

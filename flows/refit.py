@@ -22,6 +22,7 @@ from flows.credentials import credentials_of
 from flows.jobs import job_asked, last_part, parameters, place_of
 from flows.lasting import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
 from flows.news import all_told, unheard
+from flows.places import place_on
 from flows.telling import (
     Bar,
     iterations_told,
@@ -121,8 +122,8 @@ def refit_or_go_on(job: Job) -> Refit:
 
     @contextmanager
     def reached() -> Iterator[Client | None]:
-        about = str(job.models)
-        with cluster_for(job.cluster, job.open().nbytes) as client, workers_heard(client, about):
+        cluster, scheduler = cluster_for(job.cluster, job.open().nbytes), job.cluster.scheduler
+        with place_on(scheduler), cluster as client, workers_heard(client, str(job.models)):
             bar.move(0.0)
             yield client
 

@@ -14,9 +14,11 @@ from prefect.client.schemas.objects import State
 from flows import commands, forms
 from flows.assets import asset, made
 from flows.credentials import credentials_of
+from flows.defaults import over_defaults
 from flows.jobs import last_part, parameters
 from flows.lasting import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
 from flows.news import all_told
+from flows.places import place_on
 from flows.telling import library_heard, show, tag_run, tell_event, workers_heard
 from gmm_dask import Rows, score
 from gmm_dask.cli.applying import model_at, rows_at
@@ -51,7 +53,8 @@ def score_dataset(
     """Score all rows; started again, only blocks that are missing are written."""
     stop_if_it_keeps_crashing()
     source, model, out = absolute(source), absolute(model), absolute(out)
-    options = ClusterOptions(**cluster.given())
+    options = ClusterOptions(**over_defaults(cluster).given())
+    scoring, rows = over_defaults(scoring), over_defaults(rows)
     with library_heard(), all_told(), credentials_of(credentials):
         found, opened = check(source, model, rows)
         scores = score_missing(found, opened, out, scoring, options)
@@ -77,7 +80,8 @@ def score_missing(
     model: Model, rows: Rows, out: str, scoring: forms.Scoring, options: ClusterOptions
 ) -> Scores:
     """Write what is not written yet, on a cluster of this attempt."""
-    with cluster_for(options, rows.nbytes) as client, workers_heard(client, out):
+    reached = cluster_for(options, rows.nbytes)
+    with place_on(options.scheduler), reached as client, workers_heard(client, out):
         return score(model, rows, out, client=client, **scoring.model_dump())
 
 

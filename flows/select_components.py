@@ -18,6 +18,7 @@ from flows.credentials import credentials_of
 from flows.jobs import job_asked, last_part, parameters, with_run
 from flows.lasting import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
 from flows.news import all_told
+from flows.places import place_on
 from flows.telling import (
     Bar,
     iterations_told,
@@ -100,7 +101,8 @@ def fit_all_or_go_on(job: Job, grid: Grid) -> Selection:
     bar = Bar(job.run, f"The newest comparison of {len(grid)} candidates in {job.run}")
     bar.move(0.0)
     tell = iterations_told(bar, job.mixture.tol, job.mixture.max_iter)
-    with cluster_for(job.cluster, job.open().nbytes) as client, workers_heard(client, job.run):
+    reached, scheduler = cluster_for(job.cluster, job.open().nbytes), job.cluster.scheduler
+    with place_on(scheduler), reached as client, workers_heard(client, job.run):
         found = grid.fit(job, client, callbacks=[tell])
     bar.finish()
     return found

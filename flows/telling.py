@@ -30,7 +30,7 @@ from prefect.events import emit_event
 from prefect.runtime import flow_run
 
 from flows.jobs import stem
-from flows.news import tell
+from flows.news import stop_if_suspended, tell
 from gmm_dask.chunked.words import words_heard
 from gmm_dask.journal import iteration_line
 from gmm_dask.journey import Progress
@@ -122,7 +122,8 @@ class Bar:
 
 
 def iterations_told(bar: Bar, tol: float | None, max_iter: int) -> Callable[[Progress], None]:
-    """A callback of fits: one line in the log and a move of the bar per iteration."""
+    """A callback of fits: one line in the log and a move of the bar per iteration; ends the fit
+    where its run was suspended."""
     logger = get_run_logger()
     first: list[float] = []
 
@@ -132,6 +133,7 @@ def iterations_told(bar: Bar, tol: float | None, max_iter: int) -> Callable[[Pro
         if change and change > 0 and not first:
             first.append(change)
         bar.move(100 * share_done(progress.entry, first[0] if first else None, tol, max_iter))
+        stop_if_suspended()
 
     return tell
 

@@ -6,10 +6,12 @@ import pytest
 from prefect.blocks.system import Secret
 from prefect.client.schemas.objects import StateType
 from prefect.utilities.callables import parameter_schema
+from prefect.variables import Variable
 from pydantic import ValidationError
 
 from flows import commands, forms
 from flows.credentials import credentials_of
+from flows.defaults import VARIABLE, defaults, over_defaults
 from flows.fit_mixture import fit_mixture
 from flows.ingest import ingest
 from flows.jobs import job_asked, run_at, with_run
@@ -229,6 +231,27 @@ def test_the_bar_goes_from_the_first_change_down_to_the_tolerance():
     assert share(80, 1e-2) == 0.8
     assert share(2, -1e-9) == 0.02
     assert share_done({"iteration": 0, "change": None}, None, None, 0) == 0
+
+
+def test_defaults_of_the_installation_lie_under_what_is_filled_in(served, monkeypatch):
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "any")
+    usual = {"mixture": {"tol": 0.5, "seed": 3}, "credentials": "store"}
+    with temporary_settings({PREFECT_API_URL: served.address}):
+        assert over_defaults(forms.Rows()).given() == {}
+        Variable.set(VARIABLE, usual)
+        try:
+            filled = over_defaults(forms.Mixture(components=2, tol=1e-3))
+            assert filled.given() == {"components": 2, "tol": 1e-3, "seed": 3}
+            assert defaults().credentials == "store"
+            Variable.set(VARIABLE, {"cluster": {"schedular": "hidden"}}, overwrite=True)
+            with pytest.raises(ConfigurationError, match="gmm_dask holds no defaults") as refused:
+                over_defaults(forms.Rows())
+            assert "schedular" in str(refused.value)
+            assert "hidden" not in str(refused.value)
+        finally:
+            Variable.unset(VARIABLE)
 
 
 def test_credentials_of_a_block_are_in_the_environment_only_meanwhile(served, monkeypatch):

@@ -6,17 +6,26 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import pytest
+import yaml
 import zarr
-from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.actions import (
+    DeploymentScheduleCreate,
+    GlobalConcurrencyLimitCreate,
+)
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.schedules import IntervalSchedule
-from prefect.states import Crashed
+from prefect.concurrency.sync import concurrency
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.states import Crashed, Suspended
+from prefect.variables import Variable
 
 from flows import forms
+from flows.defaults import VARIABLE
+from flows.places import limit_of
 from gmm_dask.store.checkpoint import complete_iterations
 from gmm_dask.store.location import open_folder
 from gmm_dask.store.lock import FileLock
@@ -57,6 +66,57 @@ def test_a_form_begins_with_what_most_people_fill_in(asking, deployment):
         shown = sorted(asked, key=lambda name: asked[name].get("position", math.inf))
         assert shown == list(form.model_fields)
     assert list(forms.Mixture.model_fields)[:2] == ["components", "covariance"]
+
+
+def test_the_server_takes_a_work_pool_of_kubernetes_and_checks_what_is_asked_of_it(asking):
+    made = ("work-pool", "create", "in-pods", "--type", "kubernetes", "--base-job-template")
+    asking.platform.command("prefect", *made, "deploy/kubernetes/work-pool.json")
+    pool = asking.client.read_work_pool("in-pods")
+    assert pool.type == "kubernetes"
+    assert pool.base_job_template["variables"]["properties"]["namespace"]["default"] == "gmm"
+    deployed = asking.client.read_deployment_by_name("fit-mixture/fit")
+
+    def with_variables(**variables):
+        return asking.client.create_deployment(
+            flow_id=deployed.flow_id,
+            name="in-pods",
+            work_pool_name="in-pods",
+            job_variables=variables,
+        )
+
+    try:
+        with_variables(memory_limit="16Gi", env={"GMM_DASK_RUNS": "s3://other/runs"})
+        with pytest.raises(PrefectHTTPStatusError, match="memory"):
+            with_variables(memory_limt="16Gi")
+    finally:
+        asking.client.delete_work_pool("in-pods")
+
+
+def test_deployments_of_a_file_are_served_without_a_pool(asking, tmp_path):
+    out = tmp_path / "served.zarr"
+    entry = {
+        "name": "served",
+        "entrypoint": "flows/ingest.py:ingest",
+        "parameters": {"files": ["data/faithful.csv"], "out": str(out)},
+        "schedules": [{"cron": "15 2 1 1 *", "timezone": "Etc/UTC"}],
+    }
+    (tmp_path / "prefect.yaml").write_text(yaml.safe_dump({"deployments": [entry]}))
+    serving = ("python", "-m", "flows.serving", str(tmp_path / "prefect.yaml"), "served")
+    process = asking.platform.start("serving", *serving)
+    try:
+        until(lambda: deployed(asking, "ingest/served"), 120, "the deployment")
+        assert deployed(asking, "ingest/served").schedules[0].schedule.cron == "15 2 1 1 *"
+        run = asking.run("ingest/served")
+        assert asking.ended(run).state.type == StateType.COMPLETED, asking.log(run)
+    finally:
+        end_tree(process)
+    assert zarr.open(out, mode="r").shape == (272, 2)
+
+
+def deployed(asking, name):
+    """A deployment, once it is there."""
+    with suppress(ObjectNotFound):
+        return asking.client.read_deployment_by_name(name)
 
 
 def test_a_deployed_fit_leaves_a_model_and_all_that_a_person_wants_to_see(asking, rows):
@@ -148,8 +208,6 @@ def test_bad_input_fails_at_once_and_is_not_retried(asking, rows):
 
 @pytest.mark.parametrize("url", SHOWING)
 def test_a_secret_never_becomes_a_parameter(asking, url):
-    from prefect.exceptions import PrefectHTTPStatusError
-
     asked = {"source": "a.zarr", "mixture": {"components": 2}}
     for told in (
         {"source": url},
@@ -220,6 +278,47 @@ def test_a_lost_cluster_is_waited_for_and_the_fit_goes_on(asking, rows, undistur
     with dask_at(address):
         assert asking.ended(run).state.type == StateType.COMPLETED, asking.log(run)
     assert bits(asking.platform.runs / "lost") == undisturbed
+
+
+def test_a_place_is_waited_for_and_a_suspended_run_gives_it_back_and_resumes(
+    asking, rows, undisturbed
+):
+    """On a scheduler that the installation's defaults name, with room for one."""
+    address = f"tcp://127.0.0.1:{free_port()}"
+    limit = GlobalConcurrencyLimitCreate(name=limit_of(address), limit=1)
+    asking.client.create_global_concurrency_limit(limit)
+
+    def taken():
+        return asking.client.read_global_concurrency_limit_by_name(limit.name).active_slots
+
+    with dask_at(address), defaults_are({"cluster": {"scheduler": address}}):
+        with concurrency(limit.name):
+            run = ask_slow(asking, rows, "suspended")
+            until(lambda: "waiting for one of the places" in asking.log(run), 120, "the wait")
+            assert not iterations(asking, "suspended")
+        until(lambda: iterations(asking, "suspended") >= 3, 120, "the first iterations")
+        assert taken() == 1
+        asking.client.set_flow_run_state(run, Suspended(timeout_seconds=600))
+        until(lambda: flow_process(run) is None, 60, "the end of the process")
+        assert not taken()
+        assert asking.read(run).state.name == "Suspended"
+        assert not (asking.platform.runs / "suspended" / "FINISHED.json").exists()
+        asking.client.resume_flow_run(run)
+        assert asking.ended(run).state.type == StateType.COMPLETED, asking.log(run)
+    assert "Resuming" in asking.states(run)
+    assert "resuming" in asking.log(run)
+    assert address in asking.log(run)
+    assert bits(asking.platform.runs / "suspended") == undisturbed
+
+
+@contextmanager
+def defaults_are(values):
+    """For a while, of everybody."""
+    Variable.set(VARIABLE, values)
+    try:
+        yield
+    finally:
+        Variable.unset(VARIABLE)
 
 
 @contextmanager
