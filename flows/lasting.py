@@ -5,6 +5,7 @@ Knows kinds of faults; knows nothing of what is being done.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
@@ -73,12 +74,16 @@ LASTING: dict[str, Any] = {
 """Of a task that goes on from its checkpoints: retried with backoff where that can help."""
 
 
+def starts() -> int:
+    """How often this flow run was started, this time included."""
+    return int(flow_run.run_count or 1)
+
+
 def stop_if_it_keeps_crashing() -> None:
     """Automations start a crashed run again; one that ends its process every time is stopped."""
-    starts = int(flow_run.run_count or 1)
-    if starts > MOST_STARTS:
+    if starts() > MOST_STARTS:
         raise KeepsCrashing(
-            f"this run was started {starts - 1} times and its process ended every time, most "
+            f"this run was started {starts() - 1} times and its process ended every time, most "
             "often for want of memory on the driver's machine: look at the logs of the worker, "
             "then retry it by hand"
         )
@@ -89,15 +94,30 @@ LEFT = (RunIsBusy, LeaseLostError, Pause)
 that its run is suspended, and goes on when it is resumed."""
 
 
+LOOKS_AGAIN = 5.0
+"""Seconds between two looks at whether the work is still in another driver's hand."""
+
+
 def or_left(work: Callable[..., Any]) -> Callable[..., Any]:
-    """Work that returns why it is left to another driver, or to later, which is no error."""
+    """Work that returns why it is left to another driver, or to later, which is no error.
+
+    A run that was started again waits instead: the other may well be itself, started once more
+    while it was thought dead, and its end would be told as that of the one that goes on.
+    """
 
     @wraps(work)
     def tried(*arguments: Any) -> Any:
-        try:
-            return work(*arguments)
-        except LEFT as why:
-            return why
+        told = False
+        while True:
+            try:
+                return work(*arguments)
+            except LEFT as why:
+                if not isinstance(why, RunIsBusy) or starts() < 2:
+                    return why
+                if not told:
+                    get_run_logger().warning("%s: waiting, for it may be this very run", why)
+                told = True
+            time.sleep(LOOKS_AGAIN)
 
     return tried
 

@@ -1,15 +1,17 @@
 """Forms are the fields of the TOML file; what is retried, and how far a fit has come."""
 
 from dataclasses import MISSING, fields
+from threading import Timer
 
 import pytest
 from prefect.blocks.system import Secret
 from prefect.client.schemas.objects import StateType
+from prefect.logging import disable_run_logger
 from prefect.utilities.callables import parameter_schema
 from prefect.variables import Variable
 from pydantic import ValidationError
 
-from flows import commands, forms
+from flows import commands, forms, lasting
 from flows.credentials import credentials_of
 from flows.defaults import VARIABLE, defaults, over_defaults
 from flows.fit_mixture import fit_mixture
@@ -27,9 +29,11 @@ from gmm_dask.job import ClusterOptions, Job, Opening, job_from, load_values
 from gmm_dask.store.errors import (
     LeaseLostError,
     RunDiffersError,
+    RunIsBusy,
     StorageError,
     StoreUnavailableError,
 )
+from gmm_dask.store.lock import FileLock
 
 FLOWS = [fit_mixture, select_components, score_dataset, ingest, refit]
 
@@ -220,6 +224,23 @@ def test_work_in_the_hands_of_another_is_left_to_it_under_a_name_of_its_own():
     end = left_to_the_other(lost("s3://b/run"))
     assert (end.name, end.type) == ("LeaseLost", StateType.FAILED)
     assert end.message == "s3://b/run was taken over"
+
+
+@pytest.mark.parametrize("starts", [1, 2])
+def test_a_run_started_again_waits_for_whoever_has_its_work(starts, tmp_path, monkeypatch):
+    monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__RUN_COUNT", str(starts))
+    monkeypatch.setattr(lasting, "LOOKS_AGAIN", 0.1)
+    held = FileLock.take(tmp_path / ".lock")
+    Timer(1.0, held.release).start()
+
+    @or_left
+    def begun(path):
+        FileLock.take(path).release()
+        return "done"
+
+    with disable_run_logger():
+        end = begun(tmp_path / ".lock")
+    assert end == "done" if starts == 2 else isinstance(end, RunIsBusy)
 
 
 def test_the_bar_goes_from_the_first_change_down_to_the_tolerance():
