@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import yaml
@@ -228,8 +228,9 @@ def test_a_secret_never_becomes_a_parameter(asking, url):
 
 def test_a_schedule_fires_and_fits(asking, rows):
     found = asking.client.read_deployment_by_name("fit-mixture/fit")
+    soon = datetime.now(UTC) + timedelta(seconds=5)
     schedule = DeploymentScheduleCreate(
-        schedule=IntervalSchedule(interval=timedelta(seconds=5)),
+        schedule=IntervalSchedule(interval=timedelta(hours=1), anchor_date=soon),
         parameters={
             "source": str(rows / "small.zarr"),
             "mixture": {"components": 3},
