@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from gmm_dask.mixture.frame import Frame
 from gmm_dask.mixture.look import Look
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.quadratic import Indices, even, linear_forms, outer, standardised
+from gmm_dask.mixture.remembered import Remembered
 
 APART_FROM_FEATURES = 16
 """With fewer, pairs of row and component are hardly cheaper than all of them."""
@@ -53,9 +53,8 @@ class Apart:
         return _apart(tuple(mixtures), frame)
 
 
-@lru_cache(maxsize=2)
+@Remembered
 def _apart(mixtures: tuple[Mixture, ...], frame: Frame) -> Apart | None:
-    """Remembered: every block of a pass asks for the same one."""
     chosen = _affordable(mixtures, frame)
     if chosen is None:
         return None

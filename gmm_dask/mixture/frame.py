@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from gmm_dask.mixture.arrays import Array
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.remembered import Remembered
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +39,8 @@ class Frame:
         return float((whitened**2).sum(axis=1).max())
 
 
-@lru_cache(maxsize=8)
+@Remembered
 def frame_of(mixtures: tuple[Mixture, ...]) -> Frame:
-    """Remembered: every block of a pass asks for the same one."""
     centre: Array = np.mean([mixture.mean for mixture in mixtures], axis=0)
     deviations = np.mean([np.sqrt(mixture.variance) for mixture in mixtures], axis=0)
     return Frame(centre, np.exp2(np.round(np.log2(deviations))))

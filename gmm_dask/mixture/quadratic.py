@@ -12,6 +12,7 @@ F = D(D+1)/2 + D + 1; diagonal families need only [z_i², z_i, 1]. All mixtures 
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -24,6 +25,7 @@ from gmm_dask.mixture.arrays import Array, Rows
 from gmm_dask.mixture.frame import Frame
 from gmm_dask.mixture.kernels import Arithmetic
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.remembered import Remembered
 from gmm_dask.mixture.statistics import SufficientStatistics, between, two_sum
 
 TEMPORARIES = 4 * 2**20
@@ -39,7 +41,8 @@ class Expansion:
     """Mixtures of one layout as linear forms in the quadratic features."""
 
     def __init__(self, mixtures: tuple[Mixture, ...], frame: Frame, arithmetic: Arithmetic) -> None:
-        self.mixtures, self.frame, self.arithmetic = mixtures, frame, arithmetic
+        self.mixtures = tuple(map(weakref.ref, mixtures))
+        self.frame, self.arithmetic = frame, arithmetic
         self.features = features_of(mixtures[0])
         self.ends = np.cumsum([mixture.components for mixture in mixtures])
         self.slices = [slice(a, b) for a, b in pairwise([0, *self.ends.tolist()])]
@@ -47,20 +50,21 @@ class Expansion:
     @cached_property
     def coefficients(self) -> NDArray[np.floating]:
         """A (K, F) of all mixtures; not needed where a look leaves few pairs of every row."""
-        each = [coefficients(mixture, self.frame, self.features) for mixture in self.mixtures]
-        return np.vstack(each).astype(self.arithmetic)
+        return self._coefficients()
 
     @cached_property
     def even(self) -> tuple[Array, Array]:
         """Coefficients and constants, as the compiled loops have them."""
-        return even(self.coefficients)
+        return even(self._coefficients())
+
+    def _coefficients(self) -> NDArray[np.floating]:
+        living = (mixture() for mixture in self.mixtures)  # whoever sweeps holds them
+        each = [coefficients(one, self.frame, self.features) for one in living if one is not None]
+        return np.vstack(each).astype(self.arithmetic)
 
 
-@lru_cache(maxsize=4)
-def expansion(
-    mixtures: tuple[Mixture, ...], frame: Frame, arithmetic: Arithmetic = "float64"
-) -> Expansion:
-    """Remembered: every block of a pass asks for the same one."""
+@Remembered
+def expansion(mixtures: tuple[Mixture, ...], frame: Frame, arithmetic: Arithmetic) -> Expansion:
     return Expansion(mixtures, frame, arithmetic)
 
 
