@@ -65,7 +65,7 @@ def _getting(array: Any, most: int) -> Get:
 def _length(path: str) -> int:
     try:
         return os.stat(path).st_size
-    except FileNotFoundError:
+    except OSError:  # which whoever reads it tells better
         return 0
 
 
