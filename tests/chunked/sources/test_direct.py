@@ -1,5 +1,6 @@
 """What is read past Zarr's own pipeline is what Zarr reads."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,15 @@ def test_an_absent_chunk_is_left_to_zarr(tmp_path: Path) -> None:
     assert np.array_equal(direct.read((0, 20), (0, 7)), wanted)
     rows = open_rows(tmp_path / "a.zarr", missing_chunks="fill", block_bytes=8)
     assert (rows.read(2)[0][:, 3:6] == 3.0).all()
+
+
+def test_a_file_where_a_chunk_has_its_folder_is_left_to_zarr(tmp_path: Path) -> None:
+    array = stored(tmp_path / "a.zarr")
+    shutil.rmtree(tmp_path / "a.zarr/c/1")
+    (tmp_path / "a.zarr/c/1").write_text("a note")
+    direct = DirectChunks.of(array)
+    assert direct is not None
+    assert direct.read((0, SHAPE[0]), (0, SHAPE[1])) is None
 
 
 @pytest.mark.parametrize("codecs", ["as Zarr has it", "uncompressed", "zstd and a checksum"])
