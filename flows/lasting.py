@@ -94,8 +94,9 @@ LEFT = (RunIsBusy, LeaseLostError, Pause)
 that its run is suspended, and goes on when it is resumed."""
 
 
-LOOKS_AGAIN = 5.0
-"""Seconds between two looks at whether the work is still in another driver's hand."""
+LOOKS_AGAIN = 30.0
+"""Seconds between two looks at whether the work is still in another driver's hand; a look begins
+the work, and may start a cluster for it."""
 
 
 def or_left(work: Callable[..., Any]) -> Callable[..., Any]:
