@@ -4,25 +4,21 @@ The small versions are in tests/flows/test_platform.py.
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from uuid import UUID
 
 from prefect.client.schemas.objects import StateType
 
 from tests.faults.outcome import Outcome, Scale
+from tests.faults.rows.platform import begun
 from tests.flows.asking import Asking
-from tests.flows.servers import Platform, free_port, platform, until
+from tests.flows.servers import free_port, until
 from tests.flows.slow import (
     SLOW,
     begin_slow,
     bits,
     flow_process,
     iterations,
-    stored,
-    undisturbed_bits,
 )
 from tests.flows.test_platform import dask_at
 
@@ -34,16 +30,6 @@ LATE = 5.0
 """Seconds that an iteration, of a tenth of one, may take on a machine that does other things."""
 
 
-@contextmanager
-def begun() -> Iterator[tuple[Platform, Asking, Path, list[bytes]]]:
-    """A platform with a worker, rows, and what the slow fit finds when nobody strikes."""
-    with TemporaryDirectory(prefix="gmm-outages-") as made:
-        rows = stored(Path(made))
-        expected = undisturbed_bits(rows, Path(made))
-        with platform(Path(made) / "platform") as there, Asking.of(there) as asking, there.worker():
-            yield there, asking, rows, expected
-
-
 # -- row 36 ------------------------------------------------------------------------------------
 
 
@@ -51,7 +37,7 @@ def shared(scale: Scale, seed: int) -> Outcome:
     """Two flows on one scheduler: either ends first, or is killed beside the other."""
     del scale, seed
     outcome, address = Outcome(), f"tcp://127.0.0.1:{free_port()}"
-    with begun() as (there, asking, rows, expected), dask_at(address):
+    with begun() as (there, asking, rows, expected), there.worker(), dask_at(address):
         for name, strike in {"first": nothing, "killed": flow_killed}.items():
             with outcome.trying(name):
                 slow = begin_slow(asking, rows, f"{name}-slow", cluster={"scheduler": address})
@@ -84,7 +70,7 @@ def server_away(scale: Scale, seed: int) -> Outcome:
     meanwhile, and of one that is killed meanwhile."""
     del scale, seed
     outcome = Outcome()
-    with begun() as (there, asking, rows, expected):
+    with begun() as (there, asking, rows, expected), there.worker():
         lasting = begin_lasting(asking, rows, "lasting")
         killed = begin_lasting(asking, rows, "killed")
         ending = begin_slow(asking, rows, "ending")

@@ -4,7 +4,8 @@ The small version is tests/flows/test_platform.py.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,17 +31,24 @@ RECOVERY_BAR = 150.0
 """Three heartbeats of 30 s that do not come, 15 s of a crash that stays, and a start."""
 
 
-def struck(scale: Scale, seed: int) -> Outcome:
-    """Each fault once, and all runs to their ends."""
-    del scale, seed  # one of each takes minutes; the moment is the third checkpoint
-    outcome = Outcome()
+@contextmanager
+def begun() -> Iterator[tuple[Platform, Asking, Path, list[bytes]]]:
+    """A platform, rows, and what the slow fit finds when nobody strikes."""
     with TemporaryDirectory(prefix="gmm-platform-") as made:
         rows = stored(Path(made))
         expected = undisturbed_bits(rows, Path(made))
         with platform(Path(made) / "platform") as there, Asking.of(there) as asking:
-            for strike in (flow_killed, worker_killed_too, server_down, overlapping):
-                with outcome.trying(strike.__name__.replace("_", " ")):
-                    recover(strike, there, asking, rows, expected, outcome)
+            yield there, asking, rows, expected
+
+
+def struck(scale: Scale, seed: int) -> Outcome:
+    """Each fault once, and all runs to their ends."""
+    del scale, seed  # one of each takes minutes; the moment is the third checkpoint
+    outcome = Outcome()
+    with begun() as (there, asking, rows, expected):
+        for strike in (flow_killed, worker_killed_too, server_down, overlapping):
+            with outcome.trying(strike.__name__.replace("_", " ")):
+                recover(strike, there, asking, rows, expected, outcome)
     return outcome
 
 
