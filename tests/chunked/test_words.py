@@ -12,6 +12,11 @@ def said(word: str) -> None:
     logging.getLogger("gmm_dask.anything").warning("it said %s", word)
 
 
+def heard_of(driver: Client) -> None:
+    """What this driver has asked for before is known to the scheduler: a task comes after it."""
+    driver.submit(int, pure=False).result()
+
+
 def test_two_drivers_of_one_scheduler_listen_and_leave_in_any_order(client):
     words: dict[str, list[tuple[int, str]]] = {"first": [], "second": []}
 
@@ -22,6 +27,8 @@ def test_two_drivers_of_one_scheduler_listen_and_leave_in_any_order(client):
         first, second = listening(client, "first"), listening(other, "second")
         first.__enter__()
         second.__enter__()
+        heard_of(client)
+        heard_of(other)
         client.submit(said, "both", pure=False).result()
         until(lambda: all(words.values()), 10)
         first.__exit__(None, None, None)
@@ -40,6 +47,7 @@ def test_one_that_was_killed_leaves_its_place_to_the_next_of_its_name(client):
     with Client(client.scheduler.address, set_as_default=False) as other:
         again: list[tuple[int, str]] = []
         with words_heard(other, "same", lambda *word: again.append(word)):
+            heard_of(other)
             client.submit(said, "once", pure=False).result()
             until(lambda: again and words, 10)
             assert len(again) == 1
