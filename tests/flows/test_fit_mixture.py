@@ -68,8 +68,9 @@ def test_the_first_run_is_what_it_says(tmp_path):
         (tmp_path / name).symlink_to(ROOT / name)
     told: list[str] = []
     dashboard = cluster = page = ""
+    asked = ["make", "--no-print-directory", "fit", "-o", "setup"]
     with subprocess.Popen(
-        ["make", "fit", "-o", "setup", f"RUN={sys.executable}", "ROWS=50000"],
+        [*asked, f"RUN={sys.executable}", "ROWS=50000"],
         cwd=tmp_path,
         env=environment(tmp_path),
         stdout=subprocess.PIPE,
