@@ -32,18 +32,33 @@ def test_help_ends_with_an_example_whose_options_are_valid(name):
 
 
 def test_help_loads_nothing_heavy_and_is_quick():
-    loaded, spent = zip(*(asked_for_help() for _ in range(3)), strict=True)
-    assert "typer" in loaded[0]
+    """Held against the help of one empty command: how quick this machine is, and how busy, is no
+    fault of ours."""
+    loaded, ours, theirs = set(), [], []
+    for _ in range(3):
+        loaded, spent = asked_for_help("-m", "gmm_dask", "fit")
+        ours.append(spent)
+        theirs.append(asked_for_help("-c", EMPTY)[1])
+    assert "typer" in loaded
     heavy = {"numpy", "scipy", "dask", "distributed", "zarr", "sklearn", "matplotlib"}
-    assert not loaded[0] & heavy
-    assert min(spent) < 0.5  # other work on this machine, which slows us down, is no fault of ours
+    assert not loaded & heavy
+    assert min(ours) < 3 * min(theirs)
 
 
-def asked_for_help() -> tuple[set[str], float]:
-    """The libraries that the help of `fit` loads, and the seconds of the processor it takes."""
+EMPTY = """
+import typer
+app = typer.Typer(rich_markup_mode="markdown")
+@app.command()
+def fit(rows: str): "Fit."
+app()
+"""
+
+
+def asked_for_help(*program: str) -> tuple[set[str], float]:
+    """The libraries that a program's help loads, and the seconds of the processor it takes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     told = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "gmm_dask", "fit", "--help"],
+        [sys.executable, "-X", "importtime", *program, "--help"],
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
