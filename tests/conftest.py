@@ -17,14 +17,16 @@ settings.load_profile("unhurried")
 LEFT_OUT: dict[str, int] = {}
 
 ROOT = Path(__file__).parent
-OTHERS_CLOCKS = [ROOT / name for name in ("dashboard", "deploy", "flows")]
+OTHERS_CLOCKS = [ROOT / name for name in ("dashboard", "deploy", "faults", "flows")]
 """Where tests wait for browsers, schedulers and servers of others, whose patience is not ours to
-set. One that fails there is tried once more, and named at the end; nowhere else is."""
+set. One that fails there, or is marked `timed`, is tried once more and named at the end; nothing
+else is."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if any(item.path.is_relative_to(folder) for folder in OTHERS_CLOCKS):
+        waits = any(item.path.is_relative_to(folder) for folder in OTHERS_CLOCKS)
+        if waits or item.get_closest_marker("timed"):
             item.add_marker(pytest.mark.flaky(reruns=1))
         for marker in item.iter_markers("needs"):
             missing = [program for program in marker.args if shutil.which(program) is None]

@@ -23,6 +23,8 @@ from gmm_dask.waiting import told_to
 from tests.faults.cluster import processes_of
 from tests.mixture.problems import drawn_mixture, drawn_rows
 
+pytestmark = pytest.mark.timed
+
 KIND = "distributed.LocalCluster"
 QUIET = {"dashboard_address": "127.0.0.1:0", "n_workers": 0}
 

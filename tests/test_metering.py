@@ -164,6 +164,7 @@ def test_a_folder_that_cannot_be_written_costs_a_word(
     assert str(folder) in told[0]
 
 
+@pytest.mark.timed
 def test_whoever_holds_the_folder_holds_no_fit(folder: Path) -> None:
     fit(ROWS, K)
     with (folder / ".gmm_dask.lock").open() as held:

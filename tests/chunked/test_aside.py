@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from gmm_dask import Configuration, GaussianMixture, Mixture, evaluate, fit
 from tests.chunked.conftest import local_cluster
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = [pytest.mark.timeout(90), pytest.mark.timed]
 
 CONFIGURATION = Configuration(2, tol=0, max_iter=3)
 

@@ -48,6 +48,7 @@ def test_blocks_come_in_order_with_their_place() -> None:
     assert all(b.weights is not None and b.weights[0] == b.first_row for b in placed)
 
 
+@pytest.mark.timed
 def test_exactly_the_next_block_is_read_ahead() -> None:
     blocks = stream(watched())
     for count in (1, 2, 3):
@@ -58,6 +59,7 @@ def test_exactly_the_next_block_is_read_ahead() -> None:
     assert {name.split("_")[0] for _, name in READS} == {"read-ahead"}
 
 
+@pytest.mark.timed
 def test_reading_hides_behind_computing() -> None:
     started = time.perf_counter()
     for _ in stream(watched()):

@@ -31,6 +31,7 @@ def test_help_ends_with_an_example_whose_options_are_valid(name):
     assert "Example: gmm-dask" in shown.output.strip().rpartition("╯")[2]
 
 
+@pytest.mark.timed
 def test_help_loads_nothing_heavy_and_is_quick():
     """Held against the help of one empty command: how quick this machine is, and how busy, is no
     fault of ours."""

@@ -9,6 +9,8 @@ import pytest
 from tests.cli.test_fit import same_model
 from tests.faults.cluster import processes_of
 
+pytestmark = pytest.mark.timed
+
 ENDLESS = ["-k", 5, "--tol", 0, "--max-iter", 150]
 
 

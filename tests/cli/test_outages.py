@@ -9,6 +9,8 @@ from gmm_dask.store.run_folder import look_at_run
 from tests.faults.cluster import processes_of, until
 from tests.store.unruly import BUCKET, unruly
 
+pytestmark = pytest.mark.timed
+
 ENDLESS = ["-k", 3, "--tol", 0, "--cache", "none"]
 SOURCE = f"{BUCKET}/b.zarr"
 

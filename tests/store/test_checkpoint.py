@@ -224,6 +224,7 @@ def test_writer_copies_what_it_is_given(where: str) -> None:
     assert complete_iterations(open_folder(where)) == [0, 3, 4]
 
 
+@pytest.mark.timed
 def test_writing_overlaps_what_comes_next(tmp_path: Path) -> None:
     hold = 0.3
     with CheckpointWriter(LocalFolder(tmp_path), before=lambda: time.sleep(hold)) as writer:

@@ -20,7 +20,7 @@ from gmm_dask.store.checkpoint import load_newest
 from gmm_dask.store.location import open_folder
 from tests.store.test_lease import SAVER, TIME_TO_LIVE
 
-pytestmark = pytest.mark.needs("gcc")
+pytestmark = [pytest.mark.needs("gcc"), pytest.mark.timed]
 
 GRAIN = 2.0
 """Seconds by which a lease is kept longer: an object store's times have no parts of seconds."""

@@ -33,6 +33,8 @@ from gmm_dask.store.versions import open_versions
 from tests.store.dying import mixture
 from tests.store.unruly import BUCKET, unruly
 
+pytestmark = pytest.mark.timed
+
 TIME_TO_LIVE = 1.0
 
 SAVER = """

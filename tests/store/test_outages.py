@@ -16,6 +16,8 @@ from gmm_dask.store.location import open_folder
 from gmm_dask.synthetic import make, recipe_named
 from tests.store.unruly import BUCKET, Unruly, unruly
 
+pytestmark = pytest.mark.timed
+
 OUTAGE = 7.0
 """Seconds; longer than obstore's own retries ever take."""
 

@@ -160,6 +160,7 @@ def test_damaged_records_are_told(where: str, name: str) -> None:
         assert run.finished
 
 
+@pytest.mark.timed
 def test_second_opener_leaves_at_once_naming_the_holder(where: str) -> None:
     with begin(where):
         for restart in (False, True):
@@ -171,6 +172,7 @@ def test_second_opener_leaves_at_once_naming_the_holder(where: str) -> None:
     begin(where).close()
 
 
+@pytest.mark.timed
 def test_lock_dies_with_its_killed_holder(where: str) -> None:
     holder = hold(where, time_to_live=8.0)
     try:
