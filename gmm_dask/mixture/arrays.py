@@ -20,9 +20,12 @@ Layout: TypeAlias = Literal["outer", "pooled", "squares"]
 def frozen(values: ArrayLike) -> Array:
     """A read-only float64 array; a copy unless it was one already."""
     array = np.asarray(values, dtype=np.float64)
-    if array.flags.writeable:
-        array = array.copy()
-        array.flags.writeable = False
+    return fixed(array.copy()) if array.flags.writeable else array
+
+
+def fixed(array: Array) -> Array:
+    """An array that nobody else has, read-only from here on."""
+    array.flags.writeable = False
     return array
 
 

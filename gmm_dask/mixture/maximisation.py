@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from gmm_dask.mixture.arrays import Array, FamilyName
+from gmm_dask.mixture.arrays import Array, FamilyName, fixed
 from gmm_dask.mixture.covariance import Family, family_named
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics
@@ -110,7 +110,8 @@ def maximise(
     counts = np.maximum(statistics.counts, SMALLEST_WEIGHT * statistics.counts.sum())
     covariances = kind.add(kind.maximise(counts, statistics.scatter), regularisation.reg_covar)
     floored = kind.floor(covariances, smallest_variances(statistics, regularisation))
-    mixture = Mixture(counts / counts.sum(), statistics.means, floored.covariances, family)
+    covariances = fixed(floored.covariances)
+    mixture = Mixture(counts / counts.sum(), statistics.means, covariances, family)
     events = (*starved(statistics, kind), *collapsed(floored.components))
     resting = resting_on(regularisation.reg_covar, mixture)
     if events and regularisation.degenerate != "floor":

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gmm_dask.mixture import density
-from gmm_dask.mixture.arrays import Array, FamilyName, Indices, frozen
+from gmm_dask.mixture.arrays import Array, FamilyName, Indices, fixed, frozen
 from gmm_dask.mixture.covariance import Family, family_named
 from gmm_dask.mixture.table import components_table
 from gmm_dask.refusals import Refusal
@@ -93,12 +93,12 @@ class Mixture:
     @cached_property
     def factors(self) -> Array:
         """U with Σ⁻¹ = U Uᵀ, in the family's shape (scikit-learn's `precisions_cholesky_`)."""
-        return frozen(self.kind.factors(self.covariances))
+        return fixed(self.kind.factors(self.covariances))
 
     @cached_property
     def precisions(self) -> Array:
         """Σ⁻¹ in the family's shape."""
-        return frozen(self.kind.from_factors(self.factors))
+        return fixed(self.kind.from_factors(self.factors))
 
     def spread(self, values: Array) -> Array:
         """Covariances, precisions or factors for each component: (K, D, D), or (K, D) diagonals."""

@@ -7,6 +7,7 @@ remembers does not change from state to state: arrays that checkpoints may share
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import fields
 from types import MappingProxyType
@@ -90,7 +91,7 @@ def encode_state(state: EMState) -> tuple[dict[str, Any], dict[str, NDArray[Any]
 def decode_state(content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> EMState:
     """The state that was encoded; DamagedError names what does not belong there."""
     try:
-        state = _decode(content, arrays)
+        state = _decode(content, arrays, {})
     except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise DamagedError(f"a checkpoint holds no state of EM: {error}") from error
     if not isinstance(state, EMState):
@@ -98,11 +99,24 @@ def decode_state(content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]])
     return state
 
 
-def _decode(content: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
+def _decode(content: Any, arrays: Mapping[str, NDArray[Any]], made: dict[str, Any]) -> Any:
+    """`made`: arrays and mixtures so far, by what was said of them. What was one before is one
+    again: the mixture of a step and of the next proposal, a hundred megabytes each."""
     if isinstance(content, list):
-        return tuple(_decode(item, arrays) for item in content)
+        return tuple(_decode(item, arrays, made) for item in content)
     if not isinstance(content, Mapping):
         return content
+    if "array" not in content and content.get("type") != Mixture.__name__:
+        return _made(content, arrays, made)
+    said = json.dumps(content, sort_keys=True)
+    if said not in made:
+        made[said] = _made(content, arrays, made)
+    return made[said]
+
+
+def _made(
+    content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], made: dict[str, Any]
+) -> Any:
     if "array" in content:
         if content["array"] not in arrays:
             raise DamagedError(f"the checkpoint lacks the array {content['array']!r}")
@@ -115,7 +129,7 @@ def _decode(content: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     kind = TYPES.get(str(content.get("type")))
     if kind is None:
         raise DamagedError(f"unknown type in a checkpoint: {content.get('type')!r}")
-    values = {name: _decode(item, arrays) for name, item in content.items() if name != "type"}
+    values = {name: _decode(item, arrays, made) for name, item in content.items() if name != "type"}
     expected = {f.name for f in fields(kind)}
     if set(values) != expected:
         raise DamagedError(f"a checkpointed {kind.__name__} must have {sorted(expected)}")

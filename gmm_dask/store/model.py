@@ -140,7 +140,7 @@ def _array_files(mixture: Mixture) -> dict[str, bytes]:
             config={"write_empty_chunks": True},
         )
         array[...] = values
-    return {key: data.to_bytes() for key, data in sorted(stored.items()) if key != _ROOT}
+    return {key: stored.pop(key).to_bytes() for key in sorted(stored) if key != _ROOT}
 
 
 def _root_file(

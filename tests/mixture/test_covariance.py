@@ -45,6 +45,17 @@ def test_sound_covariances_are_not_touched_by_the_floor(family):
     np.testing.assert_array_equal(floored.covariances, mixture.covariances)
 
 
+@pytest.mark.parametrize("bytes_", [1, 300, 4_000_000])
+def test_however_many_are_looked_at_together_the_same_are_lifted(bytes_, monkeypatch):
+    matrices = np.array([np.diag([1.0, 1.0, v]) for v in (1, 1e-9, 2, 3, np.nan, 1e-9, 1)])
+    expected, changed = floor_matrices(matrices, np.full(3, 1e-6))
+    monkeypatch.setattr("gmm_dask.mixture.covariance.positive.AT_A_TIME", bytes_)
+    lifted, found = floor_matrices(matrices, np.full(3, 1e-6))
+    assert found == changed == (1, 4, 5)
+    np.testing.assert_array_equal(lifted, expected)
+    assert matrices[1, 2, 2] == 1e-9, "what came in stays as it was"
+
+
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_thin_covariances_are_lifted_to_the_floor(family):
     mixture = drawn_mixture(3, 2, family)

@@ -55,6 +55,13 @@ def bits(value: Any) -> Any:
     return repr(value)
 
 
+def mixtures(state: EMState) -> int:
+    """How many there are: the same one in two places takes its memory once."""
+    (candidate,) = state.candidates
+    values = [getattr(candidate, one.name) for one in fields(candidate)]
+    return len({id(value) for value in values if isinstance(value, Mixture)})
+
+
 def manifest(folder: LocalFolder, iteration: int) -> dict[str, Any]:
     key = f"checkpoints/it-{iteration:08d}/MANIFEST.json"
     return unseal(folder.read(key), key)
@@ -95,6 +102,7 @@ def test_every_state_goes_on_to_the_same_bits(
         kept = load_checkpoint(folder, i)
         loaded = decode_state(kept.state, kept.arrays)
         assert bits(loaded) == bits(passed)
+        assert mixtures(loaded) == mixtures(passed)
         if i + 1 < len(states):
             assert bits(next(iterate(statistics_of, loaded, SETTINGS))) == bits(states[i + 1])
     keep(folder, 1)

@@ -11,6 +11,11 @@ ROUNDING = 8 * np.finfo(np.float64).eps
 """Eigenvalues of a D x D correlation matrix below D times this are rounding, not data."""
 
 
+AT_A_TIME = 4_000_000
+"""Bytes of matrices that are looked at together: where components are large, all of them would
+take several times what they are themselves."""
+
+
 class NotPositiveDefiniteError(Refusal):
     """A covariance is not positive definite; `component` says whose."""
 
@@ -28,12 +33,11 @@ class NotPositiveDefiniteError(Refusal):
 def triangular_factors(matrices: Array) -> Array:
     """Upper triangular U (..., D, D) with matrix⁻¹ = U Uᵀ, through the Cholesky factors."""
     try:
-        lower = np.linalg.cholesky(matrices)
+        factors = np.linalg.cholesky(matrices)
     except np.linalg.LinAlgError:
         raise NotPositiveDefiniteError(_first_not_positive(matrices)) from None
-    factors = np.empty_like(lower)
-    for k, factor in enumerate(lower):
-        factors[k] = dtrtri(factor.T)[0]
+    for factor in factors:
+        factor[:] = dtrtri(factor.T)[0]
     return factors
 
 
@@ -61,20 +65,29 @@ def floor_variances(variances: Array, floor: Array) -> tuple[Array, tuple[int, .
 
 def floor_matrices(matrices: Array, floor: Array) -> tuple[Array, tuple[int, ...]]:
     """Matrices (K, D, D) whose variances are at least `floor` (D,) and whose correlations are
-    positive definite beyond rounding, and the components that were changed.
+    positive definite beyond rounding, and the components that were changed;
+    the same array where none was.
 
     The work is done on correlations, so that features of very different scale do not matter.
     """
     variances = np.diagonal(matrices, axis1=1, axis2=2)
     deviations = np.sqrt(np.maximum(np.nan_to_num(variances), floor))
-    # below the floor there may be nothing but rounding: no correlation is larger than 1
-    with np.errstate(over="ignore"):
-        correlations = np.clip(matrices / deviations[:, None] / deviations[:, :, None], -1, 1)
-    good = certainly_positive(correlations) & ~(variances < floor).any(axis=1)
-    lifted, changed = matrices.copy(), np.flatnonzero(~good).tolist()
-    for k in changed:
-        np.fill_diagonal(correlations[k], 1.0)
-        lifted[k] = positive_part(correlations[k]) * deviations[k] * deviations[k][:, None]
+    low = (variances < floor).any(axis=1)
+    lifted = matrices
+    changed: list[int] = []
+    many = max(1, AT_A_TIME // matrices[0].nbytes)
+    for first in range(0, len(matrices), many):
+        some = slice(first, first + many)
+        by = deviations[some]
+        # below the floor there may be nothing but rounding: no correlation is larger than 1
+        with np.errstate(over="ignore"):
+            correlations = np.clip(matrices[some] / by[:, None] / by[:, :, None], -1, 1)
+        for k in np.flatnonzero(~certainly_positive(correlations) | low[some]).tolist():
+            if not changed:
+                lifted = matrices.copy()
+            np.fill_diagonal(correlations[k], 1.0)
+            lifted[first + k] = positive_part(correlations[k]) * by[k] * by[k][:, None]
+            changed.append(first + k)
     return lifted, tuple(changed)
 
 
