@@ -34,7 +34,7 @@ cores = 1
 processes = 1
 memory = "1GB"
 log_directory = "{folder}/logs"
-worker_extra_args = ["--lifetime", "10s", "--lifetime-stagger", "1s", "--no-dashboard"]
+worker_extra_args = ["--lifetime", "30s", "--lifetime-stagger", "1s", "--no-dashboard"]
 scheduler_options = {{dashboard_address = "127.0.0.1:0"}}
 """
 
