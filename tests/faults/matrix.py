@@ -321,7 +321,7 @@ _LISTED = (
         41,
         "a scheduler's memory over 80 passes of 1,000 tasks: as deploy/dask.yaml sets it, and as "
         "nobody has set it",
-        "less than 0.5 MB for every 4,000 tasks, after the first passes",
+        "less than 1 MB for every 4,000 tasks, after the first passes; of no task anything is left",
         f"{_HERE}.scheduler_memory:flat",
         limit=1500,
         small=False,  # chunked/test_reduce.py has what is kept
