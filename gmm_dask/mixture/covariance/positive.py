@@ -9,8 +9,6 @@ from gmm_dask.refusals import Refusal
 
 ROUNDING = 8 * np.finfo(np.float64).eps
 """Eigenvalues of a D x D correlation matrix below D times this are rounding, not data."""
-
-
 AT_A_TIME = 4_000_000
 """Bytes of matrices that are looked at together: where components are large, all of them would
 take several times what they are themselves."""
@@ -65,8 +63,8 @@ def floor_variances(variances: Array, floor: Array) -> tuple[Array, tuple[int, .
 
 def floor_matrices(matrices: Array, floor: Array) -> tuple[Array, tuple[int, ...]]:
     """Matrices (K, D, D) whose variances are at least `floor` (D,) and whose correlations are
-    positive definite beyond rounding, and the components that were changed;
-    the same array where none was.
+    positive definite beyond rounding, and the components that were changed; the same array where
+    none was.
 
     The work is done on correlations, so that features of very different scale do not matter.
     """
