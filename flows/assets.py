@@ -15,7 +15,7 @@ from prefect.assets import Asset, materialize
 from prefect.assets.core import AssetProperties
 
 from flows.jobs import last_part
-from flows.lasting import LASTING
+from flows.retries import LASTING
 
 LONGEST = 512
 """Of the keys that Prefect takes."""

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gmm_dask.cli.running import without_none
-from gmm_dask.job import load_values, refuse_secret, refuse_secret_arguments
-from gmm_dask.refusals import Refusal
+from gmm_dask.cli.execution import without_none
+from gmm_dask.fitting.job import load_values, refuse_secret, refuse_secret_arguments
+from gmm_dask.mixture.refusals import Refusal
 
 BUSY = 3
 

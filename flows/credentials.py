@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from prefect.blocks.system import Secret
 
 from flows.defaults import defaults
-from gmm_dask.configuration import ConfigurationError
+from gmm_dask.settings.configuration import ConfigurationError
 
 
 @contextmanager

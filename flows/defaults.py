@@ -13,7 +13,7 @@ from prefect.variables import Variable
 from pydantic import ValidationError
 
 from flows import forms
-from gmm_dask.configuration import ConfigurationError
+from gmm_dask.settings.configuration import ConfigurationError
 
 VARIABLE = "gmm_dask"
 """A JSON object of sections, and of `credentials`."""

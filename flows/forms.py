@@ -1,7 +1,7 @@
 """What a flow is asked for, as forms in Prefect's UI: the sections and fields of the TOML file.
 
-Knows titles, help and which values there are; what they mean is `gmm_dask.job`'s to say. Secrets
-are no fields: Prefect stores and shows what is filled in here.
+Knows titles, help and which values there are; what they mean is for `gmm_dask.fitting.job` to
+say. Secrets are no fields: Prefect stores and shows what is filled in here.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from gmm_dask.addresses import SECRET
-from gmm_dask.configuration import ConfigurationError
-from gmm_dask.job import SECRETS, refuse_secret, refuse_secret_arguments
+from gmm_dask.fitting.job import SECRETS, refuse_secret, refuse_secret_arguments
+from gmm_dask.settings.configuration import ConfigurationError
+from gmm_dask.store.addresses import SECRET
 
 
 def without_secret(address: str) -> str:

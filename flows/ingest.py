@@ -18,13 +18,13 @@ from flows import commands, forms
 from flows.assets import asset, made
 from flows.credentials import credentials_of
 from flows.defaults import over_defaults
+from flows.display import library_heard, show, tag_run, tell_event
 from flows.jobs import last_part, parameters
-from flows.lasting import LASTING, stop_if_it_keeps_crashing
 from flows.news import all_told
-from flows.telling import library_heard, show, tag_run, tell_event
+from flows.retries import LASTING, stop_if_it_keeps_crashing
 from gmm_dask.chunked.rows import DataError
-from gmm_dask.cli.running import absolute
-from gmm_dask.importing import Imported, import_files
+from gmm_dask.cli.execution import absolute
+from gmm_dask.data import Imported, import_files
 
 EVERY_ROWS = 1_000_000
 

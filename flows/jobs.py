@@ -18,9 +18,9 @@ from prefect.runtime import flow_run
 from flows.defaults import over_defaults
 from flows.forms import Form
 from gmm_dask.chunked.rows import Rows
-from gmm_dask.cli.running import absolute, job_given
-from gmm_dask.configuration import ConfigurationError
-from gmm_dask.job import Job
+from gmm_dask.cli.execution import absolute, job_given
+from gmm_dask.fitting.job import Job
+from gmm_dask.settings.configuration import ConfigurationError
 
 RUNS = "GMM_DASK_RUNS"
 """The environment variable that names the folder, or the bucket, of runs without a place."""

@@ -24,7 +24,7 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Running
 
-from flows.lasting import causes
+from flows.retries import causes
 
 LOOK_SECONDS = 5.0
 """How often a run makes sure that it is not taken for dead; a third of the time after which

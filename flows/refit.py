@@ -19,11 +19,7 @@ from prefect.client.schemas.objects import State
 from flows import commands, forms
 from flows.assets import asset, made
 from flows.credentials import credentials_of
-from flows.jobs import job_asked, last_part, parameters, place_of
-from flows.lasting import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
-from flows.news import all_told, unheard
-from flows.places import place_on
-from flows.telling import (
+from flows.display import (
     Bar,
     iterations_told,
     key_of,
@@ -33,12 +29,16 @@ from flows.telling import (
     tell_event,
     workers_heard,
 )
-from gmm_dask.clusters import cluster_for
-from gmm_dask.job import Job, with_only_table
-from gmm_dask.refitting.comparison import Drift
-from gmm_dask.refitting.found import Refit
+from flows.jobs import job_asked, last_part, parameters, place_of
+from flows.limits import place_on
+from flows.news import all_told, unheard
+from flows.retries import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
+from gmm_dask.clusters.connection import cluster_for
+from gmm_dask.fitting.job import Job, with_only_table
+from gmm_dask.fitting.refitting.comparison import Drift
+from gmm_dask.fitting.refitting.outcome import Refit
+from gmm_dask.models.versions import Standing, look_at_versions, model_place
 from gmm_dask.report import write_report
-from gmm_dask.store.versions import Standing, look_at_versions, model_place
 
 MODELS = "GMM_DASK_MODELS"
 """The environment variable that names the folder, or the bucket, of models without a place."""

@@ -15,18 +15,18 @@ from flows import commands, forms
 from flows.assets import asset, made
 from flows.credentials import credentials_of
 from flows.defaults import over_defaults
+from flows.display import library_heard, show, tag_run, tell_event, workers_heard
 from flows.jobs import last_part, parameters
-from flows.lasting import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
+from flows.limits import place_on
 from flows.news import all_told
-from flows.places import place_on
-from flows.telling import library_heard, show, tag_run, tell_event, workers_heard
+from flows.retries import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
 from gmm_dask import Rows, score
-from gmm_dask.cli.applying import model_at, rows_at
-from gmm_dask.cli.running import absolute
-from gmm_dask.clusters import cluster_for
-from gmm_dask.job import ClusterOptions
-from gmm_dask.scoring import Scores
-from gmm_dask.store.model import Model
+from gmm_dask.cli.execution import absolute
+from gmm_dask.cli.inputs import model_at, rows_at
+from gmm_dask.clusters.connection import cluster_for
+from gmm_dask.fitting.job import ClusterOptions
+from gmm_dask.models.model import Model
+from gmm_dask.scoring.score import Scores
 
 ModelPlace = Annotated[
     forms.Address, forms.asked("Model", "A model, or the run folder that holds one")

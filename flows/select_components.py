@@ -15,11 +15,7 @@ from prefect.client.schemas.objects import State
 from flows import commands, forms
 from flows.assets import asset, made
 from flows.credentials import credentials_of
-from flows.jobs import job_asked, last_part, parameters, with_run
-from flows.lasting import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
-from flows.news import all_told
-from flows.places import place_on
-from flows.telling import (
+from flows.display import (
     Bar,
     iterations_told,
     library_heard,
@@ -29,12 +25,16 @@ from flows.telling import (
     tell_event,
     workers_heard,
 )
+from flows.jobs import job_asked, last_part, parameters, with_run
+from flows.limits import place_on
+from flows.news import all_told
+from flows.retries import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
 from gmm_dask import plots
-from gmm_dask.cli.selecting import Grid, numbers_of
-from gmm_dask.clusters import cluster_for
-from gmm_dask.job import Job, with_only_table
+from gmm_dask.cli.selection import Grid, numbers_of
+from gmm_dask.clusters.connection import cluster_for
+from gmm_dask.fitting.job import Job, with_only_table
+from gmm_dask.fitting.selection import Selection
 from gmm_dask.report import write_report
-from gmm_dask.selection import Selection
 
 Components = Annotated[str, forms.asked("Components", "Numbers to compare: 1:12 or 2,4,8")]
 Families = Annotated[tuple[forms.Family, ...], forms.asked("Covariances", "Families to compare")]

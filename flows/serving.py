@@ -16,7 +16,7 @@ from prefect import Flow, serve
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 
-from gmm_dask.configuration import ConfigurationError
+from gmm_dask.settings.configuration import ConfigurationError
 
 
 def deployments_in(file: Path, names: Sequence[str] = ()) -> list[RunnerDeployment]:

@@ -8,37 +8,37 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gmm_dask.chunked.rows import DataError, Rows, open_rows
-    from gmm_dask.configuration import Configuration, ConfigurationError
     from gmm_dask.estimator import GaussianMixture
-    from gmm_dask.fitting import evaluate, fit
+    from gmm_dask.fitting.fit import evaluate, fit
+    from gmm_dask.fitting.refitting.options import RefitOptions
+    from gmm_dask.fitting.refitting.outcome import Refit
+    from gmm_dask.fitting.refitting.refit import refit
+    from gmm_dask.fitting.result import Fit
+    from gmm_dask.fitting.selection import select
     from gmm_dask.mixture.identities import verify
     from gmm_dask.mixture.parameters import Mixture
-    from gmm_dask.refitting.found import Refit
-    from gmm_dask.refitting.options import RefitOptions
-    from gmm_dask.refitting.refit import refit
-    from gmm_dask.result import Fit
-    from gmm_dask.scoring import score
-    from gmm_dask.selection import select
-    from gmm_dask.store.model import load_model, save_model
+    from gmm_dask.models.model import load_model, save_model
+    from gmm_dask.scoring.score import score
+    from gmm_dask.settings.configuration import Configuration, ConfigurationError
 
 _HOMES = {
-    "Configuration": "gmm_dask.configuration",
-    "ConfigurationError": "gmm_dask.configuration",
+    "Configuration": "gmm_dask.settings.configuration",
+    "ConfigurationError": "gmm_dask.settings.configuration",
     "DataError": "gmm_dask.chunked.rows",
-    "Fit": "gmm_dask.result",
+    "Fit": "gmm_dask.fitting.result",
     "GaussianMixture": "gmm_dask.estimator",
     "Mixture": "gmm_dask.mixture.parameters",
-    "Refit": "gmm_dask.refitting.found",
-    "RefitOptions": "gmm_dask.refitting.options",
+    "Refit": "gmm_dask.fitting.refitting.outcome",
+    "RefitOptions": "gmm_dask.fitting.refitting.options",
     "Rows": "gmm_dask.chunked.rows",
-    "evaluate": "gmm_dask.fitting",
-    "fit": "gmm_dask.fitting",
-    "load_model": "gmm_dask.store.model",
+    "evaluate": "gmm_dask.fitting.fit",
+    "fit": "gmm_dask.fitting.fit",
+    "load_model": "gmm_dask.models.model",
     "open_rows": "gmm_dask.chunked.rows",
-    "refit": "gmm_dask.refitting.refit",
-    "save_model": "gmm_dask.store.model",
-    "score": "gmm_dask.scoring",
-    "select": "gmm_dask.selection",
+    "refit": "gmm_dask.fitting.refitting.refit",
+    "save_model": "gmm_dask.models.model",
+    "score": "gmm_dask.scoring.score",
+    "select": "gmm_dask.fitting.selection",
     "verify": "gmm_dask.mixture.identities",
 }
 

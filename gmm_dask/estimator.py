@@ -23,21 +23,21 @@ from sklearn.utils import check_random_state, estimator_html_repr
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from gmm_dask.chunked import predict
-from gmm_dask.chunked.features import check_features
 from gmm_dask.chunked.rows import Rows, open_rows
 from gmm_dask.chunked.sources.frames import frame_names, is_dask_frame
 from gmm_dask.chunked.sources.protocol import default_names
-from gmm_dask.configuration import Configuration
-from gmm_dask.fitting import evaluate, fit
-from gmm_dask.journey import Callback
+from gmm_dask.fitting.fit import evaluate, fit
+from gmm_dask.fitting.result import Fit
+from gmm_dask.fitting.run_loop import Callback
+from gmm_dask.fitting.starts import GivenParameters
 from gmm_dask.mixture import criteria
 from gmm_dask.mixture.arrays import Array, Indices
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.statistics import SufficientStatistics
-from gmm_dask.refusals import Refusal
-from gmm_dask.result import Fit
-from gmm_dask.starting import GivenParameters
+from gmm_dask.scoring import lazy
+from gmm_dask.scoring.features import check_features
+from gmm_dask.settings.configuration import Configuration
 from gmm_dask.store.location import Location
 
 LARGEST_SEED = np.iinfo(np.int32).max
@@ -156,15 +156,15 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: object) -> Any:
         """The most probable component of each row, (N,)."""
-        return self._answer(X, Mixture.labels, predict.labels)
+        return self._answer(X, Mixture.labels, lazy.labels)
 
     def predict_proba(self, X: object) -> Any:
         """Responsibilities, (N, K)."""
-        return self._answer(X, Mixture.responsibilities, predict.responsibilities)
+        return self._answer(X, Mixture.responsibilities, lazy.responsibilities)
 
     def score_samples(self, X: object) -> Any:
         """log p(x) of each row, (N,)."""
-        return self._answer(X, Mixture.log_density, predict.log_density)
+        return self._answer(X, Mixture.log_density, lazy.log_density)
 
     def score(self, X: object, y: object = None) -> float:  # noqa: ARG002
         """The mean log-likelihood of rows."""
@@ -327,7 +327,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
     def _verbose_callbacks(self) -> tuple[Callback, ...]:
         if not self.verbose:
             return ()
-        from gmm_dask.journal import iteration_line
+        from gmm_dask.fitting.journal import iteration_line
 
         def tell(progress: Any) -> None:
             if progress.state.iteration % self.verbose_interval == 0:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import IO
 
 TESTS = Path(__file__).parent
-WAITING = [str(TESTS / name) for name in ("flows", "deploy", "refit", "faults")]
+WAITING = [str(TESTS / name) for name in ("flows", "deploy", "refitting", "faults")]
 LANES: Mapping[str, list[str]] = MappingProxyType(
     {
         "computing": [str(TESTS), *(f"--ignore={folder}" for folder in WAITING)],

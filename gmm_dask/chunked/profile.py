@@ -14,12 +14,12 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from gmm_dask.chunked.engines.protocol import Engine
 from gmm_dask.chunked.moments import Moments, moments_of, no_moments
-from gmm_dask.chunked.passes import Engine
 from gmm_dask.chunked.processors import processor
 from gmm_dask.chunked.rows import LARGEST_VALUE, DataError, Rows, Table, Weights
 from gmm_dask.chunked.sample import RowSample, sample_of
-from gmm_dask.mixture.fused import prepare
+from gmm_dask.mixture.kernels.fused import prepare
 
 Vector = NDArray[np.float64]
 

@@ -8,13 +8,13 @@ from gmm_dask.cli import (
     fit,
     models,
     options,
+    output,
     refit,
     report,
     sample,
     score,
     select,
     show,
-    speaking,
     verify,
     warm,
     watch,
@@ -48,12 +48,12 @@ def main(
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more; show tracebacks."),
     log: options.LogFormat = Log,
     version: bool = typer.Option(
-        False, "--version", help="Print the version.", is_eager=True, callback=speaking.tell_version
+        False, "--version", help="Print the version.", is_eager=True, callback=output.tell_version
     ),
 ) -> None:
     """Gaussian mixtures for data that fits no machine: EM on Dask, over Zarr."""
     del version
-    speaking.set_up(quiet=quiet, verbose=verbose, as_json=log is options.LogFormat.json)
+    output.set_up(quiet=quiet, verbose=verbose, as_json=log is options.LogFormat.json)
 
 
 def command(name: str, function: object, example: str) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from gmm_dask.cli import options, speaking
+from gmm_dask.cli import options, output
 
 IMPORT_EXAMPLE = "gmm-dask data import measurements.csv --out rows.zarr --nan skip"
 MAKE_EXAMPLE = "gmm-dask data make blobs --rows 1000000 --features 8 --out blobs.zarr"
@@ -47,11 +47,11 @@ def make(
     OUT gets the arrays rows and labels, and truth, which is a model where there is one. Drawn on
     a cluster if one is asked for, else in this process, with the same bits.
     """
-    from gmm_dask.cli.counting import counted
-    from gmm_dask.clusters import cluster_for
-    from gmm_dask.job import ClusterOptions
-    from gmm_dask.synthetic import make as write
-    from gmm_dask.synthetic import recipe_named
+    from gmm_dask.cli.bar import counted
+    from gmm_dask.clusters.connection import cluster_for
+    from gmm_dask.data.synthetic import make as write
+    from gmm_dask.data.synthetic import recipe_named
+    from gmm_dask.fitting.job import ClusterOptions
 
     recipe = recipe_named(kind, features, components, seed)
     asked = ClusterOptions(scheduler, workers, threads, memory_limit)
@@ -69,9 +69,9 @@ def make(
         )
     told = {"out": out, "array": "rows", "rows": rows, "features": len(recipe.names), "seed": seed}
     if json:
-        speaking.result_json(told)
+        output.result_json(told)
     else:
-        speaking.result(f"{out}: {rows:,} rows × {len(recipe.names)} features in the array rows")
+        output.result(f"{out}: {rows:,} rows × {len(recipe.names)} features in the array rows")
 
 
 @app.command("import", epilog=f"Example: {IMPORT_EXAMPLE}")
@@ -94,8 +94,8 @@ def import_(
     json: options.Json = False,
 ) -> None:
     """Stream tables of any size from files into a Zarr array that keeps their column names."""
-    from gmm_dask.cli.counting import counted
-    from gmm_dask.importing import import_files
+    from gmm_dask.cli.bar import counted
+    from gmm_dask.data import import_files
 
     with counted("rows imported", None) as tell:
         found = import_files(
@@ -110,10 +110,10 @@ def import_(
         )
     told = {"out": out, "rows": found.rows, "skipped": found.skipped, "dtype": found.dtype}
     if json:
-        speaking.result_json({**told, "feature_names": list(found.feature_names)})
+        output.result_json({**told, "feature_names": list(found.feature_names)})
         return
     left_out = f" ({found.skipped:,} rows left out)" if found.skipped else ""
-    speaking.result(
+    output.result(
         f"{out}: {found.rows:,} rows × {len(found.feature_names)} {found.dtype}{left_out}"
     )
-    speaking.result(f"features: {', '.join(found.feature_names)}")
+    output.result(f"features: {', '.join(found.feature_names)}")

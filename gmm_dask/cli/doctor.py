@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from gmm_dask.addresses import PATIENCE
-from gmm_dask.cli import options, speaking
+from gmm_dask.cli import options, output
 from gmm_dask.cli.outcome import FAILURE
+from gmm_dask.store.addresses import PATIENCE
 
 EXAMPLE = "gmm-dask doctor rows.zarr --scheduler tcp://127.0.0.1:8786 --out runs/rows"
 IMPATIENT = "5"
@@ -31,8 +31,8 @@ def doctor(
 
     Exit code 1 if something will not work.
     """
-    from gmm_dask.configuration import Configuration
     from gmm_dask.doctor import examine
+    from gmm_dask.settings.configuration import Configuration
 
     # Who asks what is wrong does not want to wait until it has passed.
     os.environ.setdefault(PATIENCE, IMPATIENT)
@@ -45,7 +45,7 @@ def doctor(
             show(finding)
     well = all(finding.level != "bad" for finding in found)
     if json:
-        speaking.result_json({"well": well, "findings": [asdict(finding) for finding in found]})
+        output.result_json({"well": well, "findings": [asdict(finding) for finding in found]})
     if not well:
         raise typer.Exit(FAILURE)
 
@@ -55,9 +55,7 @@ def show(finding: object) -> None:
     from rich.markup import escape
 
     told = vars(finding)
-    page = speaking.console()
-    page.print(
-        f"{MARKS[told['level']]} {told['subject']:<17}{escape(speaking.set_in(told['told']))}"
-    )
+    page = output.console()
+    page.print(f"{MARKS[told['level']]} {told['subject']:<17}{escape(output.set_in(told['told']))}")
     if told["advice"]:
-        page.print(f"  {'':<17}→ {escape(speaking.set_in(told['advice']))}")
+        page.print(f"  {'':<17}→ {escape(output.set_in(told['advice']))}")

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from gmm_dask.cli import options, speaking
+from gmm_dask.cli import options, output
 from gmm_dask.cli.outcome import INTERRUPTED
 
 if TYPE_CHECKING:
-    from gmm_dask.cli.running import Done
+    from gmm_dask.cli.execution import Done
 
 EXAMPLE = "gmm-dask fit rows.zarr -k 8 --covariance diag --workers 2 --out runs/rows"
 
@@ -55,13 +55,13 @@ def fit(
     given = options.nested(locals())
     family = None if covariance is None else covariance.value
     given["mixture"] |= {"components": components, "covariance": family}
-    from gmm_dask.cli import running
+    from gmm_dask.cli import execution
 
-    job = running.job_of(given, config)
+    job = execution.job_of(given, config)
     try:
-        done = running.run(job, restart=restart)
-    except running.InterruptedRun as stopped:
-        speaking.error(stopped.advice)
+        done = execution.run(job, restart=restart)
+    except execution.InterruptedRun as stopped:
+        output.error(stopped.advice)
         raise typer.Exit(INTERRUPTED) from None
     tell(done, json)
 
@@ -69,7 +69,7 @@ def fit(
 def tell(done: Done, json: bool) -> None:
     """Where everything lies and how it went; the report is made last, and may fail."""
     from gmm_dask.cli.report import try_report
-    from gmm_dask.mixture.table import components_table
+    from gmm_dask.mixture.summary import components_table
 
     run, found = done.run, done.fit
     values: dict[str, Any] = {
@@ -80,14 +80,14 @@ def tell(done: Done, json: bool) -> None:
         **found.summary(),
     }
     if json:
-        speaking.result_json(values)
+        output.result_json(values)
         return
-    speaking.table(components_table(found.mixture, found.feature_names))
-    speaking.result(
+    output.table(components_table(found.mixture, found.feature_names))
+    output.result(
         f"{found.reason} after {found.iterations} iterations, {found.passes} passes over "
         f"{found.statistics.rows:,} rows; mean log-likelihood {found.mean_log_likelihood:.6f}, "
         f"BIC {found.bic:.1f}"
     )
     for name in ("run", "model", "report"):
         if values[name]:
-            speaking.result(f"{name + ':':<8}{values[name]}")
+            output.result(f"{name + ':':<8}{values[name]}")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gmm_dask.cli import options, speaking
+from gmm_dask.cli import options, output
 
 if TYPE_CHECKING:
-    from gmm_dask.store.versions import Standing
+    from gmm_dask.models.versions import Standing
 
 EXAMPLE = "gmm-dask models models/rows --rollback v0006"
 
@@ -28,7 +28,7 @@ def models(
     json: options.Json = False,
 ) -> None:
     """The versions of a model, which of them is current, and how each came to be."""
-    from gmm_dask.store.versions import look_at_versions, open_versions
+    from gmm_dask.models.versions import look_at_versions, open_versions
 
     if rollback is not None:
         with open_versions(existing(models)) as held:
@@ -36,15 +36,15 @@ def models(
     standing = look_at_versions(existing(models))
     assert standing is not None
     if json:
-        speaking.result_json(values_of(models, standing))
+        output.result_json(values_of(models, standing))
         return
-    speaking.table(history_table(standing) if history else versions_table(standing))
+    output.table(history_table(standing) if history else versions_table(standing))
 
 
 def existing(where: str) -> str:
     """The folder, if there are models: looking for them is no reason to make it."""
+    from gmm_dask.models.versions import look_at_versions
     from gmm_dask.store.errors import KeyMissingError
-    from gmm_dask.store.versions import look_at_versions
 
     if look_at_versions(where) is None:
         raise KeyMissingError(
@@ -56,7 +56,7 @@ def existing(where: str) -> str:
 
 def values_of(where: str, standing: Standing) -> dict[str, Any]:
     """For a program."""
-    from gmm_dask.store.versions import model_place
+    from gmm_dask.models.versions import model_place
 
     current = None if standing.current is None else model_place(where, standing.current)
     return {

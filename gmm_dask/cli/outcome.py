@@ -7,8 +7,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from gmm_dask.cli import signals, speaking
-from gmm_dask.waiting import within
+from gmm_dask.cli import output, signals
+from gmm_dask.store.retries import within
 
 FAILURE, BAD_INPUT, BUSY = 1, 2, 3
 INTERRUPTED = signals.CODE
@@ -20,11 +20,11 @@ def explained(problem: BaseException) -> int:
     code = code_for(problem)
     unexpected = code == FAILURE and not is_refusal(problem)
     if unexpected or logging.getLogger("gmm_dask").isEnabledFor(logging.DEBUG):
-        speaking.error("".join(traceback.format_exception(problem)).rstrip())
-    told = speaking.set_in(sentence(problem))
-    speaking.error(f"error: {told}" if code != INTERRUPTED else "interrupted")
+        output.error("".join(traceback.format_exception(problem)).rstrip())
+    told = output.set_in(sentence(problem))
+    output.error(f"error: {told}" if code != INTERRUPTED else "interrupted")
     for note in getattr(problem, "__notes__", ()):
-        speaking.error(note)
+        output.error(note)
     return code
 
 

@@ -14,10 +14,10 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from gmm_dask.cli import speaking
-from gmm_dask.journal import iteration_line, time_left
-from gmm_dask.journey import Progress
-from gmm_dask.telling import TOLD
+from gmm_dask.cli import output
+from gmm_dask.fitting.events import TOLD
+from gmm_dask.fitting.journal import iteration_line, time_left
+from gmm_dask.fitting.run_loop import Progress
 
 logger = logging.getLogger("gmm_dask")
 
@@ -34,9 +34,9 @@ class Display:
         self._started = time.monotonic()
 
     def __enter__(self) -> Display:
-        if speaking.live():
+        if output.live():
             first = self._page(Text("first pass: every row is checked"))
-            self._live = Live(first, console=speaking.console(stderr=True), transient=True)
+            self._live = Live(first, console=output.console(stderr=True), transient=True)
             self._live.start()
         return self
 
@@ -59,7 +59,7 @@ class Display:
         """One entry of the history."""
         self._entries.append(entry)
         if self._live is None:
-            logger.info(iteration_line(entry), extra={speaking.FACTS: facts_told(entry)})
+            logger.info(iteration_line(entry), extra={output.FACTS: facts_told(entry)})
         else:
             self._live.update(self._page(self._facts()))
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from gmm_dask.cli import options, speaking
+from gmm_dask.cli import options, output
 from gmm_dask.cli.outcome import INTERRUPTED
 
 if TYPE_CHECKING:
-    from gmm_dask.refitting.found import Refit
+    from gmm_dask.fitting.refitting.outcome import Refit
 
 EXAMPLE = "gmm-dask refit rows.zarr --models models/rows -k 8 --margin 0.001"
 
@@ -123,12 +123,12 @@ def refit(
     told = locals()
     given["models"] = models
     given["refit"] = {name: told[name] for name in (*deciding, "changed", "keep")}
-    from gmm_dask.cli import keeping_up, running
+    from gmm_dask.cli import execution, refitting
 
     try:
-        found = keeping_up.run(keeping_up.job_of(given, config))
-    except running.InterruptedRun as stopped:
-        speaking.error(stopped.advice)
+        found = refitting.run(refitting.job_of(given, config))
+    except execution.InterruptedRun as stopped:
+        output.error(stopped.advice)
         raise typer.Exit(INTERRUPTED) from None
     tell(found, json)
 
@@ -136,7 +136,7 @@ def refit(
 def tell(found: Refit, json: bool) -> None:
     """The decision, and where everything lies; drift alarms have been warned of."""
     from gmm_dask.cli.report import try_report
-    from gmm_dask.store.versions import model_place
+    from gmm_dask.models.versions import model_place
 
     values: dict[str, Any] = {
         **found.summary(),
@@ -144,11 +144,11 @@ def tell(found: Refit, json: bool) -> None:
         "report": None if found.run is None else try_report(found.run),
     }
     if json:
-        speaking.result_json(values)
+        output.result_json(values)
         return
     if found.drift is not None:
-        speaking.result(f"{found.new_rows:,} new rows: {found.drift.line()}")
-    speaking.result(found.line())
+        output.result(f"{found.new_rows:,} new rows: {found.drift.line()}")
+    output.result(found.line())
     for name in ("models", "model", "report"):
         if values[name]:
-            speaking.result(f"{name + ':':<8}{values[name]}")
+            output.result(f"{name + ':':<8}{values[name]}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from gmm_dask.cli import options, speaking
-from gmm_dask.refusals import NotInstalledError
+from gmm_dask.cli import options, output
+from gmm_dask.mixture.refusals import NotInstalledError
 
 logger = logging.getLogger("gmm_dask")
 
@@ -17,9 +17,9 @@ def report(run: options.Run, json: options.Json = False) -> None:
     """Write the HTML report of a run again."""
     path = written(run)
     if json:
-        speaking.result_json({"run": run, "report": str(path)})
+        output.result_json({"run": run, "report": str(path)})
     else:
-        speaking.result(str(path))
+        output.result(str(path))
 
 
 def written(run: str) -> Any:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gmm_dask.cli import options, speaking
+from gmm_dask.cli import options, output
 
 EXAMPLE = "gmm-dask sample runs/rows --rows 100000 --out drawn.zarr"
 
@@ -25,11 +25,11 @@ def sample(
     json: options.Json = False,
 ) -> None:
     """Draw rows from a model, with the component that each came from, chunk by chunk."""
-    from gmm_dask.cli.applying import model_at
-    from gmm_dask.cli.counting import counted
-    from gmm_dask.clusters import cluster_for
-    from gmm_dask.job import ClusterOptions
-    from gmm_dask.synthetic import FromMixture, make, names_of
+    from gmm_dask.cli.bar import counted
+    from gmm_dask.cli.inputs import model_at
+    from gmm_dask.clusters.connection import cluster_for
+    from gmm_dask.data.synthetic import FromMixture, make, names_of
+    from gmm_dask.fitting.job import ClusterOptions
 
     found = model_at(model)
     names = found.feature_names or names_of(found.mixture.features)
@@ -46,6 +46,6 @@ def sample(
             tell=tell,
         )
     if json:
-        speaking.result_json({"out": out, "array": "rows", "rows": rows, "seed": seed})
+        output.result_json({"out": out, "array": "rows", "rows": rows, "seed": seed})
     else:
-        speaking.result(f"{out}: {rows:,} rows × {len(names)} features in the array rows")
+        output.result(f"{out}: {rows:,} rows × {len(names)} features in the array rows")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gmm_dask.cli import options, speaking
+from gmm_dask.cli import options, output
 
 EXAMPLE = "gmm-dask score runs/rows rows.zarr --out scores.zarr --quantile 0.01"
 
@@ -43,11 +43,11 @@ def score(
     json: options.Json = False,
 ) -> None:
     """Write what a model says of every row; started again, only what is missing is written."""
-    from gmm_dask.cli.applying import model_at, outliers_asked, rows_at
+    from gmm_dask.cli.inputs import model_at, outliers_asked, rows_at
     from gmm_dask.cli.outcome import resumable
-    from gmm_dask.clusters import cluster_for
-    from gmm_dask.job import ClusterOptions
-    from gmm_dask.scoring import score as write_scores
+    from gmm_dask.clusters.connection import cluster_for
+    from gmm_dask.fitting.job import ClusterOptions
+    from gmm_dask.scoring.score import score as write_scores
 
     found = model_at(model)
     rows = rows_at(source, options.rows_given(locals()))
@@ -72,14 +72,14 @@ def tell(scores: Any, json: bool) -> None:
     """What was written."""
     told = {"out": scores.where, "blocks_written": scores.blocks_written, **scores.summary()}
     if json:
-        speaking.result_json(told)
+        output.result_json(told)
         return
-    speaking.result(f"{scores.where}: {', '.join(scores.arrays)} of {scores.rows:,} rows")
-    speaking.result(f"mean log density {scores.mean_log_density:.6f}")
+    output.result(f"{scores.where}: {', '.join(scores.arrays)} of {scores.rows:,} rows")
+    output.result(f"mean log density {scores.mean_log_density:.6f}")
     if scores.outliers is not None:
         below = f"log density below {scores.outlier_threshold:.6g}"
-        speaking.result(f"{scores.outliers:,} outliers: {below}")
+        output.result(f"{scores.outliers:,} outliers: {below}")
     if scores.skipped:
-        speaking.result(f"{scores.skipped:,} rows that are not finite were left out")
+        output.result(f"{scores.skipped:,} rows that are not finite were left out")
     shares = ", ".join(f"{k}: {share:.1%}" for k, share in enumerate(scores.shares))
-    speaking.result(f"share of each component: {shares}")
+    output.result(f"share of each component: {shares}")

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from gmm_dask.cli import options, speaking
+from gmm_dask.cli import options, output
 from gmm_dask.cli.outcome import INTERRUPTED
 
 if TYPE_CHECKING:
-    from gmm_dask.selection import Selection
+    from gmm_dask.fitting.selection import Selection
 
 EXAMPLE = "gmm-dask select rows.zarr -k 1:12 --covariance full --covariance diag"
 
@@ -61,18 +61,18 @@ def select(
 
     The run folder keeps checkpoints, the best model, the curve as selection.png and a report.
     """
-    from gmm_dask.cli import running, selecting
+    from gmm_dask.cli import execution, selection
 
     given = options.nested(locals())
-    numbers = selecting.numbers_of(components)
+    numbers = selection.numbers_of(components)
     given["mixture"]["components"] = numbers[0]
     given["mixture"]["covariance"] = covariance[0].value
-    job = running.job_of(given, None)
-    grid = selecting.Grid(tuple(numbers), tuple(c.value for c in covariance), criterion, drop)
+    job = execution.job_of(given, None)
+    grid = selection.Grid(tuple(numbers), tuple(c.value for c in covariance), criterion, drop)
     try:
-        run, found = selecting.run(job, grid, restart=restart)
-    except running.InterruptedRun as stopped:
-        speaking.error(stopped.advice)
+        run, found = selection.run(job, grid, restart=restart)
+    except execution.InterruptedRun as stopped:
+        output.error(stopped.advice)
         raise typer.Exit(INTERRUPTED) from None
     tell(run, found, json)
 
@@ -80,7 +80,7 @@ def select(
 def tell(run: str, found: Selection, json: bool) -> None:
     """The table, and where the best model and the picture are."""
     from gmm_dask.cli.report import try_report
-    from gmm_dask.cli.selecting import picture
+    from gmm_dask.cli.selection import picture
 
     values: dict[str, Any] = {
         "run": run,
@@ -93,9 +93,9 @@ def tell(run: str, found: Selection, json: bool) -> None:
         "table": [asdict(choice) for choice in found.table],
     }
     if json:
-        speaking.result_json(values)
+        output.result_json(values)
         return
-    speaking.table(found)
+    output.table(found)
     for name in ("run", "model", "picture", "report"):
         if values[name]:
-            speaking.result(f"{name + ':':<9}{values[name]}")
+            output.result(f"{name + ':':<9}{values[name]}")

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gmm_dask.cli import options, speaking
+from gmm_dask.cli import options, output
 
 if TYPE_CHECKING:
-    from gmm_dask.inspection import Inspected
     from gmm_dask.mixture.matching import Match
+    from gmm_dask.runs.view import Inspected
 
 EXAMPLE = "gmm-dask show runs/rows"
 
@@ -30,30 +30,30 @@ Against = Annotated[
 
 def show(what: str = What, against: Against = None, json: options.Json = False) -> None:
     """What was fitted to what, how it went, and the components as a table."""
-    from gmm_dask.inspection import inspect
+    from gmm_dask.runs.view import inspect
 
     found = inspect(what)
     matches = () if against is None else matches_of(found, inspect(against))
     if json:
         told = {} if against is None else {"against": [vars(match) for match in matches]}
-        speaking.result_json(found.values() | told)
+        output.result_json(found.values() | told)
         return
     for name, value in lines_of(found).items():
-        speaking.result(f"{name:<20} {value}")
+        output.result(f"{name:<20} {value}")
     if found.mixture is not None:
-        from gmm_dask.mixture.table import components_table
+        from gmm_dask.mixture.summary import components_table
 
-        speaking.table(components_table(found.mixture, found.feature_names))
+        output.table(components_table(found.mixture, found.feature_names))
     if matches:
         from gmm_dask.mixture.matching import matches_table
 
-        speaking.table(matches_table(matches, f"Against {against}, components matched"))
+        output.table(matches_table(matches, f"Against {against}, components matched"))
 
 
 def matches_of(found: Inspected, other: Inspected) -> tuple[Match, ...]:
     """Components side by side; refused where there are none yet, or they are of other features."""
-    from gmm_dask.configuration import ConfigurationError
     from gmm_dask.mixture.matching import matched
+    from gmm_dask.settings.configuration import ConfigurationError
 
     if found.mixture is None or other.mixture is None:
         empty = other if found.mixture else found

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from gmm_dask.cli import speaking
+from gmm_dask.cli import output
 
 CODE = 130
 ENDS_WITHIN = 12.0
@@ -82,7 +82,7 @@ def _see_to_it(heard: int) -> None:
         os.close(heard)
         return
     _wait_for_another(heard, time.monotonic() + ENDS_WITHIN - WORDS_WITHIN)
-    sys.stderr.write(f"{speaking.error_line(_words())}\n")
+    sys.stderr.write(f"{output.error_line(_words())}\n")
     sys.stderr.flush()
     os._exit(CODE)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gmm_dask.cli import options, speaking
+from gmm_dask.cli import options, output
 from gmm_dask.cli.outcome import FAILURE
 
 EXAMPLE = "gmm-dask verify runs/rows rows.zarr --sample-rows 5000"
@@ -36,12 +36,12 @@ def verify(
     model is at rest is what one EM step would gain beside the tolerance of its fit; as its fit
     ended, its likelihood beside the one that is kept with it. Exit code 1 if one does not hold.
     """
+    from gmm_dask.chunked.engines.choice import engine_over
     from gmm_dask.chunked.profile import profile
-    from gmm_dask.cli.applying import model_at, rows_at
-    from gmm_dask.journey import engine_over
+    from gmm_dask.cli.inputs import model_at, rows_at
+    from gmm_dask.fitting.verification import verify_fit
     from gmm_dask.mixture.identities import Verification
     from gmm_dask.mixture.identities import verify as identities_of
-    from gmm_dask.verification import verify_fit
 
     stored = model_at(model)
     rows = rows_at(source, options.rows_given(locals()))
@@ -52,9 +52,9 @@ def verify(
     found = Verification((*textbook, *verify_fit(stored, rows)))
     if json:
         told = [asdict(identity) for identity in found]
-        speaking.result_json({"rows": len(drawn), "holds": found.holds, "identities": told})
+        output.result_json({"rows": len(drawn), "holds": found.holds, "identities": told})
     else:
-        speaking.result(f"{len(drawn):,} of {rows.shape[0]:,} rows of {rows.source.address}")
-        speaking.table(found)
+        output.result(f"{len(drawn):,} of {rows.shape[0]:,} rows of {rows.source.address}")
+        output.table(found)
     if not found.holds:
         raise typer.Exit(FAILURE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gmm_dask.cli import options, speaking
+from gmm_dask.cli import options, output
 
 EXAMPLE = "gmm-dask warm --json"
 
@@ -13,10 +13,10 @@ def warm(json: options.Json = False) -> None:
     NUMBA_CACHE_DIR says where they are kept; machines of unlike processors may share that folder.
     NUMBA_CPU_NAME and NUMBA_CPU_FEATURES name another processor, the same for all who use them.
     """
-    from gmm_dask.mixture.compiling import warm
+    from gmm_dask.mixture.kernels.compilation import warm
 
     done = warm()
     if json:
-        speaking.result_json(done)
+        output.result_json(done)
         return
-    speaking.result(f"{done['compiler']}, in {done['seconds']:.1f} s; kept in {done['kept']}")
+    output.result(f"{done['compiler']}, in {done['seconds']:.1f} s; kept in {done['kept']}")

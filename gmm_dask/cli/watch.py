@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gmm_dask.cli import options, speaking
+from gmm_dask.cli import options, output
 
 logger = logging.getLogger("gmm_dask")
 
@@ -20,8 +20,8 @@ def watch(
     json: options.Json = False,
 ) -> None:
     """Follow a running fit from its folder, from any machine that sees it, until it is finished."""
-    from gmm_dask import watch as watching
     from gmm_dask.cli.progress import Display
+    from gmm_dask.runs import watch as watching
 
     news = watching.watch(run, every=every)
     begun = next(news)
@@ -39,9 +39,9 @@ def watch(
             elif isinstance(item, watching.Finished):
                 result = dict(item.result)
     if json:
-        speaking.result_json({"run": run, **result})
+        output.result_json({"run": run, **result})
     else:
-        speaking.result(
+        output.result(
             f"finished: {result['reason']} after {result['iterations']} iterations; "
             f"mean log-likelihood {result['mean_log_likelihood']:.6f}; model: {run}/model.zarr"
         )
@@ -49,7 +49,7 @@ def watch(
 
 def silence(run: str, seconds: float) -> str:
     """What to make of it."""
-    from gmm_dask.cli.running import going_on
+    from gmm_dask.cli.execution import going_on
 
     return (
         f"no news for {seconds:.0f} s: the driver may be gone; {going_on(run)}, or says who has it"

@@ -14,8 +14,8 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
-from gmm_dask.borrowed.of_distributed import PAGES
-from gmm_dask.borrowed.part import gone
+from gmm_dask.chunked.borrowed.distributed import PAGES
+from gmm_dask.chunked.borrowed.part import gone
 from gmm_dask.dashboard.listener import Listener
 
 __all__ = ["Listener", "dask_setup"]

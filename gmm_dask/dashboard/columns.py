@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gmm_dask.dashboard.fits import FollowedFit, Line, Load
-from gmm_dask.dashboard.work import PHASES
+from gmm_dask.dashboard.phases import PHASES
 
 Columns: TypeAlias = dict[str, Any]
 

@@ -1,6 +1,6 @@
 """What is known of each fit from what it told: bounded, however long it runs.
 
-Knows the events of `gmm_dask.telling`; knows neither Dask nor how anything is drawn.
+Knows the events of `gmm_dask.fitting.events`; knows neither Dask nor how anything is drawn.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gmm_dask.journal import TREND, TimeLeft, time_left
+from gmm_dask.fitting.journal import TREND, TimeLeft, time_left
 
 MOST_LINES, MOST_HAPPENINGS, MOST_FITS, MOST_NAMES = 1_000, 100, 8, 8
 TOGETHER_SECONDS = 5.0

@@ -13,11 +13,11 @@ from typing import Any
 
 from distributed import SchedulerPlugin
 
-from gmm_dask.chunked.cluster import TOPIC
-from gmm_dask.chunked.tasks import COMPILING
+from gmm_dask.chunked.engines.dask import TOPIC
+from gmm_dask.chunked.engines.tasks import COMPILING
+from gmm_dask.chunked.metrics.meters import GONE, Book
 from gmm_dask.dashboard.fits import Fits, Load
-from gmm_dask.dashboard.work import Passes, Work, run_of
-from gmm_dask.metering.meters import GONE, Book
+from gmm_dask.dashboard.phases import Passes, Work, run_of
 
 QUEUED_SECONDS = 2.0
 """Tasks wait that long, and no shorter, before it is said that they do."""

@@ -13,9 +13,9 @@ from weakref import WeakSet
 from prometheus_client import REGISTRY
 from prometheus_client.core import Metric
 
+from gmm_dask.chunked.metrics.definitions import FAMILIES
+from gmm_dask.chunked.metrics.meters import Meters, Place, complete
 from gmm_dask.dashboard.listener import Listener
-from gmm_dask.metering.families import FAMILIES
-from gmm_dask.metering.meters import Meters, Place, complete
 
 
 class Collector:

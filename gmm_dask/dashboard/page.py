@@ -11,8 +11,8 @@ from typing import Any
 from bokeh.models import CustomJS, Div, Select
 from tornado.ioloop import IOLoop
 
-from gmm_dask.borrowed.of_distributed import page_making
-from gmm_dask.dashboard import words
+from gmm_dask.chunked.borrowed.distributed import page_making
+from gmm_dask.dashboard import text
 from gmm_dask.dashboard.fits import FollowedFit
 from gmm_dask.dashboard.listener import Listener
 from gmm_dask.dashboard.panels import panels
@@ -61,7 +61,7 @@ class Page:
         self.choice = Select(
             name="choice", title="Fit (newest first)", options=[], stylesheets=[CHOOSER]
         )
-        self.facts = Div(name="facts", text=words.facts(None), sizing_mode="stretch_width")
+        self.facts = Div(name="facts", text=text.facts(None), sizing_mode="stretch_width")
         self.happened = Div(name="happened", text="", sizing_mode="stretch_width")
         self._shown: tuple[str, int] | None = None
         self._chosen: str | None = None
@@ -93,10 +93,10 @@ class Page:
         self.listener.look_at_queues()
         self._offer(fits)
         fit = next((fit for fit in fits if fit.run == self._chosen), fits[0])
-        self.facts.text = words.facts(fit)
+        self.facts.text = text.facts(fit)
         if self._shown != (fit.run, fit.version):
             self._shown = fit.run, fit.version
-            self.happened.text = words.happened(fit)
+            self.happened.text = text.happened(fit)
             for panel in self.panels:
                 panel.show(fit)
 
@@ -104,7 +104,7 @@ class Page:
         """The fits to choose among: the newest one, unless someone has chosen."""
         if self._chosen not in {fit.run for fit in fits}:
             self._chosen = None
-        self.choice.options = [(fit.run, words.short(fit.name)) for fit in fits]
+        self.choice.options = [(fit.run, text.short(fit.name)) for fit in fits]
         shown = self._chosen or fits[0].run
         if self.choice.value != shown:
             self.choice.value = shown

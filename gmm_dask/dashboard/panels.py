@@ -25,7 +25,7 @@ from bokeh.plotting import figure
 from gmm_dask.dashboard import columns
 from gmm_dask.dashboard.columns import Columns
 from gmm_dask.dashboard.fits import FollowedFit
-from gmm_dask.dashboard.work import PHASES
+from gmm_dask.dashboard.phases import PHASES
 from gmm_dask.plots.colours import PALETTE
 
 BLUE, ORANGE, GREEN, RED, PINK, SKY = PALETTE[:6]

@@ -12,15 +12,15 @@ from urllib.parse import urlsplit
 import dask
 from distributed import Client
 
-from gmm_dask.addresses import LOOPBACK
-from gmm_dask.borrowed.of_distributed import SENT_KEPT
-from gmm_dask.chunked.asking import ANSWERED_WITHIN, asked
-from gmm_dask.chunked.faults import LOG_LENGTH
+from gmm_dask.chunked.borrowed.distributed import SENT_KEPT
+from gmm_dask.chunked.engines.faults import LOG_LENGTH
+from gmm_dask.chunked.engines.workers import ANSWERED_WITHIN, asked
 from gmm_dask.chunked.processors import processor
-from gmm_dask.clusters import page_of, page_told, reached
+from gmm_dask.clusters.connection import page_of, page_told, reached
 from gmm_dask.doctor.finding import Finding, bad, good, note
 from gmm_dask.doctor.machine import THREAD_VARIABLES, installed
-from gmm_dask.waiting import within
+from gmm_dask.store.addresses import LOOPBACK
+from gmm_dask.store.retries import within
 
 ALL = "the scheduler and all workers"
 MATTERS = ("python", "gmm-dask", "dask", "distributed", "numpy", "scipy", "zarr")

@@ -12,7 +12,7 @@ from distributed.system import MEMORY_LIMIT
 from packaging.requirements import Requirement
 from threadpoolctl import threadpool_info
 
-from gmm_dask.borrowed import PARTS
+from gmm_dask.chunked.borrowed import PARTS
 from gmm_dask.doctor.finding import Finding, bad, good, note
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

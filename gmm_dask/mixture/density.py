@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gmm_dask.mixture.arrays import Array, Rows, as_rows
-from gmm_dask.refusals import Refusal
+from gmm_dask.mixture.refusals import Refusal
 
 if TYPE_CHECKING:
     from gmm_dask.mixture.parameters import Mixture

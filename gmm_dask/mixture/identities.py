@@ -15,13 +15,13 @@ from numpy.typing import ArrayLike
 
 from gmm_dask.mixture.arrays import Array, as_rows, as_weights
 from gmm_dask.mixture.iteration import Settings, evaluate
-from gmm_dask.mixture.kernels import Kernel
+from gmm_dask.mixture.kernels.choice import Kernel
 from gmm_dask.mixture.maximisation import Regularisation
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.statistics import SufficientStatistics, between
 from gmm_dask.mixture.sweep import Statistics, sweep
 from gmm_dask.mixture.textbook import Parameters, Sum, Textbook, family_mean, summed
-from gmm_dask.refusals import Refusal
 
 TOLERANCE = 1e-9
 """Relative errors up to here are rounding, where means are no larger than a million sd."""

@@ -19,14 +19,14 @@ from gmm_dask.mixture.acceleration import (
     lifted,
 )
 from gmm_dask.mixture.arrays import FamilyName
-from gmm_dask.mixture.frame import Frame
-from gmm_dask.mixture.kernels import (
+from gmm_dask.mixture.kernels.choice import (
     Arithmetic,
     Kernel,
     accurate,
     choose_kernels,
     require_float32,
 )
+from gmm_dask.mixture.kernels.frame import Frame
 from gmm_dask.mixture.maximisation import Event, Maximised, Regularisation, maximise
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics

@@ -12,8 +12,8 @@ from scipy.optimize import linear_sum_assignment
 
 from gmm_dask.mixture.arrays import Array
 from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.refusals import Refusal
-from gmm_dask.tables import Table
+from gmm_dask.mixture.refusals import Refusal
+from gmm_dask.mixture.tables import Table
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import numpy as np
 from gmm_dask.mixture.arrays import Array, FamilyName, fixed
 from gmm_dask.mixture.covariance import Family, family_named
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.statistics import SufficientStatistics
-from gmm_dask.refusals import Refusal
 
 DegeneratePolicy: TypeAlias = Literal["floor", "reseed", "drop", "error"]
 

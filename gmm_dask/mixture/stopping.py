@@ -8,7 +8,7 @@ from math import isfinite
 import numpy as np
 
 from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.refusals import Refusal
+from gmm_dask.mixture.refusals import Refusal
 
 CONVERGED = "converged"
 

@@ -9,19 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gmm_dask.mixture.arrays import Array, Layout, Rows, as_rows, as_weights
-from gmm_dask.mixture.centred import CentredKernel, statistics_of_responsibilities
-from gmm_dask.mixture.frame import Frame
-from gmm_dask.mixture.fused import FusedKernel
-from gmm_dask.mixture.kernels import (
-    Arithmetic,
-    Kernel,
-    choose_kernels,
-    require_float32,
-)
+from gmm_dask.mixture.kernels.centred import CentredKernel, statistics_of_responsibilities
+from gmm_dask.mixture.kernels.choice import Arithmetic, Kernel, choose_kernels, require_float32
+from gmm_dask.mixture.kernels.frame import Frame
+from gmm_dask.mixture.kernels.fused import FusedKernel
+from gmm_dask.mixture.kernels.quadratic import QuadraticKernel
 from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.mixture.quadratic import QuadraticKernel
+from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.statistics import SufficientStatistics
-from gmm_dask.refusals import Refusal
 
 Statistics: TypeAlias = tuple[SufficientStatistics, ...]
 StatisticsOf: TypeAlias = Callable[[tuple[Mixture, ...], tuple[Kernel, ...]], Statistics]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from gmm_dask.refusals import NotInstalledError, Refusal
+from gmm_dask.mixture.refusals import NotInstalledError, Refusal
 
 # Okabe & Ito (2008), without black and yellow: text and pale lines are not told apart from these.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D1F", "#6A4C93")

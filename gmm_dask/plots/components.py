@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.tables import aligned
 from gmm_dask.plots.colours import INK, axes, colour, names_of
 from gmm_dask.plots.passes import whole_numbers
-from gmm_dask.tables import aligned
 
 NUMBERED = 12
 """Up to so many components, bars carry their weight as a number."""

@@ -9,7 +9,7 @@ from gmm_dask.plots.colours import FAMILIES, INK, axes
 from gmm_dask.plots.passes import whole_numbers
 
 if TYPE_CHECKING:
-    from gmm_dask.selection import Choice, Selection
+    from gmm_dask.fitting.selection import Choice, Selection
 
 
 def criterion_curve(selection: Selection, criterion: str | None = None, ax: Any = None) -> Any:

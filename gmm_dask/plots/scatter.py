@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 
 from gmm_dask.mixture.arrays import Array, Indices, Rows, as_rows
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.plots.colours import INK, axes, colour, names_of, pyplot, style
 from gmm_dask.plots.directions import view
-from gmm_dask.refusals import Refusal
 
 SHARE = 0.9
 """An ellipse holds this share of its component (of the two features alone)."""

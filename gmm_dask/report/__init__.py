@@ -10,7 +10,7 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from gmm_dask.report import figures, findings, story
+from gmm_dask.report import figures, findings, overview
 from gmm_dask.report.account import Account, account_of
 from gmm_dask.report.markup import section
 from gmm_dask.store.location import Location, open_folder
@@ -34,10 +34,10 @@ def write_report(run: Location, *, source: object = None) -> str:
 def render(account: Account) -> str:
     """The page."""
     parts = [
-        story.result(account),
+        overview.result(account),
         figures.missing_rows(account),
         figures.selection(account),
-        story.origin(account),
+        overview.origin(account),
         figures.convergence(account),
         findings.components(account),
         section("Weights and means", figures.weights_and_means(account)),
@@ -46,13 +46,13 @@ def render(account: Account) -> str:
         findings.events(account),
         figures.time_per_pass(account),
         findings.identities(account),
-        story.features(account),
-        story.going_on(account),
+        overview.features(account),
+        overview.going_on(account),
     ]
     template = files("gmm_dask.report").joinpath("template.html").read_text("utf-8")
     return Template(template).substitute(
-        title=escape(story.title(account)),
-        status=escape(story.status(account)),
+        title=escape(overview.title(account)),
+        status=escape(overview.status(account)),
         body="\n".join(filter(None, parts)),
-        footer=escape(story.footer(account)),
+        footer=escape(overview.footer(account)),
     )

@@ -7,19 +7,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gmm_dask.chunked.engines.in_process import SerialEngine
 from gmm_dask.chunked.profile import profile
-from gmm_dask.chunked.reduce import SerialEngine
-from gmm_dask.configuration import Configuration
-from gmm_dask.fitting import opened
-from gmm_dask.journey import KEPT_ROWS, SAMPLE
-from gmm_dask.mixture.initial import Sample
+from gmm_dask.fitting.fit import opened
+from gmm_dask.fitting.run_loop import KEPT_ROWS, SAMPLE
+from gmm_dask.fitting.selection import Choice, Grid
 from gmm_dask.mixture.iteration import Candidate, EMState
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.starts.initial import Sample
 from gmm_dask.mixture.statistics import SufficientStatistics
-from gmm_dask.selection import Choice, Grid
+from gmm_dask.models.model import load_model
+from gmm_dask.runs.folder import RunRecord, look_at_run, read_finished, read_record
+from gmm_dask.runs.history import LocalHistory, ObjectHistory
+from gmm_dask.runs.state import decode_state
+from gmm_dask.settings.configuration import Configuration
 from gmm_dask.store.arrays import unpack_arrays
 from gmm_dask.store.checkpoint import load_newest
-from gmm_dask.store.em_state import decode_state
 from gmm_dask.store.errors import (
     DamagedCheckpointWarning,
     DamagedError,
@@ -27,11 +30,8 @@ from gmm_dask.store.errors import (
     StorageError,
 )
 from gmm_dask.store.folder import Folder
-from gmm_dask.store.history import LocalHistory, ObjectHistory
 from gmm_dask.store.local import LocalFolder
 from gmm_dask.store.location import Location
-from gmm_dask.store.model import load_model
-from gmm_dask.store.run_folder import RunRecord, look_at_run, read_finished, read_record
 from gmm_dask.store.sealed import unseal
 
 

@@ -9,7 +9,7 @@ from gmm_dask.mixture.arrays import Array
 from gmm_dask.plots.scatter import in_sight
 from gmm_dask.report.account import Account
 from gmm_dask.report.markup import paragraph, picture, section
-from gmm_dask.report.story import choices, time_spent
+from gmm_dask.report.overview import choices, time_spent
 
 WIDTH = 10.2
 """Inches: a page on a screen."""

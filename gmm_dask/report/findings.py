@@ -11,11 +11,11 @@ from gmm_dask.mixture.arrays import Array
 from gmm_dask.mixture.identities import verify
 from gmm_dask.mixture.maximisation import Regularisation, maximise, resting_on
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.summary import components_table
 from gmm_dask.mixture.sweep import sweep
-from gmm_dask.mixture.table import components_table
+from gmm_dask.mixture.tables import Table
 from gmm_dask.report.account import Account
 from gmm_dask.report.markup import paragraph, section
-from gmm_dask.tables import Table
 
 MOST_EVENTS = 40
 ABREAST, MOST_FEATURES = 5, 10

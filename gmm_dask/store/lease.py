@@ -24,8 +24,8 @@ from gmm_dask.store.errors import KeyExistsError, LeaseLostError, RunIsBusy, Sto
 from gmm_dask.store.folder import create_or_confirm
 from gmm_dask.store.objects import ObjectFolder
 from gmm_dask.store.processes import is_dead, this_process
+from gmm_dask.store.retries import waiting_for
 from gmm_dask.store.sealed import seal, unseal
-from gmm_dask.waiting import waiting_for
 
 logger = logging.getLogger("gmm_dask")
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gmm_dask.addresses import AddressError, is_url, open_store, path_of, split_url
+from gmm_dask.store.addresses import AddressError, is_url, open_store, path_of, split_url
 from gmm_dask.store.errors import StorageError
 from gmm_dask.store.local import LocalFolder
 from gmm_dask.store.objects import ObjectFolder

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
-from gmm_dask.addresses import failure, patience
+from gmm_dask.store.addresses import failure, patience
 from gmm_dask.store.errors import (
     KeyExistsError,
     KeyMissingError,
@@ -11,7 +11,7 @@ from gmm_dask.store.errors import (
     StoreUnavailableError,
 )
 from gmm_dask.store.folder import check_key
-from gmm_dask.waiting import asked_again
+from gmm_dask.store.retries import asked_again
 
 T = TypeVar("T")
 

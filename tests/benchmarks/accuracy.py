@@ -16,10 +16,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from gmm_dask.mixture.compiling import compiles
-from gmm_dask.mixture.frame import Frame
 from gmm_dask.mixture.iteration import Settings, evaluate
-from gmm_dask.mixture.kernels import Kernel, error_bound
+from gmm_dask.mixture.kernels.choice import Kernel, error_bound
+from gmm_dask.mixture.kernels.compilation import compiles
+from gmm_dask.mixture.kernels.frame import Frame
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.sweep import sweep

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from gmm_dask import Configuration, fit, select
-from gmm_dask.journey import Progress
+from gmm_dask.fitting.run_loop import Progress
 from tests.benchmarks.engine import make, workers
 from tests.benchmarks.results import save
 

@@ -15,10 +15,10 @@ from time import perf_counter
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from gmm_dask.mixture.centred import CentredKernel
-from gmm_dask.mixture.frame import Frame
-from gmm_dask.mixture.fused import FusedKernel
-from gmm_dask.mixture.look import RULED_OUT
+from gmm_dask.mixture.kernels.centred import CentredKernel
+from gmm_dask.mixture.kernels.frame import Frame
+from gmm_dask.mixture.kernels.fused import FusedKernel
+from gmm_dask.mixture.kernels.look import RULED_OUT
 from gmm_dask.mixture.parameters import Mixture
 
 SHAPES = ((50_000, 32, 32), (20_000, 64, 32), (10_000, 128, 16))

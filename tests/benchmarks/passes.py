@@ -18,10 +18,10 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from gmm_dask.mixture.initial import METHODS, Sample, initial_mixture
 from gmm_dask.mixture.iteration import Settings, iterate, start
 from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.mixture.restarts import statistics_of_sample
+from gmm_dask.mixture.starts.initial import METHODS, Sample, initial_mixture
+from gmm_dask.mixture.starts.race import statistics_of_sample
 from gmm_dask.mixture.stopping import Stopping
 from tests.benchmarks.results import save
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import zarr
 
-from gmm_dask.chunked.reduce import DaskEngine
+from gmm_dask.chunked.engines.in_process import DaskEngine
 from gmm_dask.chunked.rows import DataError, Table, Weights, open_rows
 from gmm_dask.chunked.sources.memory import MemorySource
 from gmm_dask.chunked.stream import stream

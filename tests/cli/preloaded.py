@@ -10,12 +10,12 @@ from importlib import import_module
 
 HEAVY = [
     "gmm_dask.cli.main",
-    "gmm_dask.cli.running",
-    "gmm_dask.cli.selecting",
-    "gmm_dask.cli.applying",
+    "gmm_dask.cli.execution",
+    "gmm_dask.cli.selection",
+    "gmm_dask.cli.inputs",
     "gmm_dask.doctor",
-    "gmm_dask.importing",
-    "gmm_dask.synthetic",
+    "gmm_dask.data",
+    "gmm_dask.data.synthetic",
     "gmm_dask.report",
 ]
 

@@ -7,7 +7,7 @@ import pytest
 import zarr
 
 from gmm_dask import Mixture
-from gmm_dask.store.model import load_model, save_model
+from gmm_dask.models.model import load_model, save_model
 
 
 def test_score_writes_once_and_resumes(workplace):

@@ -3,7 +3,7 @@
 import numpy as np
 import zarr
 
-from gmm_dask.store.model import load_model
+from gmm_dask.models.model import load_model
 
 
 def arrays(path):

@@ -5,8 +5,8 @@ import tomllib
 import numpy as np
 import pytest
 
+from gmm_dask.models.model import load_model
 from gmm_dask.store.lock import FileLock
-from gmm_dask.store.model import load_model
 
 
 def same_model(one, other) -> bool:

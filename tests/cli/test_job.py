@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gmm_dask import Configuration, ConfigurationError
-from gmm_dask.job import ClusterOptions, Job, Opening, job_from, load_values, read_toml
+from gmm_dask.fitting.job import ClusterOptions, Job, Opening, job_from, load_values, read_toml
 
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 values = st.recursive(

@@ -4,18 +4,19 @@ import numpy as np
 import pytest
 
 from gmm_dask import ConfigurationError, DataError, GaussianMixture, Mixture, fit, save_model
-from gmm_dask.chunked.faults import ClusterError
+from gmm_dask.chunked.engines.faults import ClusterError
 from gmm_dask.chunked.sources.protocol import OutageError
 from gmm_dask.cli.outcome import code_for, explained
 from gmm_dask.cli.signals import Interrupted
-from gmm_dask.mixture.initial import squared_distances
-from gmm_dask.mixture.kernels import PrecisionError
+from gmm_dask.fitting.starts import GivenParameters
+from gmm_dask.mixture.kernels.choice import PrecisionError
 from gmm_dask.mixture.maximisation import Regularisation, maximise
+from gmm_dask.mixture.refusals import NotInstalledError, Refusal
+from gmm_dask.mixture.starts.initial import squared_distances
 from gmm_dask.mixture.statistics import SufficientStatistics
-from gmm_dask.refusals import NotInstalledError, Refusal
+from gmm_dask.mixture.tables import Table
 from gmm_dask.report.findings import with_columns
-from gmm_dask.scoring import Options
-from gmm_dask.starting import GivenParameters
+from gmm_dask.scoring.score import Options
 from gmm_dask.store.errors import (
     DamagedError,
     KeyMissingError,
@@ -23,7 +24,6 @@ from gmm_dask.store.errors import (
     StorageError,
     StoreUnavailableError,
 )
-from gmm_dask.tables import Table
 
 ONE = Mixture([1], [[0.0]], [[[1.0]]])
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from gmm_dask import Configuration, fit, select
-from gmm_dask.cli.applying import model_at
-from gmm_dask.cli.running import kept_advice
+from gmm_dask.cli.execution import kept_advice
+from gmm_dask.cli.inputs import model_at
 from gmm_dask.cli.watch import silence
-from gmm_dask.inspection import inspect
-from gmm_dask.job import Job
+from gmm_dask.fitting.job import Job
 from gmm_dask.report.account import account_of
+from gmm_dask.runs.folder import look_at_run
+from gmm_dask.runs.view import inspect
 from gmm_dask.store.errors import KeyMissingError
-from gmm_dask.store.run_folder import look_at_run
 from tests.store.conftest import kind, s3_bucket, where  # noqa: F401  the fixtures
 
 ROWS = np.random.default_rng(0).normal(size=(400, 2)) + np.repeat([[0.0], [6.0]], 200, 0)

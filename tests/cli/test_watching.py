@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gmm_dask import fit
+from gmm_dask.runs.watch import Finished, Iteration, Silence, watch
 from gmm_dask.store.errors import KeyMissingError
-from gmm_dask.watch import Finished, Iteration, Silence, watch
 
 
 class StopError(Exception):

@@ -18,17 +18,17 @@ import pytest
 from distributed import Client, LocalCluster
 
 from gmm_dask import Configuration, Rows, fit, open_rows
-from gmm_dask.chunked import tasks
-from gmm_dask.chunked.reduce import SerialEngine, cluster_settings
-from gmm_dask.clusters import cluster_for
-from gmm_dask.dashboard import Listener, columns, words
+from gmm_dask.chunked.engines import tasks
+from gmm_dask.chunked.engines.in_process import SerialEngine, cluster_settings
+from gmm_dask.clusters.connection import cluster_for
+from gmm_dask.dashboard import Listener, columns, text
 from gmm_dask.dashboard.fits import MOST_LINES, FollowedFit, Load
 from gmm_dask.doctor import cluster as doctor
-from gmm_dask.job import ClusterOptions
-from gmm_dask.journey import Progress
-from gmm_dask.mixture import compiling
+from gmm_dask.fitting.events import MOST_PAST, Upkeep, tell_iteration, telling
+from gmm_dask.fitting.job import ClusterOptions
+from gmm_dask.fitting.run_loop import Progress
 from gmm_dask.mixture.iteration import Settings, start
-from gmm_dask.telling import MOST_PAST, Upkeep, tell_iteration, telling
+from gmm_dask.mixture.kernels import compilation
 from tests.dashboard.running import Paused, cluster, engine_of, page
 
 ROOT = Path(__file__).parents[2]
@@ -72,7 +72,7 @@ def test_a_resumed_fit_tells_what_came_before(
 
 def compiled(seconds: float) -> None:
     """As a kernel is, in a task over a share."""
-    with tasks._compiling_is_told(), compiling._told():
+    with tasks._compiling_is_told(), compilation._told():
         time.sleep(seconds)
 
 
@@ -81,11 +81,11 @@ def test_a_worker_that_compiles_is_shown_in_place_of_the_first_pass(
 ) -> None:
     with telling(engine_of(client, stored), "fresh", Settings()):
         followed = listener.fits.newest_first()[0]
-        assert "first pass" in words.facts(followed)
-        done = client.submit(compiled, 2 * compiling.AT_ONCE, pure=False)
-        until(lambda: "compiling: worker" in words.facts(followed))
+        assert "first pass" in text.facts(followed)
+        done = client.submit(compiled, 2 * compilation.AT_ONCE, pure=False)
+        until(lambda: "compiling: worker" in text.facts(followed))
         done.result()
-        until(lambda: "first pass" in words.facts(followed))
+        until(lambda: "first pass" in text.facts(followed))
         assert any("compiled kernels for" in what for _, what in followed.happened)
 
 
@@ -182,10 +182,10 @@ def test_of_two_fits_it_is_told_which_waits_for_which(stored: str) -> None:
 
             until(told)
             followed = next(f for f in listener.fits.running() if f.name == "runs/second")
-            assert "queued behind runs/first" in words.facts(followed)
+            assert "queued behind runs/first" in text.facts(followed)
             one.result(), other.result()
         until(lambda: not followed.running)
-        assert "queued" not in words.facts(followed)
+        assert "queued" not in text.facts(followed)
 
 
 def slowly(table: Any, weights: Any, first_row: int, seconds: float) -> int:
@@ -204,10 +204,10 @@ def test_how_long_it_takes_still_is_told_as_it_is_on_the_terminal(
         left = followed.left
         assert left is not None
         assert 0 < left.seconds < 600
-        assert f'time left</div><div class="value">{left}' in words.facts(followed)
+        assert f'time left</div><div class="value">{left}' in text.facts(followed)
     until(lambda: not followed.running)
     assert followed.left is None
-    assert "time left" not in words.facts(followed)
+    assert "time left" not in text.facts(followed)
 
 
 def test_nonsense_harms_nothing(

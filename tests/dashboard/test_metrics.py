@@ -10,12 +10,12 @@ from distributed import Client
 from prometheus_client.parser import text_string_to_metric_families
 
 from gmm_dask import Configuration, fit
+from gmm_dask.chunked.metrics import meters
+from gmm_dask.chunked.metrics.definitions import FAMILIES, FIT, OUTCOMES, Family
 from gmm_dask.dashboard import Listener
-from gmm_dask.job import job_from
-from gmm_dask.metering import meters
-from gmm_dask.metering.families import FAMILIES, FIT, OUTCOMES, Family
+from gmm_dask.fitting.events import telling
+from gmm_dask.fitting.job import job_from
 from gmm_dask.mixture.iteration import Settings
-from gmm_dask.telling import telling
 from tests.dashboard.running import Paused, engine_of, page
 from tests.faults.cluster import until
 

@@ -9,7 +9,7 @@ from distributed import Client
 from matplotlib.image import imread
 
 from gmm_dask import Configuration, fit
-from gmm_dask.dashboard.work import PHASES
+from gmm_dask.dashboard.phases import PHASES
 from tests.dashboard.browser import Browser
 from tests.dashboard.pictures import WIDTH
 from tests.dashboard.running import Paused, cluster, page

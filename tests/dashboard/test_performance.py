@@ -9,7 +9,7 @@ import pytest
 from distributed import Client
 
 from gmm_dask import Configuration, ConfigurationError, fit
-from gmm_dask.job import job_from, read_toml
+from gmm_dask.fitting.job import job_from, read_toml
 
 K = Configuration(2, max_iter=3)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import zarr
 
-from gmm_dask.store.model import load_model
+from gmm_dask.models.model import load_model
 from tests.deploy.processes import BIN, DEPLOY, Processes, processes_in, well
 
 

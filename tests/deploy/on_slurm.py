@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from distributed import Client
 
-from gmm_dask.clusters import cluster_for
-from gmm_dask.job import job_from, load_values
+from gmm_dask.clusters.connection import cluster_for
+from gmm_dask.fitting.job import job_from, load_values
 from tests.deploy.processes import until
 
 

@@ -12,8 +12,8 @@ import pytest
 import yaml
 import zarr
 
-from gmm_dask.job import job_from
-from gmm_dask.metering.textfile import METRICS
+from gmm_dask.chunked.metrics.textfile import METRICS
+from gmm_dask.fitting.job import job_from
 from tests.dashboard.running import Paused, cluster, overlapping, page
 from tests.deploy.processes import DEPLOY, Processes, processes_in, until, well
 from tests.faults.rows.processes import free_port

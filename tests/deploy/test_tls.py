@@ -50,7 +50,7 @@ def test_a_fit_comes_to_the_same_bits_by_configuration_alone(work, cluster, cert
 
 
 def test_a_cluster_of_this_machine_is_encrypted_too(tmp_path, certificates):
-    told = "import sys; from gmm_dask.clusters import cluster_for, ClusterOptions as O\n"
+    told = "import sys; from gmm_dask.clusters.connection import cluster_for, ClusterOptions as O\n"
     told += "if __name__ == '__main__':\n with cluster_for(O(workers=1)) as client:\n"
     told += "  sys.stdout.write(' '.join([client.scheduler.address, *client.nthreads()]))\n"
     (tmp_path / "local.py").write_text(told)

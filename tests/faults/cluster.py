@@ -44,7 +44,7 @@ PATIENCE = 120.0
 def cluster_of(workers: int, threads: int = 1, **options: Any) -> Iterator[Client]:
     """A LocalCluster on loopback; its workers are forked off a warm process, in 0.2 s each."""
     with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
-        warm = ["distributed", "gmm_dask.fitting", "tests.faults.cluster"]
+        warm = ["distributed", "gmm_dask.fitting.fit", "tests.faults.cluster"]
         get_mp_context()
         multiprocessing.get_context("forkserver").set_forkserver_preload(warm)
         with local_cluster(workers, threads, **options) as client:

@@ -76,7 +76,7 @@ def drive(order: dict[str, Any]) -> None:
     """One driver's life."""
     from distributed import Client
 
-    from gmm_dask.journey import Progress
+    from gmm_dask.fitting.run_loop import Progress
     from gmm_dask.store.errors import StorageError
     from tests.faults.fits import digest, fitted
 

@@ -11,7 +11,7 @@ import numpy as np
 
 import gmm_dask
 from gmm_dask import Configuration, Fit, Rows
-from gmm_dask.chunked import dealing
+from gmm_dask.chunked.engines import shares
 from tests.chunked.conftest import store
 
 SWEEPS = 12
@@ -34,8 +34,8 @@ def fitted(source: object, *, small_tasks: bool = True, **conduct: Any) -> Fit:
     pass would otherwise be a task a thread."""
     if not isinstance(source, Rows):
         conduct["block_bytes"] = BLOCK_BYTES
-    least = 0.0001 if small_tasks else dealing.LEAST_SECONDS
-    with patch.object(dealing, "LEAST_SECONDS", least):
+    least = 0.0001 if small_tasks else shares.LEAST_SECONDS
+    with patch.object(shares, "LEAST_SECONDS", least):
         return gmm_dask.fit(source, CONFIGURATION, **conduct)
 
 

@@ -229,7 +229,7 @@ _LISTED = (
         "the second leaves within 1 s and names the first; every value is of one model",
         f"{_HERE}.scorers:several",
         limit=1200,
-        small=False,  # tests/test_scoring.py
+        small=False,  # tests/scoring/test_score.py
     ),
     Row(
         28,

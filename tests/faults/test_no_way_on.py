@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from distributed import Client
 
-from gmm_dask.chunked.faults import BlocksKilledWorkers, ClusterError
+from gmm_dask.chunked.engines.faults import BlocksKilledWorkers, ClusterError
 from gmm_dask.chunked.rows import Rows, Table, open_rows
 from gmm_dask.chunked.sources.memory import MemorySource
-from gmm_dask.journey import Progress
+from gmm_dask.fitting.run_loop import Progress
 from tests.faults.cluster import (
     BALLAST,
     SEED,

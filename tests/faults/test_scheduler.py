@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from distributed import Client, SchedulerPlugin
 
-from gmm_dask.chunked.faults import ClusterError
-from gmm_dask.journey import Progress
+from gmm_dask.chunked.engines.faults import ClusterError
+from gmm_dask.fitting.run_loop import Progress
 from gmm_dask.store.checkpoint import complete_iterations
 from gmm_dask.store.local import LocalFolder
 from tests.faults.cluster import processes_of, sweep_of

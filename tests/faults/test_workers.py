@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from distributed import Client
 
-from gmm_dask.journey import Progress
+from gmm_dask.fitting.run_loop import Progress
 from tests.faults.cluster import MENDED, SEED, Schedule, Strike, cluster_of, scaled, striking
 from tests.faults.conftest import RECOVERIES, WORKERS
 from tests.faults.fits import SWEEPS, digest, fitted, recovery

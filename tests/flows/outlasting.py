@@ -11,10 +11,10 @@ from prefect.blocks.system import Secret
 from prefect.client.schemas.objects import StateType
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from gmm_dask.addresses import PATIENCE
+from gmm_dask.runs.folder import look_at_run, read_finished
+from gmm_dask.store.addresses import PATIENCE
 from gmm_dask.store.checkpoint import complete_iterations
 from gmm_dask.store.folder import Folder
-from gmm_dask.store.run_folder import look_at_run, read_finished
 from tests.flows.asking import Asking
 from tests.flows.servers import until
 from tests.flows.slow import ask_slow, bits, flow_process, undisturbed_bits

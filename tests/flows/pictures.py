@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from prefect.client.schemas.objects import StateType
 
-from gmm_dask.synthetic import make, recipe_named
+from gmm_dask.data.synthetic import make, recipe_named
 from tests.dashboard.browser import browser
 from tests.flows.asking import Asking
 from tests.flows.servers import platform

@@ -7,11 +7,11 @@ from uuid import UUID
 
 import psutil
 
-from gmm_dask.job import Job, job_from
+from gmm_dask.data.synthetic import make, recipe_named
+from gmm_dask.fitting.job import Job, job_from
+from gmm_dask.models.model import load_model
 from gmm_dask.store.checkpoint import complete_iterations
 from gmm_dask.store.location import open_folder
-from gmm_dask.store.model import load_model
-from gmm_dask.synthetic import make, recipe_named
 from tests.flows.asking import Asking
 from tests.flows.servers import until
 

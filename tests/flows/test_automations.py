@@ -13,7 +13,7 @@ from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.schemas.objects import StateType
 
 from flows.automations import read
-from flows.telling import tell_event
+from flows.display import tell_event
 from gmm_dask.store.lock import FileLock
 from tests.flows.servers import ROOT, until
 from tests.flows.slow import stored

@@ -13,7 +13,7 @@ from flows.credentials import credentials_of
 from flows.fit_mixture import fit_mixture
 from flows.refit import refit
 from flows.select_components import select_components
-from gmm_dask.store.table import TableArray, TableStore
+from gmm_dask.data.table import TableArray, TableStore
 
 pytestmark = pytest.mark.needs("pg_isready")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gmm_dask.store.model import load_model
+from gmm_dask.models.model import load_model
 
 ROOT = Path(__file__).parents[2]
 

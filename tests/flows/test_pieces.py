@@ -11,21 +11,21 @@ from prefect.utilities.callables import parameter_schema
 from prefect.variables import Variable
 from pydantic import ValidationError
 
-from flows import commands, forms, lasting
+from flows import commands, forms, retries
 from flows.credentials import credentials_of
 from flows.defaults import VARIABLE, defaults, over_defaults
+from flows.display import share_done
 from flows.fit_mixture import fit_mixture
 from flows.ingest import ingest
 from flows.jobs import job_asked, run_at, with_run
-from flows.lasting import left_to_the_other, may_pass, or_left
 from flows.refit import refit
+from flows.retries import left_to_the_other, may_pass, or_left
 from flows.score_dataset import score_dataset
 from flows.select_components import select_components
-from flows.telling import share_done
 from gmm_dask import Configuration, ConfigurationError
-from gmm_dask.chunked.faults import BlocksKilledWorkers, ClusterError
+from gmm_dask.chunked.engines.faults import BlocksKilledWorkers, ClusterError
 from gmm_dask.chunked.rows import DataError
-from gmm_dask.job import ClusterOptions, Job, Opening, job_from, load_values
+from gmm_dask.fitting.job import ClusterOptions, Job, Opening, job_from, load_values
 from gmm_dask.store.errors import (
     LeaseLostError,
     RunDiffersError,
@@ -229,7 +229,7 @@ def test_work_in_the_hands_of_another_is_left_to_it_under_a_name_of_its_own():
 @pytest.mark.parametrize("starts", [1, 2])
 def test_a_run_started_again_waits_for_whoever_has_its_work(starts, tmp_path, monkeypatch):
     monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__RUN_COUNT", str(starts))
-    monkeypatch.setattr(lasting, "LOOKS_AGAIN", 0.1)
+    monkeypatch.setattr(retries, "LOOKS_AGAIN", 0.1)
     held = FileLock.take(tmp_path / ".lock")
     Timer(1.0, held.release).start()
 

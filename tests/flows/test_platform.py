@@ -12,10 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import yaml
 import zarr
-from prefect.client.schemas.actions import (
-    DeploymentScheduleCreate,
-    GlobalConcurrencyLimitCreate,
-)
+from prefect.client.schemas.actions import DeploymentScheduleCreate, GlobalConcurrencyLimitCreate
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.concurrency.sync import concurrency
@@ -25,11 +22,11 @@ from prefect.variables import Variable
 
 from flows import forms
 from flows.defaults import VARIABLE
-from flows.places import limit_of
+from flows.limits import limit_of
+from gmm_dask.models.model import load_model
 from gmm_dask.store.checkpoint import complete_iterations
 from gmm_dask.store.location import open_folder
 from gmm_dask.store.lock import FileLock
-from gmm_dask.store.model import load_model
 from tests.flows.servers import ROOT, Platform, end_tree, free_port, until
 from tests.flows.slow import (
     SLOW,

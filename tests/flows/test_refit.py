@@ -10,10 +10,10 @@ from prefect.client.schemas.objects import StateType
 from flows import forms
 from flows.refit import models_at, refit
 from gmm_dask import RefitOptions
-from gmm_dask.configuration import ConfigurationError
-from gmm_dask.store.versions import look_at_versions, open_versions
+from gmm_dask.models.versions import look_at_versions, open_versions
+from gmm_dask.settings.configuration import ConfigurationError
 from tests.flows.servers import until
-from tests.refit.conftest import Store, drawn
+from tests.refitting.conftest import Store, drawn
 
 
 def test_the_form_has_the_fields_and_defaults_of_its_section():

@@ -23,11 +23,11 @@ from gmm_dask.mixture.acceleration.extrapolation import Extrapolation, Secant
 from gmm_dask.mixture.acceleration.quasi_newton import quasi_newton
 from gmm_dask.mixture.acceleration.squarem import squarem
 from gmm_dask.mixture.covariance import FAMILIES
-from gmm_dask.mixture.initial import Sample, initial_mixture
 from gmm_dask.mixture.iteration import Candidate, EMState, Settings, advance, iterate, run, start
 from gmm_dask.mixture.maximisation import Regularisation, maximise
 from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.mixture.restarts import statistics_of_sample
+from gmm_dask.mixture.starts.initial import Sample, initial_mixture
+from gmm_dask.mixture.starts.race import statistics_of_sample
 from gmm_dask.mixture.stopping import Stopping
 from gmm_dask.mixture.sweep import sweep
 

@@ -5,7 +5,7 @@ import pytest
 
 from gmm_dask.mixture.matching import distances, matched, matches_table
 from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.refusals import Refusal
+from gmm_dask.mixture.refusals import Refusal
 from tests.mixture.problems import FAMILY_NAMES, drawn_mixture
 
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gmm_dask.mixture import centred
-from gmm_dask.mixture.frame import Frame
+from gmm_dask.mixture.kernels import centred
+from gmm_dask.mixture.kernels.frame import Frame
+from gmm_dask.mixture.kernels.quadratic import QuadraticKernel
 from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.mixture.quadratic import QuadraticKernel
 from gmm_dask.mixture.sweep import sweep, sweep_labels
 from tests.mixture.problems import (
     FAMILY_NAMES,
@@ -69,8 +69,8 @@ def test_steps_within_a_block_do_not_show(kernel, monkeypatch):
     mixture = drawn_mixture(4, 6)
     rows = drawn_rows(5000, mixture)
     (whole,) = sweep(rows, [mixture], kernels=[kernel])
-    monkeypatch.setattr("gmm_dask.mixture.quadratic.TEMPORARIES", 1)
-    monkeypatch.setattr("gmm_dask.mixture.centred.TEMPORARIES", 1)
+    monkeypatch.setattr("gmm_dask.mixture.kernels.quadratic.TEMPORARIES", 1)
+    monkeypatch.setattr("gmm_dask.mixture.kernels.centred.TEMPORARIES", 1)
     (stepwise,) = sweep(rows, [mixture], kernels=[kernel])
     assert_alike(stepwise, whole, 1e-12)
 

@@ -19,15 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
-from gmm_dask.mixture.compiling import compiler
+from gmm_dask.mixture.kernels.compilation import compiler
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.models.model import Model, save_model
+from gmm_dask.models.versions import open_versions
+from gmm_dask.runs.folder import open_run
 from gmm_dask.store.checkpoint import keep, load_newest
 from gmm_dask.store.errors import DamagedCheckpointWarning, StorageError
 from gmm_dask.store.folder import Folder
 from gmm_dask.store.local import LocalFolder
-from gmm_dask.store.model import Model, save_model
-from gmm_dask.store.run_folder import open_run
-from gmm_dask.store.versions import open_versions
 from tests.store.saving import save_checkpoint
 
 STRIKE = 160

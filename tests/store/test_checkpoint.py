@@ -10,12 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gmm_dask.store.checkpoint import (
-    Checkpoint,
-    complete_iterations,
-    keep,
-    load_newest,
-)
+from gmm_dask.store.checkpoint import Checkpoint, complete_iterations, keep, load_newest
 from gmm_dask.store.errors import (
     DamagedCheckpointWarning,
     DamagedError,

@@ -61,7 +61,7 @@ time_t time(time_t *now) {
 TAKER = """
 import sys
 from gmm_dask.store.errors import RunIsBusy
-from gmm_dask.store.run_folder import open_run
+from gmm_dask.runs.folder import open_run
 from time import monotonic, sleep
 began = monotonic()
 while True:

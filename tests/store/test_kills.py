@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gmm_dask.models.model import load_model
+from gmm_dask.models.versions import load_version, look_at_versions
+from gmm_dask.runs.folder import look_at_run, read_record
 from gmm_dask.store.checkpoint import complete_iterations, keep, load_checkpoint, load_newest
 from gmm_dask.store.errors import DamagedCheckpointWarning
 from gmm_dask.store.local import LocalFolder
-from gmm_dask.store.model import load_model
-from gmm_dask.store.run_folder import look_at_run, read_record
-from gmm_dask.store.versions import load_version, look_at_versions
 from tests.store.dying import IDLE_CALLS, STRIKE, begin, prepare, promote, save
 
 pytestmark = pytest.mark.needs("strace")

@@ -16,20 +16,20 @@ import pytest
 
 from gmm_dask import Configuration, Fit, fit
 from gmm_dask.chunked.rows import Rows, open_rows
-from gmm_dask.journey import Conduct, carry_out
+from gmm_dask.fitting.run_loop import Conduct, carry_out
+from gmm_dask.fitting.starts import Starts
 from gmm_dask.mixture.iteration import EMState
-from gmm_dask.starting import Starts
+from gmm_dask.models.model import Model, load_model
+from gmm_dask.models.versions import open_versions
+from gmm_dask.runs.folder import RunFolder, open_run
 from gmm_dask.store.checkpoint import load_newest
 from gmm_dask.store.errors import LeaseLostError, RunIsBusy
 from gmm_dask.store.folder import Folder
 from gmm_dask.store.lease import Lease
 from gmm_dask.store.location import open_folder
-from gmm_dask.store.model import Model, load_model
 from gmm_dask.store.objects import ObjectFolder
 from gmm_dask.store.processes import is_dead, this_process
-from gmm_dask.store.run_folder import RunFolder, open_run
 from gmm_dask.store.sealed import seal
-from gmm_dask.store.versions import open_versions
 from tests.store.dying import mixture
 from tests.store.unruly import BUCKET, unruly
 
@@ -40,7 +40,7 @@ TIME_TO_LIVE = 1.0
 SAVER = """
 import itertools, sys, time
 from gmm_dask.store.errors import LeaseLostError
-from gmm_dask.store.run_folder import RunFolder, open_run
+from gmm_dask.runs.folder import RunFolder, open_run
 from tests.store.saving import save_checkpoint
 run = open_run(sys.argv[1], configuration={}, fingerprint={}, seed=1, time_to_live=1.0)
 print("holding", flush=True)

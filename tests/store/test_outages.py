@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flows.lasting import may_pass
-from gmm_dask.addresses import PATIENCE
+from flows.retries import may_pass
 from gmm_dask.chunked.rows import DataError, open_rows
 from gmm_dask.chunked.sources.protocol import OutageError
+from gmm_dask.data.synthetic import make, recipe_named
+from gmm_dask.store.addresses import PATIENCE
 from gmm_dask.store.errors import StorageError, StoreUnavailableError
 from gmm_dask.store.folder import create_or_confirm
 from gmm_dask.store.location import open_folder
-from gmm_dask.synthetic import make, recipe_named
 from tests.store.unruly import BUCKET, Unruly, unruly
 
 pytestmark = pytest.mark.timed

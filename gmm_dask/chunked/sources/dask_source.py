@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gmm_dask.borrowed.of_dask import kind_of_blocks, nothing_like, planned
+from gmm_dask.chunked.borrowed.dask import kind_of_blocks, nothing_like, planned
 from gmm_dask.chunked.sources.protocol import (
     Boundaries,
     DataError,

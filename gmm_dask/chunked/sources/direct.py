@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gmm_dask.borrowed.of_zarr import Decode, Get, at_once
+from gmm_dask.chunked.borrowed.zarr import Decode, Get, at_once
 from gmm_dask.chunked.sources.grid import is_regular, most_stored, sharding_of
 from gmm_dask.chunked.sources.presence import chunk_key
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from gmm_dask.borrowed.of_dask import values_of
+from gmm_dask.chunked.borrowed.dask import values_of
 from gmm_dask.chunked.sources.dask_source import open_dask
 from gmm_dask.chunked.sources.protocol import Source, default_names
 

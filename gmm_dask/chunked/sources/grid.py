@@ -9,12 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gmm_dask.chunked.sources.protocol import (
-    MOST_CHUNKS,
-    Boundaries,
-    DataError,
-    regular_boundaries,
-)
+from gmm_dask.chunked.sources.protocol import MOST_CHUNKS, Boundaries, DataError, regular_boundaries
 
 OF_CHUNKS, OF_SHARDS, LITTLE = 2, 8, 2**24
 """How much larger than declared a chunk or a shard may be as its codecs leave it; or so small."""

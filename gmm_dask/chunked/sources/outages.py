@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from gmm_dask.addresses import patience
 from gmm_dask.chunked.sources.protocol import OutageError
-from gmm_dask.waiting import asked_again
+from gmm_dask.store.addresses import patience
+from gmm_dask.store.retries import asked_again
 
 T = TypeVar("T")
 

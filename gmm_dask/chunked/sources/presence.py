@@ -14,7 +14,7 @@ import numpy as np
 from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 from zarr.buffer import default_buffer_prototype
 
-from gmm_dask.borrowed.of_zarr import awaited
+from gmm_dask.chunked.borrowed.zarr import awaited
 from gmm_dask.chunked.sources.grid import Axis, axes_of, sharding_of
 
 AT_ONCE = 32

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gmm_dask.addresses import failure
-from gmm_dask.refusals import Refusal
+from gmm_dask.mixture.refusals import Refusal
+from gmm_dask.store.addresses import failure
 
 Table = NDArray[Any]
 Boundaries = NDArray[np.int64]

@@ -12,11 +12,11 @@ import zarr
 from zarr.errors import ContainsArrayAndGroupError, NodeNotFoundError, ZarrUserWarning
 from zarr.storage import LocalStore, MemoryStore, ObjectStore, ZipStore
 
-from gmm_dask.addresses import AddressError, open_store, path_of
 from gmm_dask.chunked.sources.grid import most_stored
 from gmm_dask.chunked.sources.outages import patiently
 from gmm_dask.chunked.sources.protocol import DataError, Source, told_briefly, unreached
 from gmm_dask.chunked.sources.zarr_source import open_array
+from gmm_dask.store.addresses import AddressError, open_store, path_of
 
 METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 LARGEST_METADATA = 2**24

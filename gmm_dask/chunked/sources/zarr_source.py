@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from gmm_dask.borrowed.of_codecs import bounded
+from gmm_dask.chunked.borrowed.codecs import bounded
 from gmm_dask.chunked.sources.direct import DirectChunks
 from gmm_dask.chunked.sources.grid import Axis, axes_of, grid_told
 from gmm_dask.chunked.sources.packed import Packing

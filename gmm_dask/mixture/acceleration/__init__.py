@@ -38,7 +38,7 @@ from gmm_dask.mixture.acceleration.floor import lifted
 from gmm_dask.mixture.acceleration.memory import Acceleration, Memory
 from gmm_dask.mixture.acceleration.quasi_newton import quasi_newton
 from gmm_dask.mixture.acceleration.squarem import squarem
-from gmm_dask.refusals import Refusal
+from gmm_dask.mixture.refusals import Refusal
 
 __all__ = [
     "ACCELERATIONS",

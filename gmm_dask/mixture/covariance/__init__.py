@@ -9,7 +9,7 @@ from gmm_dask.mixture.covariance.family import Family
 from gmm_dask.mixture.covariance.full import Full
 from gmm_dask.mixture.covariance.spherical import Spherical
 from gmm_dask.mixture.covariance.tied import Tied
-from gmm_dask.refusals import Refusal
+from gmm_dask.mixture.refusals import Refusal
 
 __all__ = ["FAMILIES", "Family", "family_named"]
 

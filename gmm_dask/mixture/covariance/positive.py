@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtri
 
 from gmm_dask.mixture.arrays import Array, Indices
-from gmm_dask.refusals import Refusal
+from gmm_dask.mixture.refusals import Refusal
 
 ROUNDING = 8 * np.finfo(np.float64).eps
 """Eigenvalues of a D x D correlation matrix below D times this are rounding, not data."""

@@ -8,7 +8,7 @@ import dask
 from distributed import Client, LocalCluster
 
 from gmm_dask import Configuration, fit
-from gmm_dask.chunked.reduce import cluster_settings
+from gmm_dask.chunked.engines.in_process import cluster_settings
 from gmm_dask.chunked.rows import open_rows
 
 

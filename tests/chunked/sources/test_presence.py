@@ -8,8 +8,8 @@ import pytest
 import zarr
 from zarr.storage import ZipStore
 
+from gmm_dask.chunked.engines.in_process import SerialEngine
 from gmm_dask.chunked.profile import profile
-from gmm_dask.chunked.reduce import SerialEngine
 from gmm_dask.chunked.rows import DataError, Rows, open_rows
 from tests.chunked.conftest import store
 

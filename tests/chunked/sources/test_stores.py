@@ -13,9 +13,9 @@ from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from obstore.store import S3Store
 from zarr.storage import ObjectStore
 
-from flows.lasting import may_pass
+from flows.retries import may_pass
+from gmm_dask.chunked.engines.in_process import DaskEngine, SerialEngine
 from gmm_dask.chunked.profile import profile
-from gmm_dask.chunked.reduce import DaskEngine, SerialEngine
 from gmm_dask.chunked.rows import DataError, open_rows
 from tests.chunked.conftest import local_cluster, store
 

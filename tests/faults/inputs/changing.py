@@ -19,7 +19,7 @@ import zarr
 
 import gmm_dask
 from gmm_dask import Configuration, DataError, Mixture
-from gmm_dask.journey import Progress
+from gmm_dask.fitting.run_loop import Progress
 from gmm_dask.mixture.arrays import Array
 from gmm_dask.mixture.covariance.positive import NotPositiveDefiniteError
 from tests.chunked.conftest import local_cluster, store

@@ -16,16 +16,16 @@ from obstore.store import MemoryStore
 
 from gmm_dask import Configuration, Mixture
 from gmm_dask.chunked.rows import open_rows
-from gmm_dask.job import job_from, read_toml
+from gmm_dask.fitting.job import job_from, read_toml
 from gmm_dask.mixture.iteration import start
-from gmm_dask.plain_values import toml_lines
+from gmm_dask.models.model import _sealed_group, load_model, save_model
+from gmm_dask.runs.folder import read_finished, read_record
+from gmm_dask.runs.state import decode_state, encode_state
+from gmm_dask.settings.toml import toml_lines
 from gmm_dask.store.arrays import pack_arrays, unpack_arrays
 from gmm_dask.store.checkpoint import load_newest
-from gmm_dask.store.em_state import decode_state, encode_state
 from gmm_dask.store.errors import DamagedCheckpointWarning
-from gmm_dask.store.model import _sealed_group, load_model, save_model
 from gmm_dask.store.objects import ObjectFolder
-from gmm_dask.store.run_folder import read_finished, read_record
 from gmm_dask.store.sealed import CHECKSUM, from_json, seal, to_json
 from tests.chunked.conftest import store
 from tests.faults.inputs.mutating import damaged, junk, mutated

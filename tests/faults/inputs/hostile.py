@@ -19,9 +19,9 @@ from zarr.errors import ZarrUserWarning
 
 from gmm_dask import Mixture
 from gmm_dask.chunked.rows import open_rows
-from gmm_dask.importing import import_files
+from gmm_dask.data import import_files
+from gmm_dask.models.model import _sealed_group, load_model, save_model
 from gmm_dask.store.arrays import pack_arrays, unpack_arrays
-from gmm_dask.store.model import _sealed_group, load_model, save_model
 from gmm_dask.store.sealed import from_json
 from tests.chunked.conftest import store
 

@@ -12,8 +12,8 @@ import zarr
 from distributed import LocalCluster
 
 from gmm_dask import Configuration, fit, select
-from gmm_dask.cli import running
-from gmm_dask.job import ClusterOptions, Job, Opening
+from gmm_dask.cli import execution
+from gmm_dask.fitting.job import ClusterOptions, Job, Opening
 from tests.chunked.conftest import store
 from tests.faults.inputs.refusing import refused
 from tests.faults.outcome import Outcome, Scale
@@ -68,10 +68,10 @@ def numbers(scale: Scale, seed: int) -> Outcome:
         STARTED.clear()
         for what, job, told in _no_jobs(folder):
             with outcome.trying(f"{what}, by a job"), refused(*told):
-                running.run(job(), restart=False)
+                execution.run(job(), restart=False)
         with outcome.trying("no cluster was started for any of them"):
             assert not STARTED
-            running.run(
+            execution.run(
                 _job(store(folder / "good.zarr", _rows("f8", 0), chunks=(40, 3))), restart=False
             )
             assert len(STARTED) == 1, "the count counts nothing"

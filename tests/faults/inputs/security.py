@@ -24,14 +24,14 @@ from obstore.store import S3Store
 from zarr.storage import ObjectStore
 
 from gmm_dask import Configuration, Mixture, fit, score
-from gmm_dask.chunked.faults import ClusterError
+from gmm_dask.chunked.engines.faults import ClusterError
 from gmm_dask.chunked.rows import open_rows
-from gmm_dask.cli.speaking import OBEYED
-from gmm_dask.clusters import LOOPBACKS, cluster_for, reached
-from gmm_dask.importing import import_files
-from gmm_dask.job import ClusterOptions, Job, Opening, load_values
-from gmm_dask.store.model import load_model, save_model
-from gmm_dask.store.run_folder import open_run
+from gmm_dask.cli.output import OBEYED
+from gmm_dask.clusters.connection import LOOPBACKS, cluster_for, reached
+from gmm_dask.data import import_files
+from gmm_dask.fitting.job import ClusterOptions, Job, Opening, load_values
+from gmm_dask.models.model import load_model, save_model
+from gmm_dask.runs.folder import open_run
 from tests.chunked.conftest import store
 from tests.faults.inputs.hostile import bombs, pickles
 from tests.faults.inputs.refusing import SECRET, refused

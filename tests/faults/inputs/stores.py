@@ -18,9 +18,9 @@ import zarr
 from distributed import Client
 
 from gmm_dask import Configuration, Mixture, fit, score
-from gmm_dask.importing import import_files
+from gmm_dask.data import import_files
+from gmm_dask.models.model import save_model
 from gmm_dask.store.errors import RunDiffersError
-from gmm_dask.store.model import save_model
 from tests.chunked.conftest import local_cluster, store
 from tests.faults.inputs.refusing import refused
 from tests.faults.outcome import Outcome, Scale

@@ -10,10 +10,10 @@ import numpy as np
 
 import gmm_dask
 from gmm_dask import Configuration, Mixture, open_rows
-from gmm_dask.refitting.refit import refit
-from gmm_dask.store.model import Model, load_model
-from gmm_dask.store.versions import load_version
-from gmm_dask.verification import verify_fit
+from gmm_dask.fitting.refitting.refit import refit
+from gmm_dask.fitting.verification import verify_fit
+from gmm_dask.models.model import Model, load_model
+from gmm_dask.models.versions import load_version
 from tests.chunked.conftest import store
 from tests.faults.outcome import Outcome, Scale
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from distributed import Client
 
-from gmm_dask.journey import Progress
+from gmm_dask.fitting.run_loop import Progress
 from tests.faults.cluster import cluster_of, until
 from tests.faults.fits import digest, fitted
 from tests.faults.outcome import Outcome, Scale

@@ -9,7 +9,7 @@ from random import Random
 
 import numpy as np
 
-from gmm_dask.chunked.faults import BlocksKilledWorkers
+from gmm_dask.chunked.engines.faults import BlocksKilledWorkers
 from gmm_dask.chunked.rows import Rows, Table, open_rows
 from gmm_dask.chunked.sources.memory import MemorySource
 from tests.faults.cluster import BALLAST, cluster_of, whole

@@ -4,10 +4,10 @@ import warnings
 from pathlib import Path
 from random import Random
 
+from gmm_dask.models.model import load_model
 from gmm_dask.store.checkpoint import load_newest
 from gmm_dask.store.errors import DamagedCheckpointWarning, StorageError
 from gmm_dask.store.local import LocalFolder
-from gmm_dask.store.model import load_model
 from tests.faults.fits import fitted
 from tests.faults.outcome import Outcome, Scale
 from tests.faults.rows.ground import ground

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from gmm_dask.journey import Progress
+from gmm_dask.fitting.run_loop import Progress
 from tests.faults.fits import fitted
 
 

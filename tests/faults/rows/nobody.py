@@ -8,8 +8,8 @@ from typing import Any
 import dask
 from distributed import Client
 
-from gmm_dask.chunked.faults import ClusterError
-from gmm_dask.journey import Progress
+from gmm_dask.chunked.engines.faults import ClusterError
+from gmm_dask.fitting.run_loop import Progress
 from tests.faults.cluster import Schedule, Strike, cluster_of, empty, fill, striking
 from tests.faults.fits import digest, fitted
 from tests.faults.outcome import Outcome, Scale

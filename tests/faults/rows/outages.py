@@ -13,13 +13,7 @@ from tests.faults.outcome import Outcome, Scale
 from tests.faults.rows.platform import begun
 from tests.flows.asking import Asking
 from tests.flows.servers import free_port, until
-from tests.flows.slow import (
-    SLOW,
-    begin_slow,
-    bits,
-    flow_process,
-    iterations,
-)
+from tests.flows.slow import SLOW, begin_slow, bits, flow_process, iterations
 from tests.flows.test_platform import dask_at
 
 DOWN = 600.0

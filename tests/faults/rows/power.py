@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from random import Random
 
+from gmm_dask.models.model import load_model
 from gmm_dask.store.errors import StorageError
-from gmm_dask.store.model import load_model
 from tests.faults.outcome import Outcome, Scale
 from tests.store.dying import prepare
 from tests.store.test_kills import check

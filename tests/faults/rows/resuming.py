@@ -9,7 +9,7 @@ from typing import Any
 
 import gmm_dask
 from gmm_dask import Configuration, Fit
-from gmm_dask.journey import Progress
+from gmm_dask.fitting.run_loop import Progress
 from gmm_dask.store.checkpoint import complete_iterations
 from gmm_dask.store.local import LocalFolder
 from tests.faults.cluster import until

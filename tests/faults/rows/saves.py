@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from gmm_dask.journey import Progress
+from gmm_dask.fitting.run_loop import Progress
+from gmm_dask.models.model import load_model
 from gmm_dask.store.checkpoint import complete_iterations
 from gmm_dask.store.errors import StorageError
 from gmm_dask.store.local import LocalFolder
-from gmm_dask.store.model import load_model
 from tests.faults.fits import digest, fitted
 from tests.faults.outcome import Outcome, Scale
 from tests.faults.rows.ground import Ground, ground

@@ -6,8 +6,8 @@ from typing import Any
 
 from distributed import Client
 
-from gmm_dask.chunked.faults import ClusterError
-from gmm_dask.journey import Progress
+from gmm_dask.chunked.engines.faults import ClusterError
+from gmm_dask.fitting.run_loop import Progress
 from tests.deploy.processes import BIN, DEPLOY, Processes, processes_in, until
 from tests.faults.fits import SWEEPS, digest, fitted
 from tests.faults.outcome import Outcome, Scale

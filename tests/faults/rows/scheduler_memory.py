@@ -13,8 +13,8 @@ import zarr
 from dask.utils import key_split
 from distributed import Client
 
-from gmm_dask.chunked import dealing
-from gmm_dask.chunked.cluster import DaskEngine
+from gmm_dask.chunked.engines import shares
+from gmm_dask.chunked.engines.dask import DaskEngine
 from gmm_dask.chunked.rows import Rows, open_rows
 from tests.deploy.processes import DEPLOY
 from tests.faults.cluster import Processes, processes_of
@@ -82,7 +82,7 @@ def growth(processes: Processes, rows: Rows) -> dict[str, Any]:
     with Client(processes.address, set_as_default=False) as client:
         client.wait_for_workers(WORKERS, timeout=60)
         client.run_on_scheduler(know_names)
-        with patch.object(dealing, "LEAST_SECONDS", 1e-5):
+        with patch.object(shares, "LEAST_SECONDS", 1e-5):
             engine = DaskEngine(client, rows, cache="none", tasks_per_thread=len(rows) // WORKERS)
             for step in range(WARM_UP + PASSES):
                 engine.map_reduce(counted, 0, step=step)

@@ -15,8 +15,8 @@ import pytest
 import zarr
 
 from gmm_dask import Mixture, score
+from gmm_dask.models.model import save_model
 from gmm_dask.store.errors import RunIsBusy
-from gmm_dask.store.model import save_model
 from tests.chunked.conftest import store
 from tests.faults.cluster import processes_of, until
 from tests.faults.outcome import Outcome, Scale

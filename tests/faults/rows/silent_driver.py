@@ -13,7 +13,7 @@ from distributed import Client
 
 import gmm_dask
 from gmm_dask import Configuration
-from gmm_dask.journey import Progress
+from gmm_dask.fitting.run_loop import Progress
 from tests.faults.fits import BLOCK_BYTES, digest
 
 WORKERS = 3

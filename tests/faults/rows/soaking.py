@@ -10,7 +10,7 @@ from distributed import Client
 
 import gmm_dask
 from gmm_dask import Configuration
-from gmm_dask.journey import Progress
+from gmm_dask.fitting.run_loop import Progress
 from tests.faults.fits import BLOCK_BYTES
 
 REST = 0.2

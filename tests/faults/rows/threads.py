@@ -13,7 +13,7 @@ from threadpoolctl import ThreadpoolController
 
 import gmm_dask
 from gmm_dask import Configuration
-from gmm_dask.journey import Progress
+from gmm_dask.fitting.run_loop import Progress
 from gmm_dask.mixture.arrays import Array
 from tests.faults.cluster import PATIENCE
 from tests.faults.fits import digest

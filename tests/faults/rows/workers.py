@@ -11,7 +11,7 @@ from distributed import Client
 
 from gmm_dask.chunked.rows import Rows, Table, open_rows
 from gmm_dask.chunked.sources.zarr_source import ZarrSource
-from gmm_dask.journey import Progress
+from gmm_dask.fitting.run_loop import Progress
 from tests.faults.cluster import (
     FAULTS,
     Schedule,

@@ -1,0 +1,55 @@
+"""What a cluster says of itself: its workers, their memory, and whether they have work in hand."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import dask
+from dask.utils import parse_timedelta
+from distributed import Client
+
+from gmm_dask.chunked.borrowed.distributed import Silent, answer
+from gmm_dask.chunked.engines.faults import NO_WORKERS_TIMEOUT, ClusterError
+from gmm_dask.chunked.rows import Rows
+from gmm_dask.chunked.sources.memory import MemorySource
+
+logger = logging.getLogger(__name__)
+
+ANSWERED_WITHIN, HEARD_WITHIN = 60.0, 5.0
+"""Seconds that a scheduler may take to answer; to hear of an event, which may be lost."""
+
+
+def patience() -> float:
+    """Seconds to wait while no worker runs: as long as Dask's own scheduler is told to wait."""
+    told = dask.config.get("distributed.scheduler.no-workers-timeout", None)
+    return float(parse_timedelta(told or NO_WORKERS_TIMEOUT))
+
+
+def asked(client: Client, question: str, seconds: float | None = None, **details: Any) -> Any:
+    """The scheduler's answer; an error once it has been silent for so many seconds."""
+    try:
+        return answer(client, question, seconds or ANSWERED_WITHIN, **details)
+    except Silent as problem:
+        raise ClusterError(
+            f"{problem}: it is stopped, overloaded or cut off; see to it, or start another, "
+            "then resume"
+        ) from None
+
+
+def fits_in_memory(client: Client, rows: Rows, share: float) -> bool:
+    """Whether all rows take at most this share of the memory that workers may use together."""
+    if isinstance(rows.source, MemorySource):
+        return True  # an array of this process: streaming would send it anew in every pass
+    workers = asked(client, "identity", n_workers=-1)["workers"].values()
+    limits = [int(worker["memory_limit"] or 0) for worker in workers]
+    if not all(limits):
+        logger.info("workers have no memory limit: rows are streamed; pass cache='memory' to hold")
+        return False
+    return rows.nbytes <= share * sum(limits)
+
+
+def executing(worker: dict[str, Any]) -> bool:
+    """Whether a worker has a task in hand."""
+    counts = worker.get("metrics", {}).get("task_counts", {})
+    return bool(counts.get("executing", 0))

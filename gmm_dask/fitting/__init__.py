@@ -1,0 +1,1 @@
+"""From rows to a mixture: plans, the loop that carries them out, what it keeps and tells."""

@@ -1,0 +1,84 @@
+"""Rows stay what the first pass saw: mean and variance of every later pass are held against it.
+
+Both are in the sufficient statistics, whatever the mixture, so that to look costs no pass.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gmm_dask.chunked.profile import Profile
+from gmm_dask.chunked.rows import DataError, Rows
+from gmm_dask.mixture.arrays import Array
+from gmm_dask.mixture.kernels.choice import Kernel
+from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.statistics import NEGLIGIBLE, SufficientStatistics
+from gmm_dask.mixture.sweep import Statistics, StatisticsOf
+
+ROUNDING, ROUNDING_OF_FLOAT32 = 1e-8, 1e-3
+"""Of a standard deviation and of a variance: kernels have come to differ by 1e-10 at most."""
+OF_THE_FURTHEST = 1e-13
+"""What float64 leaves of a mean of values so far from 0, however little one of them weighs."""
+FLAT = 1e-9
+"""Standard deviations of so little of the mean are rounding themselves."""
+SMALLEST_VARIANCE = 1e-140
+"""Products with smaller ones fall out of float64."""
+
+
+def watched(statistics_of: StatisticsOf, known: Profile, rows: Rows) -> StatisticsOf:
+    """The same statistics; DataError where they are not of the rows that the first pass saw."""
+
+    def statistics_of_the_same(
+        mixtures: tuple[Mixture, ...], kernels: tuple[Kernel, ...]
+    ) -> Statistics:
+        found = statistics_of(mixtures, kernels)
+        away = np.max([np.abs(m.mean - known.mean) + np.sqrt(m.variance) for m in mixtures], axis=0)
+        for statistics, kernel in zip(found, kernels, strict=True):
+            told = change(known, statistics, kernel, away, rows.feature_names)
+            if told:
+                raise DataError(
+                    f"{rows.source.address}: rows have changed since the first pass of this fit: "
+                    f"{told}; wait until nobody writes to them, or fit a copy, and begin anew"
+                )
+        return found
+
+    return statistics_of_the_same
+
+
+def change(
+    known: Profile,
+    statistics: SufficientStatistics,
+    kernel: Kernel,
+    away: Array,
+    names: tuple[str, ...],
+) -> str:
+    """What differs by more than rounding, in words; empty where nothing does.
+
+    Rounding is of the rows furthest from 0, and of the place that mixtures see them from: so far
+    `away` from their mean, which is far only where a start is.
+    """
+    rounding = ROUNDING_OF_FLOAT32 if kernel == "quadratic-float32" else ROUNDING
+    if abs(statistics.weight - known.weight_total) > rounding * known.weight_total:
+        return (
+            f"their weights together were {known.weight_total:.9g} and are {statistics.weight:.9g}"
+        )
+    size, sd = np.abs(known.mean), known.sd
+    far = np.maximum(np.abs(known.minimum), np.abs(known.maximum))
+    flat = sd <= FLAT * size
+    means = np.where(flat, 1e3 * FLAT * size, rounding * sd) + OF_THE_FURTHEST * (far + away)
+    variances = np.where(flat, means**2, rounding * sd**2)
+    variances += OF_THE_FURTHEST * (far * sd + away**2) + NEGLIGIBLE * far**2 + SMALLEST_VARIANCE
+    return _difference("mean", known.mean, statistics.mean(), means, names) or _difference(
+        "variance", sd**2, statistics.variance(), variances, names
+    )
+
+
+def _difference(
+    what: str, before: Array, now: Array, rounding: Array, names: tuple[str, ...]
+) -> str:
+    """The feature whose mean or variance differs most, if by more than rounding."""
+    excess = np.abs(now - before) / np.maximum(rounding, SMALLEST_VARIANCE)
+    worst = int(excess.argmax())
+    if not excess[worst] > 1:
+        return ""
+    return f"the {what} of {names[worst]} was {before[worst]:.9g} and is {now[worst]:.9g}"

@@ -1,0 +1,226 @@
+"""Which mixture: a grid over K, families and starts, fitted in the same passes over the data.
+
+Ten candidates read the data once per iteration, not ten times. A candidate that can no longer win
+is dropped on the way; what it had reached stays in the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+from typing import Any
+
+from distributed import Client
+
+from gmm_dask.chunked.engines.protocol import Cache, Engine
+from gmm_dask.chunked.profile import Profile
+from gmm_dask.chunked.rows import Rows
+from gmm_dask.fitting.fit import opened, whole
+from gmm_dask.fitting.journal import EVERY_ITERATION, Rhythm
+from gmm_dask.fitting.orientation import check_upright
+from gmm_dask.fitting.result import Fit, concluded
+from gmm_dask.fitting.run_loop import Callback, Conduct, carry_out
+from gmm_dask.fitting.starts import drawn
+from gmm_dask.mixture.covariance import family_named
+from gmm_dask.mixture.criteria import CRITERIA, Criterion
+from gmm_dask.mixture.iteration import Candidate, EMState, Settings, start
+from gmm_dask.mixture.starts.initial import Sample
+from gmm_dask.mixture.tables import Table
+from gmm_dask.settings.configuration import Configuration, ConfigurationError
+from gmm_dask.store.location import Location
+
+PATIENCE = 5
+"""Iterations that every candidate gets."""
+OPTIMISM = 10.0
+"""EM gains less and less: after t iterations a candidate is trusted to gain still this many times
+t times its last gain. Only one that even so would not become the best is given up."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One line of the table: a candidate, and what it was worth in the end."""
+
+    components: int
+    covariance: str
+    mean_log_likelihood: float
+    parameters: int
+    bic: float
+    aic: float
+    icl: float
+    iterations: int
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """The candidates as a table, the best first, and the fit of the best."""
+
+    criterion: Criterion
+    table: tuple[Choice, ...]
+    best: Fit
+    passes: int
+
+    def __str__(self) -> str:
+        return str(choices_table(self.table, self._note()))
+
+    def _repr_html_(self) -> str:
+        return choices_table(self.table, self._note()).html()
+
+    def _note(self) -> str:
+        best = self.table[0]
+        return (
+            f"best by {self.criterion.upper()}: {best.components} components, {best.covariance}; "
+            f"{self.passes} passes for {len(self.table)} candidates"
+        )
+
+
+def choices_table(choices: Sequence[Choice], note: str = "") -> Table:
+    """Candidates with their criteria, a line each."""
+    headings = ("K", "covariance", "log-lik/row", "parameters", "BIC", "AIC", "ICL", "iterations")
+    columns = (
+        [str(c.components) for c in choices],
+        [c.covariance for c in choices],
+        [f"{c.mean_log_likelihood:.6f}" for c in choices],
+        [str(c.parameters) for c in choices],
+        *([f"{getattr(c, name):.1f}" for c in choices] for name in ("bic", "aic", "icl")),
+        [str(c.iterations) for c in choices],
+        [c.reason for c in choices],
+    )
+    lines = tuple(zip(*columns, strict=True))
+    return Table((*headings, "reason"), lines, frozenset({1, 8}), note=note)
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """The plan of fitting many mixtures at once."""
+
+    configurations: tuple[Configuration, ...]
+    criterion: Criterion = "bic"
+    drop: bool = True
+
+    @property
+    def seed(self) -> int:
+        """Of the sample and of all drawn starts."""
+        return self.configurations[0].seed
+
+    @property
+    def sample_rows(self) -> int:
+        """How many rows to draw in the profile pass."""
+        return self.configurations[0].sample_rows
+
+    def settings(self) -> Settings:
+        """How to iterate: the same for all candidates."""
+        return self.configurations[0].settings()
+
+    def identity(self) -> dict[str, Any]:
+        """All configurations, and how the best is chosen."""
+        return {
+            "grid": [configuration.identity() for configuration in self.configurations],
+            "criterion": self.criterion,
+            "drop": self.drop,
+        }
+
+    def begin(self, engine: Engine, known: Profile) -> EMState:  # noqa: ARG002
+        """One start for every configuration, the winner of its race."""
+        sample = Sample.of(known.sample.rows, known.sample.represented)
+        return start([drawn(sample, c)[0] for c in self.configurations])
+
+    def revise(self, state: EMState) -> EMState:
+        """Drop candidates that can no longer become the best."""
+        if not self.drop:
+            return state
+        leader = min(self.value(candidate) for candidate in state.candidates)
+        return replace(state, candidates=tuple(self._judged(c, leader) for c in state.candidates))
+
+    def _judged(self, candidate: Candidate, leader: float) -> Candidate:
+        if candidate.reason or candidate.iteration < PATIENCE:
+            return candidate
+        hoped = self.value(candidate) - 2 * still_to_gain(candidate)
+        if not hoped > leader:
+            return candidate
+        return replace(candidate, reason=f"dropped: its {self.criterion} could not become the best")
+
+    def value(self, candidate: Candidate) -> float:
+        """The criterion; infinite where there is no likelihood."""
+        if candidate.statistics is None or not isfinite(candidate.mean_log_likelihood):
+            return float("inf")
+        return CRITERIA[self.criterion](candidate.mixture, candidate.statistics)
+
+    def conclude(self, state: EMState, rows: Rows, history: Sequence[dict[str, Any]]) -> Fit:
+        """The best by the criterion."""
+        best = min(state.candidates, key=self.value)
+        return concluded(state, rows.feature_names, history, best)
+
+    def table(self, state: EMState) -> tuple[Choice, ...]:
+        """All candidates, the best first."""
+        choices = [choice(c) for c in state.candidates if c.statistics is not None]
+        return tuple(sorted(choices, key=lambda c: getattr(c, self.criterion)))
+
+
+def still_to_gain(candidate: Candidate) -> float:
+    """Log-likelihood, of all rows, that a candidate is trusted to gain still."""
+    record, statistics = candidate.record, candidate.statistics
+    if record is None or statistics is None or record.step == "refused":
+        return float("inf")
+    return OPTIMISM * candidate.iteration * max(record.change, 0.0) * statistics.weight
+
+
+def choice(candidate: Candidate) -> Choice:
+    """A candidate as a line of the table."""
+    statistics, mixture = candidate.statistics, candidate.mixture
+    if statistics is None:
+        raise ValueError("a candidate has no criteria before its first pass")
+    return Choice(
+        mixture.components,
+        mixture.family,
+        statistics.mean_log_likelihood,
+        mixture.parameter_count,
+        CRITERIA["bic"](mixture, statistics),
+        CRITERIA["aic"](mixture, statistics),
+        CRITERIA["icl"](mixture, statistics),
+        candidate.iteration,
+        candidate.reason or "still going",
+    )
+
+
+def select(
+    source: object,
+    components: Iterable[int],
+    covariance: Sequence[str] | str = "full",
+    *,
+    criterion: Criterion = "bic",
+    drop: bool = True,
+    client: Client | None = None,
+    cache: Cache = "auto",
+    run: Location | None = None,
+    restart: bool = False,
+    checkpoint: Rhythm = EVERY_ITERATION,
+    callbacks: Sequence[Callback] = (),
+    opening: dict[str, Any] | None = None,
+    **settings: Any,
+) -> Selection:
+    """Fit every number of components in every covariance family, all in the same passes.
+
+    `settings` are those of a `Configuration` (tol, n_init, seed, …); `opening` goes to `open_rows`.
+    """
+    names = [covariance] if isinstance(covariance, str) else covariance
+    families = [family_named(name).name for name in names]
+    numbers = [whole(number) for number in components]
+    if not numbers or not families:
+        raise ConfigurationError("select needs at least one number of components and one family")
+    if criterion not in CRITERIA:
+        raise ConfigurationError(f"criterion must be one of {', '.join(CRITERIA)}")
+    grid = Grid(
+        tuple(Configuration(k, family, **settings) for family in families for k in numbers),
+        criterion,
+        drop,
+    )
+    rows = opened(source, opening or {})
+    for configuration in grid.configurations:
+        configuration.check_drawn()
+        configuration.check_rows(rows.shape[0])
+    check_upright(rows, grid.configurations)
+    conduct = Conduct(client, cache, run, restart, checkpoint, callbacks)
+    state, best = carry_out(grid, rows, conduct)
+    return Selection(criterion, grid.table(state), best, state.passes)

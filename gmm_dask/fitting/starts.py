@@ -1,0 +1,182 @@
+"""Where a fit begins: a drawn start, given mixtures, or labels of all rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gmm_dask.chunked.engines.protocol import Engine
+from gmm_dask.chunked.expectation import label_statistics
+from gmm_dask.chunked.profile import Profile
+from gmm_dask.chunked.rows import Rows
+from gmm_dask.chunked.sources import Source
+from gmm_dask.fitting.orientation import check_upright
+from gmm_dask.fitting.result import Fit, concluded
+from gmm_dask.mixture.covariance import family_named
+from gmm_dask.mixture.iteration import EMState, Settings, start
+from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.starts.initial import (
+    Sample,
+    from_parameters,
+    from_statistics,
+    initial_mixture,
+)
+from gmm_dask.mixture.starts.race import race
+from gmm_dask.settings.configuration import Configuration, ConfigurationError
+
+
+@dataclass(frozen=True, eq=False)
+class GivenParameters:
+    """Some of a start's parameters; the others follow from a sample of the rows."""
+
+    weights: ArrayLike | None = None
+    means: ArrayLike | None = None
+    precisions: ArrayLike | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """The plan of fitting one mixture: its configuration, and what it is to begin with."""
+
+    configuration: Configuration
+    given: tuple[Mixture, ...] = ()
+    parameters: GivenParameters | None = None
+    labels: Source | None = None
+
+    @classmethod
+    def of(
+        cls,
+        configuration: Configuration,
+        initial: Mixture | Sequence[Mixture] | GivenParameters | None,
+        labels: Source | None,
+    ) -> Starts:
+        """The plan for what a person may give as a start."""
+        if initial is not None and labels is not None:
+            raise ConfigurationError("give initial or labels, not both: each is a whole start")
+        if isinstance(initial, GivenParameters):
+            return cls(configuration, parameters=initial)
+        given = (initial,) if isinstance(initial, Mixture) else tuple(initial or ())
+        return cls(configuration, given, labels=labels)
+
+    @property
+    def seed(self) -> int:
+        """Of the sample and of the drawn starts."""
+        return self.configuration.seed
+
+    @property
+    def sample_rows(self) -> int:
+        """How many rows to draw in the profile pass."""
+        return self.configuration.sample_rows
+
+    def settings(self) -> Settings:
+        """How to iterate."""
+        return self.configuration.settings()
+
+    def identity(self) -> dict[str, Any]:
+        """The configuration, and digests of what was given beside it."""
+        identity = self.configuration.identity()
+        if self.given:
+            identity["initial"] = [digest(mixture) for mixture in self.given]
+        if self.parameters is not None:
+            identity["parameters"] = {
+                name: None if values is None else np.asarray(values, np.float64).tolist()
+                for name, values in vars(self.parameters).items()
+            }
+        if self.labels is not None:
+            identity["labels"] = self.labels.fingerprint()
+        return identity
+
+    def check(self, rows: Rows) -> None:
+        """Refuse, before any pass, a start that does not fit the configuration or the data."""
+        features = rows.shape[1]
+        wanted = self.configuration.components, features, self.configuration.covariance
+        check_upright(rows, [self.configuration])
+        if not self.given and self.labels is None:
+            if self.parameters is None or self.parameters.means is None:
+                self.configuration.check_drawn()
+            self.configuration.check_rows(rows.shape[0])
+        if self.labels is not None and self.labels.shape[0] != rows.source.shape[0]:
+            raise ConfigurationError(
+                f"{self.labels.address} has {self.labels.shape[0]} labels and "
+                f"{rows.source.address} has {rows.source.shape[0]} rows: one label per stored row"
+            )
+        for mixture in self.given:
+            found = mixture.components, mixture.features, mixture.family
+            if found != wanted:
+                raise ConfigurationError(
+                    "the initial mixture has {} components, {} features and {} covariances, but "
+                    "{}, {} and {} are asked for".format(*found, *wanted)
+                )
+
+    def begin(self, engine: Engine, known: Profile) -> EMState:
+        """The state before the first pass of EM."""
+        if self.given:
+            # Made anew: their factors have the bits that one thread of BLAS gives, as on workers.
+            return start([copy(mixture) for mixture in self.given])
+        configuration = self.configuration
+        if self.labels is not None:
+            layout = family_named(configuration.covariance).layout
+            statistics = label_statistics(engine, self.labels, configuration.components, layout)
+            settings = self.settings().regularisation
+            return start([from_statistics(statistics, configuration.covariance, settings)])
+        sample = Sample.of(known.sample.rows, known.sample.represented)
+        if self.parameters is not None:
+            return start([completed(sample, configuration, self.parameters)])
+        return start(drawn(sample, configuration))
+
+    def revise(self, state: EMState) -> EMState:
+        """Nothing to say."""
+        return state
+
+    def conclude(self, state: EMState, rows: Rows, history: Sequence[dict[str, Any]]) -> Fit:
+        """The likeliest candidate."""
+        return concluded(state, rows.feature_names, history)
+
+
+def completed(sample: Sample, configuration: Configuration, given: GivenParameters) -> Mixture:
+    """A start from some of its parameters."""
+    return from_parameters(
+        sample,
+        configuration.components,
+        configuration.covariance,
+        np.random.default_rng(configuration.seed),
+        weights=given.weights,
+        means=given.means,
+        precisions=given.precisions,
+        method=configuration.init,
+        regularisation=configuration.settings().regularisation,
+    )
+
+
+def drawn(sample: Sample, configuration: Configuration) -> Sequence[Mixture]:
+    """Starts drawn from a sample of rows; several are raced on it first."""
+    random = np.random.default_rng(configuration.seed)
+    settings = configuration.settings()
+    starts = [
+        initial_mixture(
+            sample,
+            configuration.components,
+            configuration.covariance,
+            random,
+            configuration.init,
+            settings.regularisation,
+        )
+        for _ in range(configuration.n_init)
+    ]
+    if len(starts) == 1:
+        return starts
+    return race(sample, starts, min(configuration.finalists, len(starts)), settings)
+
+
+def digest(mixture: Mixture) -> str:
+    """A hash of every bit of a mixture."""
+    content = hashlib.sha256(mixture.family.encode())
+    for array in (mixture.weights, mixture.means, mixture.covariances):
+        content.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+    return content.hexdigest()

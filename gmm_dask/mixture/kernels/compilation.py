@@ -1,0 +1,123 @@
+"""Whether kernels may be compiled here: numba is installed, works, and is not switched off.
+
+Also when that is done: as late as possible, or before any fit, for this machine or an image.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from threading import Lock, Timer
+from typing import Any
+
+from gmm_dask.mixture.refusals import NotInstalledError
+
+SWITCH = "GMM_DASK_NUMBA"
+"""Set to 0 in the driver's environment, the fused kernel is not chosen: NumPy does all."""
+COMPILED, CACHE = "GMM_DASK_COMPILED", "NUMBA_CACHE_DIR"
+"""Folders: what was compiled before, which may be read only, and where numba keeps and looks for
+what it compiles. The first is copied to the second where that is not there."""
+MODULES = ("dense", "separated")
+AT_ONCE = 1.0
+"""Seconds in which what is in the cache is loaded; beyond, it is being compiled."""
+
+logger = logging.getLogger(__name__)
+
+
+def compiles() -> bool:
+    """Whether the fused kernel can be chosen here."""
+    return os.environ.get(SWITCH, "1") != "0" and not isinstance(loops(), str)
+
+
+@cache
+def loops(which: str = "dense") -> Any:
+    """A module of compiled loops; why there is none, as a sentence, where there is none.
+
+    The first call in a process takes half a second, or some where they are not in the cache yet.
+    """
+    try:
+        numba = import_module("numba")
+        if numba.config.DISABLE_JIT:
+            return "numba's compiler is switched off (NUMBA_DISABLE_JIT)"
+        _unpack()
+        with _ONE_AT_A_TIME, _told():
+            return import_module(f"gmm_dask.mixture.kernels.compiled.{which}")
+    except ModuleNotFoundError as absent:
+        return f"{absent.name} is not installed"
+    except Exception as problem:
+        logger.warning("numba does not work here, NumPy does all: %s", problem)
+        return f"numba does not work: {problem}"
+
+
+def compiler() -> str:
+    """What compiles kernels, for the record of a run: bits depend on it."""
+    if not compiles():
+        return "none"
+    numba, binding = import_module("numba"), import_module("llvmlite.binding")
+    return f"numba {numba.__version__} for {numba.config.CPU_NAME or binding.get_host_cpu_name()}"
+
+
+def warm() -> dict[str, object]:
+    """Have everything compiled and kept, for no fit to wait for; what for, and how long it took."""
+    began = time.perf_counter()
+    for which in MODULES:
+        if isinstance(why := loops(which), str):
+            raise NotInstalledError(
+                f"nothing is compiled here, for {why}: pip install 'gmm-dask[fast]'"
+            )
+    (kept,) = {str(one.stats.cache_path) for one in (loops().sweep, loops("separated").sweep_apart)}
+    return {"compiler": compiler(), "kept": kept, "seconds": time.perf_counter() - began}
+
+
+def _unpack() -> None:
+    before, place = os.environ.get(COMPILED), os.environ.get(CACHE)
+    if before and place and Path(before).is_dir() and not Path(place).exists():
+        own = Path(f"{place}.{os.getpid()}")
+        with suppress(OSError):  # then each process compiles for itself
+            shutil.copytree(before, own)
+            own.rename(place)
+        shutil.rmtree(own, ignore_errors=True)
+
+
+# -- who is told --------------------------------------------------------------------------------
+
+Tell = Callable[[float | None], object]
+"""Is told None when compiling has begun, and how many seconds it took when it is over."""
+_TOLD: list[Tell] = []
+_ONE_AT_A_TIME = Lock()
+
+
+@contextmanager
+def compiling_told_to(tell: Tell) -> Iterator[None]:
+    """Have someone hear of what is compiled in this process while this is open."""
+    _TOLD.append(tell)
+    try:
+        yield
+    finally:
+        _TOLD.remove(tell)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    began, hears = time.perf_counter(), _TOLD[-1:]
+
+    def tell(seconds: float | None = None) -> None:
+        for one in hears:
+            one(seconds)
+
+    later = Timer(AT_ONCE, tell)
+    later.daemon = True
+    later.start()
+    try:
+        yield
+    finally:
+        later.cancel()
+        if (seconds := time.perf_counter() - began) > AT_ONCE:
+            tell(seconds)

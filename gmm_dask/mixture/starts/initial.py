@@ -1,0 +1,237 @@
+"""Starting mixtures: from a sample of rows, from labels, from given parameters.
+
+The only place that draws random numbers; the generator is always an argument. Every start is
+normalised and no component of it is degenerate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gmm_dask.mixture.arrays import Array, FamilyName, Indices, as_rows, as_weights
+from gmm_dask.mixture.covariance import family_named
+from gmm_dask.mixture.maximisation import Regularisation, maximise
+from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.refusals import Refusal
+from gmm_dask.mixture.statistics import SufficientStatistics
+from gmm_dask.mixture.sweep import sweep_responsibilities
+
+LLOYD_ITERATIONS = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Rows (n, D) that stand for all rows, with their weights (n,), as float64."""
+
+    rows: Array
+    weights: Array
+
+    @classmethod
+    def of(cls, rows: ArrayLike, weights: ArrayLike | None = None) -> Sample:
+        """A sample of these rows; those of weight 0 are left out."""
+        found = as_rows(rows).astype(np.float64)
+        given = as_weights(weights, len(found))
+        if given is None:
+            return cls(found, np.ones(len(found)))
+        return cls(found[given > 0], given[given > 0])
+
+    def standardised(self) -> Array:
+        """Rows in units of each feature's standard deviation: nearness must not depend on units."""
+        mean = np.average(self.rows, axis=0, weights=self.weights)
+        deviation = np.sqrt(np.average((self.rows - mean) ** 2, axis=0, weights=self.weights))
+        return (self.rows - mean) / np.where(deviation > 0, deviation, 1)
+
+
+def k_means_plus_plus(rows: Array, weights: Array, k: int, random: np.random.Generator) -> Array:
+    """K rows (K, D) far apart: each drawn with probability ∝ its squared distance to those before.
+
+    Arthur & Vassilvitskii (2007), with the best of 2 + log K draws each time.
+    """
+    centres = rows[random.choice(len(rows), size=1, p=weights / weights.sum())]
+    nearest = squared_distances(rows, centres)[:, 0]
+    trials = 2 + int(np.log(k))
+    while len(centres) < k:
+        mass = nearest * weights
+        if not mass.sum() > 0:  # fewer distinct rows than components
+            mass = weights
+        drawn = random.choice(len(rows), size=trials, p=mass / mass.sum())
+        closer = np.minimum(nearest[:, None], squared_distances(rows, rows[drawn]))
+        best = int((weights @ closer).argmin())
+        centres, nearest = np.vstack([centres, rows[drawn[best]]]), closer[:, best]
+    return centres
+
+
+def k_means(rows: Array, weights: Array, k: int, random: np.random.Generator) -> Array:
+    """The centres (K, D) that Lloyd's iterations reach from k-means++."""
+    centres = k_means_plus_plus(rows, weights, k, random)
+    labels: Indices | None = None
+    for _ in range(LLOYD_ITERATIONS):
+        distances = squared_distances(rows, centres)
+        nearest = distances.argmin(axis=1)
+        if labels is not None and np.array_equal(nearest, labels):
+            break
+        labels = nearest
+        members = np.eye(k)[labels] * weights[:, None]
+        mass = members.sum(axis=0)
+        moved = (members.T @ rows) / np.where(mass > 0, mass, 1)[:, None]
+        far = np.argsort(-distances[np.arange(len(rows)), labels], kind="stable")
+        for rank, empty in enumerate(np.flatnonzero(mass == 0)):
+            moved[empty] = rows[far[rank % len(far)]]
+        centres = moved
+    return centres
+
+
+def random_rows(rows: Array, weights: Array, k: int, random: np.random.Generator) -> Array:
+    """K rows (K, D), all different where there are so many."""
+    possible = int(np.count_nonzero(weights)) >= k
+    return rows[random.choice(len(rows), size=k, replace=not possible, p=weights / weights.sum())]
+
+
+Centres = Callable[[Array, Array, int, np.random.Generator], Array]
+
+CENTRES: Mapping[str, Centres] = MappingProxyType(
+    {"kmeans": k_means, "k-means++": k_means_plus_plus, "random_from_data": random_rows}
+)
+METHODS = (*CENTRES, "random")
+"""scikit-learn's names for `init_params`; `random` draws responsibilities."""
+
+
+def initial_mixture(
+    sample: Sample,
+    components: int,
+    family: FamilyName,
+    random: np.random.Generator,
+    method: str = "kmeans",
+    regularisation: Regularisation = Regularisation(),
+) -> Mixture:
+    """A starting mixture from a sample of rows."""
+    if not 1 <= components <= len(sample.rows):
+        raise Refusal(
+            f"{components} components need at least as many rows with a weight; "
+            f"there are {len(sample.rows)}"
+        )
+    if method == "random":
+        posteriors = random.dirichlet(np.ones(components), size=len(sample.rows))
+    elif method in CENTRES:
+        rows = sample.standardised()
+        posteriors = nearest_centre(rows, CENTRES[method](rows, sample.weights, components, random))
+    else:
+        raise Refusal(f"unknown initialisation {method!r}: choose one of {', '.join(METHODS)}")
+    return from_responsibilities(sample, posteriors, family, regularisation)
+
+
+def from_responsibilities(
+    sample: Sample, posteriors: Array, family: FamilyName, regularisation: Regularisation
+) -> Mixture:
+    """The M-step of given responsibilities (n, K) of the sample's rows."""
+    layout = family_named(family).layout
+    statistics = sweep_responsibilities(
+        sample.rows, lambda part: posteriors[part], posteriors.shape[1], layout, sample.weights
+    )
+    return from_statistics(statistics, family, regularisation)
+
+
+def from_statistics(
+    statistics: SufficientStatistics,
+    family: FamilyName,
+    regularisation: Regularisation = Regularisation(),
+) -> Mixture:
+    """The start that label statistics give: of all rows, or of a sample.
+
+    A component with too few rows borrows D + 1 rows' worth of the average component.
+    """
+    settings = replace(regularisation, degenerate="floor")
+    return maximise(lent(statistics, family), family, settings).mixture
+
+
+def lent(statistics: SufficientStatistics, family: FamilyName) -> SufficientStatistics:
+    """Statistics in which every component has the rows that its covariance needs."""
+    kind = family_named(family)
+    features = statistics.means.shape[1]
+    unit = statistics.weight / statistics.rows
+    needed = kind.minimum_count(features) * unit
+    poor = statistics.counts < needed
+    if not poor.any():
+        return statistics
+    counts = statistics.counts + needed * poor
+    means = np.where((statistics.counts > 0)[:, None], statistics.means, statistics.mean())
+    scatter = statistics.scatter
+    if kind.layout != "pooled":
+        average = scatter.sum(axis=0) / statistics.counts.sum()
+        if kind.layout == "outer" and not np.diagonal(average).all():
+            average = average + np.diag(statistics.variance())
+        elif kind.layout == "squares" and not average.all():
+            average = average + statistics.variance()
+        borrowed = needed * poor
+        scatter = scatter + borrowed.reshape(-1, *[1] * average.ndim) * average
+    return replace(statistics, counts=counts, means=means, scatter=scatter)
+
+
+def from_parameters(
+    sample: Sample,
+    components: int,
+    family: FamilyName,
+    random: np.random.Generator,
+    *,
+    weights: ArrayLike | None = None,
+    means: ArrayLike | None = None,
+    precisions: ArrayLike | None = None,
+    method: str = "kmeans",
+    regularisation: Regularisation = Regularisation(),
+) -> Mixture:
+    """A start with these parameters given; the others follow from the sample."""
+    if means is None:
+        base = initial_mixture(sample, components, family, random, method, regularisation)
+        means = base.means
+    else:
+        means = checked("means", means, (components, sample.rows.shape[1]))
+        base = _around(sample, means, family, regularisation)
+    covariances = base.covariances
+    if precisions is not None:
+        kind = family_named(family)
+        given = checked("precisions", precisions, kind.shape(components, sample.rows.shape[1]))
+        covariances = kind.from_factors(kind.factors(given))  # the inverse, in any family
+    if weights is not None:
+        weights = checked("weights", weights, (components,))
+        if (weights < 0).any() or abs(weights.sum() - 1) > 1e-6:
+            raise Refusal(f"weights must not be negative and sum to 1, these are {weights}")
+        weights = np.maximum(weights, np.finfo(np.float64).eps)
+        weights = weights / weights.sum()
+    return Mixture(base.weights if weights is None else weights, means, covariances, family)
+
+
+def _around(
+    sample: Sample, means: Array, family: FamilyName, regularisation: Regularisation
+) -> Mixture:
+    stacked = Sample(
+        np.vstack([sample.rows, means]),
+        np.concatenate([sample.weights, np.zeros(len(means))]),
+    ).standardised()
+    posteriors = nearest_centre(stacked[: len(sample.rows)], stacked[len(sample.rows) :])
+    return from_responsibilities(sample, posteriors, family, regularisation)
+
+
+def checked(name: str, values: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """Given parameters as a float64 array of this shape, all of them finite."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != shape:
+        raise Refusal(f"the given {name} should have shape {shape}, but have {array.shape}")
+    if not np.isfinite(array).all():
+        raise Refusal(f"the given {name} must be finite numbers")
+    return array
+
+
+def squared_distances(rows: Array, centres: Array) -> Array:
+    """‖x_n − c_k‖², (n, K); rows are of order one, so the expansion is accurate enough."""
+    distances = (rows**2).sum(axis=1)[:, None] - 2 * (rows @ centres.T) + (centres**2).sum(axis=1)
+    return np.maximum(distances, 0)
+
+
+def nearest_centre(rows: Array, centres: Array) -> Array:
+    """Responsibilities (n, K) of 0 and 1."""
+    return np.eye(len(centres))[squared_distances(rows, centres).argmin(axis=1)]

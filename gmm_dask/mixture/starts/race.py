@@ -1,0 +1,55 @@
+"""Restarts raced on a sample of rows: many short runs, of which the best few go on to all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import isfinite
+
+from gmm_dask.mixture.iteration import Candidate, EMState, Settings, run, start
+from gmm_dask.mixture.kernels.choice import Kernel
+from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.refusals import Refusal
+from gmm_dask.mixture.starts.initial import Sample
+from gmm_dask.mixture.sweep import Statistics, StatisticsOf, sweep
+
+FIRST_ROUND = 8
+"""Iterations before the first half is dropped; every further round doubles them."""
+
+
+def statistics_of_sample(sample: Sample) -> StatisticsOf:
+    """The seam for rows in memory: one block."""
+
+    def statistics_of(mixtures: tuple[Mixture, ...], kernels: tuple[Kernel, ...]) -> Statistics:
+        return sweep(sample.rows, mixtures, sample.weights, kernels)
+
+    return statistics_of
+
+
+def race(
+    sample: Sample, starts: Sequence[Mixture], keep: int, settings: Settings = Settings()
+) -> tuple[Mixture, ...]:
+    """The `keep` mixtures that lead after rounds of EM on the sample, the best first.
+
+    Each round drops the lower half (successive halving), so that a hundred starts cost little more
+    than the few that are worth it. All that go on share their passes.
+    """
+    if not 1 <= keep <= len(starts):
+        raise Refusal(f"keep must be between 1 and {len(starts)} starts, not {keep}")
+    statistics_of, runners, iterations = statistics_of_sample(sample), list(starts), FIRST_ROUND
+    while True:
+        lapped = replace(settings, stopping=replace(settings.stopping, max_iter=iterations))
+        ranked = ranking(run(statistics_of, start(runners), lapped))
+        if len(ranked) <= keep:
+            return tuple(candidate.mixture for candidate in ranked)
+        runners = [c.mixture for c in ranked[: max(keep, len(ranked) // 2)]]
+        iterations *= 2
+
+
+def ranking(state: EMState) -> list[Candidate]:
+    """Candidates from the highest log-likelihood to the lowest; ties keep their order."""
+    return sorted(state.candidates, key=lambda c: -_or_lowest(c.mean_log_likelihood))
+
+
+def _or_lowest(log_likelihood: float) -> float:
+    return log_likelihood if isfinite(log_likelihood) else -1e308

@@ -1,0 +1,66 @@
+"""A mixture as a table: one line per component, mean ± standard deviation in each feature."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gmm_dask.mixture.arrays import Indices
+from gmm_dask.mixture.tables import Table, aligned, joined
+
+if TYPE_CHECKING:
+    from gmm_dask.mixture.parameters import Mixture
+
+SHOWN_FEATURES, SHOWN_COMPONENTS = 6, 60
+
+
+def components_table(
+    mixture: Mixture,
+    names: Sequence[str] | None = None,
+    *,
+    features: range | None = None,
+    components: int = SHOWN_COMPONENTS,
+    title: bool = True,
+) -> Table:
+    """Weight, and mean ± sd of the first features; the heaviest components where there are many."""
+    named = (
+        [f"x{j}" for j in range(mixture.features)]
+        if names is None
+        else [" ".join(name.split()) for name in names]
+    )
+    kept = np.sort(np.argsort(-mixture.weights, kind="stable")[:components])
+    columns = [[str(k) for k in kept], aligned(mixture.weights[kept], 0.01, small=True)]
+    shown = range(min(SHOWN_FEATURES, mixture.features)) if features is None else features
+    columns += [_column(mixture, kept, j) for j in shown]
+    headings = ["k", "weight", *(named[j] for j in shown)]
+    count, width = mixture.means.shape
+    rest = width - shown.stop
+    left_out = [
+        f"{count - len(kept)} lighter components" * (count > len(kept)),
+        f"{rest} more features" * (rest > 0),
+    ]
+    note = " and ".join(filter(None, left_out))
+    return Table(
+        tuple(headings),
+        tuple(zip(*columns, strict=True)),
+        title=described(mixture) + ", mean ± sd" if title else "",
+        note=f"… and {note}" if note else "",
+    )
+
+
+def described(mixture: Mixture) -> str:
+    """In a few words."""
+    k, d = mixture.means.shape
+    return (
+        f"Mixture of {k} component{'s' * (k > 1)} in {d} feature{'s' * (d > 1)}, {mixture.family}"
+    )
+
+
+def _column(mixture: Mixture, kept: Indices, feature: int) -> list[str]:
+    deviations = np.sqrt(mixture.variances[kept, feature])
+    unit = float(np.median(deviations))
+    return joined(
+        aligned(mixture.means[kept, feature], unit), aligned(deviations, unit, small=True)
+    )

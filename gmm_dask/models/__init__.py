@@ -1,0 +1,1 @@
+"""A fitted mixture as it is stored, and the versions of one that is kept up with its rows."""

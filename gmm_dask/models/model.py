@@ -1,0 +1,236 @@
+"""A fitted mixture as a Zarr v3 group that any Zarr reader opens, and that knows if it was damaged.
+
+    model/zarr.json          family, feature_names, provenance, ...; written last
+    model/weights, means, covariances, precisions      float64, each chunk with a crc32c
+
+The group's attributes hold length and hash of every other file, and a checksum of the group's own
+metadata, so that a flipped bit anywhere is found, and a chunk that is gone, which Zarr itself would
+read as zeros.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.buffer import default_buffer_prototype
+from zarr.storage import MemoryStore
+
+from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.refusals import Refusal
+from gmm_dask.store.errors import (
+    DamagedError,
+    KeyExistsError,
+    KeyMissingError,
+    StorageError,
+    UnknownFormatError,
+)
+from gmm_dask.store.folder import Folder
+from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.location import Location, checked_name, open_folder
+from gmm_dask.store.replacing import replaced_directory
+from gmm_dask.store.sealed import from_json, to_json
+
+FORMAT_VERSION = 1
+_ROOT = "zarr.json"
+_ARRAYS = ("weights", "means", "covariances", "precisions")
+_CODECS = ["bytes", "crc32c"]
+_CHUNK_BYTES = 2**25
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A mixture, the names of its features, and where it comes from."""
+
+    mixture: Mixture
+    feature_names: tuple[str, ...] | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def save_model(
+    mixture: Mixture,
+    where: Location,
+    *,
+    feature_names: Sequence[str] | None,
+    provenance: Mapping[str, object],
+    overwrite: bool = False,
+) -> None:
+    """Write a model to a path or URL; on return it is durable.
+
+    Where a driver holds what it writes to, `write_model` is for its guarded folder instead.
+    """
+    checked_name(where)
+    write_model(
+        open_folder(where),
+        mixture,
+        feature_names=feature_names,
+        provenance=provenance,
+        overwrite=overwrite,
+    )
+
+
+def write_model(
+    folder: Folder,
+    mixture: Mixture,
+    *,
+    feature_names: Sequence[str] | None,
+    provenance: Mapping[str, object],
+    overwrite: bool = False,
+) -> None:
+    """Write a model as what a folder holds; on return it is durable.
+
+    On local files the model appears in one step, and replaces an earlier one in one step. In an
+    object store the group's metadata comes last: until then there is no model, and while one is
+    overwritten there is none either.
+    """
+    if feature_names is not None and len(feature_names) != mixture.features:
+        raise Refusal(f"{mixture.features} features, but {len(feature_names)} names")
+    files = _array_files(mixture)
+    root = _root_file(mixture.family, feature_names, provenance, files)
+    if isinstance(folder, LocalFolder):
+        with replaced_directory(folder.root, overwrite=overwrite) as temporary:
+            _write(LocalFolder(temporary), files, root)
+    else:
+        _clear(folder, overwrite)
+        _write(folder, files, root)
+
+
+def load_model(where: Location) -> Model:
+    """Read a model, every byte checked; StorageError says what is wrong and where."""
+    folder = open_folder(where)
+    attributes = _read_root(folder)
+    try:
+        files = _read_files(folder, attributes["files"])
+        arrays = _decode(files)
+        names, provenance = attributes["feature_names"], attributes["provenance"]
+        mixture = Mixture(
+            arrays["weights"], arrays["means"], arrays["covariances"], attributes["family"]
+        )
+        if arrays["precisions"].shape != arrays["covariances"].shape:
+            raise ValueError("precisions and covariances differ in shape")
+        if not (names is None or isinstance(names, list)) or not isinstance(provenance, dict):
+            raise TypeError("feature_names must be a list and provenance an object")
+        if names is not None and len(names) != mixture.features:
+            raise ValueError(f"{mixture.features} features, but {len(names)} names")
+    except StorageError:
+        raise
+    except Exception as error:  # whatever Zarr makes of metadata that are none
+        raise StorageError(f"{folder} holds no valid mixture: {error}") from error
+    return Model(mixture, None if names is None else tuple(map(str, names)), provenance)
+
+
+def _array_files(mixture: Mixture) -> dict[str, bytes]:
+    """What Zarr writes for the four arrays, key by key."""
+    stored: dict[str, Any] = {}
+    group = zarr.open_group(MemoryStore(stored), mode="w", zarr_format=3)
+    for name in _ARRAYS:
+        values = np.ascontiguousarray(getattr(mixture, name), dtype="<f8")
+        length = max(1, _CHUNK_BYTES // max(1, values[:1].nbytes))
+        array = group.create_array(
+            name,
+            shape=values.shape,
+            dtype=values.dtype,
+            chunks=(min(length, len(values)), *values.shape[1:]),
+            compressors=zarr.codecs.Crc32cCodec(),
+            filters=None,
+            # Zarr leaves out chunks of zeros, and what is not there carries no checksum.
+            config={"write_empty_chunks": True},
+        )
+        array[...] = values
+    return {key: stored.pop(key).to_bytes() for key in sorted(stored) if key != _ROOT}
+
+
+def _root_file(
+    family: str,
+    feature_names: Sequence[str] | None,
+    provenance: Mapping[str, object],
+    files: Mapping[str, bytes],
+) -> bytes:
+    attributes = {
+        "format": "gmm-dask model",
+        "format_version": FORMAT_VERSION,
+        "family": family,
+        "feature_names": None if feature_names is None else [str(name) for name in feature_names],
+        "provenance": provenance,
+        "files": {
+            key: [len(data), hashlib.sha256(data).hexdigest()] for key, data in files.items()
+        },
+    }
+    return _sealed_group(attributes)
+
+
+def _sealed_group(attributes: Mapping[str, object]) -> bytes:
+    """Group metadata whose attributes end with a checksum of all the rest."""
+    group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    checksum = hashlib.sha256(to_json(group)).hexdigest()
+    return to_json({**group, "attributes": {**attributes, "checksum": checksum}})
+
+
+def _write(folder: Folder, files: Mapping[str, bytes], root: bytes) -> None:
+    for key, data in files.items():
+        folder.replace(key, data)
+    folder.replace(_ROOT, root)
+
+
+def _clear(folder: Folder, overwrite: bool) -> None:
+    if folder.exists(_ROOT):
+        if not overwrite:
+            raise KeyExistsError(f"{folder} exists already; overwrite=True replaces it")
+        folder.delete(_ROOT)
+    for name in _ARRAYS:
+        folder.discard(name)
+
+
+def _read_root(folder: Folder) -> dict[str, Any]:
+    try:
+        data = folder.read(_ROOT)
+    except KeyMissingError as error:
+        raise KeyMissingError(f"there is no model at {folder}: {_ROOT} is missing") from error
+    try:
+        attributes = dict(from_json(data)["attributes"])
+        attributes.pop("checksum")
+        whole = _sealed_group(attributes) == data
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DamagedError(f"{_ROOT} in {folder} is damaged, or no model of gmm-dask") from error
+    if not whole:
+        raise DamagedError(f"{_ROOT} in {folder} is damaged: its checksum does not fit its content")
+    if attributes.get("format_version") != FORMAT_VERSION:
+        raise UnknownFormatError(
+            f"{folder} has format version {attributes.get('format_version')}; this program reads "
+            f"{FORMAT_VERSION}: use the version of gmm-dask that wrote it"
+        )
+    return attributes
+
+
+def _read_files(folder: Folder, described: Mapping[str, Any]) -> dict[str, bytes]:
+    files = {}
+    for key, (length, digest) in described.items():
+        data = folder.read(key)
+        if len(data) != length or hashlib.sha256(data).hexdigest() != digest:
+            raise DamagedError(f"{key} in {folder} is damaged: its bytes are not those written")
+        files[key] = data
+    return files
+
+
+def _decode(files: Mapping[str, bytes]) -> dict[str, NDArray[Any]]:
+    make = default_buffer_prototype().buffer.from_bytes
+    store = MemoryStore({key: make(data) for key, data in files.items()}, read_only=True)
+    return {name: _decode_array(store, name, files) for name in _ARRAYS}
+
+
+def _decode_array(store: MemoryStore, name: str, files: Mapping[str, bytes]) -> NDArray[Any]:
+    """One array; what it declares is held against the bytes there are before it is allocated."""
+    metadata = from_json(files[f"{name}/{_ROOT}"])
+    codecs = [codec["name"] for codec in metadata["codecs"]]
+    if metadata["data_type"] != "float64" or codecs != _CODECS:
+        raise ValueError(f"{name} is {metadata['data_type']} through {codecs}, not a plain float64")
+    chunk = metadata["chunk_grid"]["configuration"]["chunk_shape"]
+    present = sum(len(data) for key, data in files.items() if key.startswith(f"{name}/c"))
+    for shape in (metadata["shape"], chunk):
+        if 8 * int(np.prod([int(side) for side in shape], dtype=object)) > present:
+            raise ValueError(f"{name} declares shape {shape} and holds {present} bytes")
+    values: NDArray[Any] = np.asarray(zarr.open_array(store, path=name, mode="r")[...])
+    return values

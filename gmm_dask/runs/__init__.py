@@ -1,0 +1,1 @@
+"""The run folder: what one run leaves, written by its driver and read by everyone else."""

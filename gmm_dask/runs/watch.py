@@ -1,0 +1,98 @@
+"""Following a run from its folder, from any machine that sees it; the driver is not asked.
+
+Knows the history and the mark of a finished run; knows nothing of terminals.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gmm_dask.runs.folder import look_at_run, read_finished, read_record
+from gmm_dask.runs.view import described, read_history
+from gmm_dask.store.errors import KeyMissingError
+from gmm_dask.store.folder import Folder
+from gmm_dask.store.location import Location
+
+SILENCE_SECONDS = 60.0
+"""Without news for so long, and four times the last pass, the driver may be gone."""
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What the run is."""
+
+    data: str
+    configuration: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """A new line of the history."""
+
+    entry: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Silence:
+    """No news for so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The result; nothing comes after it."""
+
+    result: Mapping[str, Any]
+
+
+News = Begun | Iteration | Silence | Finished
+
+
+def watch(
+    where: Location,
+    *,
+    every: float = 1.0,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.time,
+) -> Iterator[News]:
+    """All that has happened in a run and, as it comes, all that happens until it is finished."""
+    folder = _folder(where)
+    record = read_record(folder)
+    yield Begun(described(record.fingerprint), record.configuration)
+    told, heard, warned = -1, clock(), False
+    while True:
+        finished = read_finished(folder)  # before the history, which is complete once it is there
+        entries = read_history(folder)
+        fresh = entries if _begun_again(entries, told) else _after(entries, told)
+        for entry in fresh:
+            told, heard, warned = int(entry["iteration"]), float(entry["time"]), False
+            yield Iteration(entry)
+        if finished is not None:
+            yield Finished(finished)
+            return
+        patience = max(SILENCE_SECONDS, 4 * entries[-1]["seconds"] if entries else 0.0)
+        if clock() - heard > patience and not warned:
+            warned = True
+            yield Silence(clock() - heard)
+        sleep(every)
+        folder = _folder(where)
+
+
+def _folder(where: Location) -> Folder:
+    folder = look_at_run(where)
+    if folder is None:
+        raise KeyMissingError(f"there is no run at {where}")
+    return folder
+
+
+def _begun_again(entries: list[dict[str, Any]], told: int) -> bool:
+    """Whether a restart took the place of what was told."""
+    return bool(entries) and int(entries[-1]["iteration"]) < told
+
+
+def _after(entries: list[dict[str, Any]], told: int) -> list[dict[str, Any]]:
+    return [entry for entry in entries if int(entry["iteration"]) > told]
