@@ -11,7 +11,7 @@ from gmm_dask.chunked.engines.protocol import Engine
 from gmm_dask.chunked.rows import Table, Weights, kept_rows
 from gmm_dask.chunked.sources import Source
 from gmm_dask.mixture.arrays import Layout
-from gmm_dask.mixture.kernels.choice import Kernel
+from gmm_dask.mixture.kernels import Kernel
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.sweep import Statistics, StatisticsOf, sweep, sweep_labels

@@ -16,7 +16,8 @@ from gmm_dask.chunked.sources.grid import axes_of, is_regular, sharding_of
 from gmm_dask.chunked.sources.zarr_source import ZarrSource
 from gmm_dask.doctor.finding import Finding, bad, good, note
 from gmm_dask.fitting.job import Opening, only_table
-from gmm_dask.mixture.maximisation import Regularisation, too_large
+from gmm_dask.mixture.maximisation import too_large
+from gmm_dask.mixture.regularisation import Regularisation
 
 SMALL_CHUNK, LARGE_CHUNK = 2**18, 2**28
 CHECKSUMS = {"crc32c", "fletcher32", "crc32", "adler32"}

@@ -31,7 +31,7 @@ from gmm_dask.fitting.refitting.refit import refit as refit_models
 from gmm_dask.fitting.result import Fit
 from gmm_dask.fitting.run_loop import Callback
 from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.mixture.starts.initial import METHODS
+from gmm_dask.mixture.starts import METHODS
 from gmm_dask.models.model import load_model
 from gmm_dask.settings.configuration import Configuration, ConfigurationError, identity_of
 from gmm_dask.settings.toml import NONE, checked, nearest, toml_lines

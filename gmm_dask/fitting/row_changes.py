@@ -10,7 +10,7 @@ import numpy as np
 from gmm_dask.chunked.profile import Profile
 from gmm_dask.chunked.rows import DataError, Rows
 from gmm_dask.mixture.arrays import Array
-from gmm_dask.mixture.kernels.choice import Kernel
+from gmm_dask.mixture.kernels import Kernel
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import NEGLIGIBLE, SufficientStatistics
 from gmm_dask.mixture.sweep import Statistics, StatisticsOf

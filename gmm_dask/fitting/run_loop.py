@@ -27,7 +27,8 @@ from gmm_dask.fitting.performance_report import performance_kept
 from gmm_dask.fitting.result import Fit
 from gmm_dask.fitting.row_changes import watched
 from gmm_dask.mixture.iteration import EMState, Settings, iterate
-from gmm_dask.mixture.maximisation import Event, RegularisationWarning, too_large
+from gmm_dask.mixture.maximisation import Event, too_large
+from gmm_dask.mixture.regularisation import RegularisationWarning
 from gmm_dask.models.model import Model
 from gmm_dask.runs.folder import RunFolder, open_run
 from gmm_dask.runs.state import decode_state

@@ -1,14 +1,18 @@
-"""Criteria for choosing among mixtures; smaller is better, as in scikit-learn."""
+"""Criteria for choosing among mixtures; smaller is better, as in scikit-learn.
+
+Imports no NumPy: command-line help is made of the names.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import log
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.mixture.statistics import SufficientStatistics
+if TYPE_CHECKING:
+    from gmm_dask.mixture.parameters import Mixture
+    from gmm_dask.mixture.statistics import SufficientStatistics
 
 Criterion: TypeAlias = Literal["bic", "aic", "icl"]
 

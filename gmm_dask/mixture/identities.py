@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike
 
 from gmm_dask.mixture.arrays import Array, as_rows, as_weights
 from gmm_dask.mixture.iteration import Settings, evaluate
-from gmm_dask.mixture.kernels.choice import Kernel
-from gmm_dask.mixture.maximisation import Regularisation
+from gmm_dask.mixture.kernels import Kernel
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.refusals import Refusal
+from gmm_dask.mixture.regularisation import Regularisation
 from gmm_dask.mixture.statistics import SufficientStatistics, between
 from gmm_dask.mixture.sweep import Statistics, sweep
 from gmm_dask.mixture.textbook import Parameters, Sum, Textbook, family_mean, summed

@@ -11,24 +11,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, nan
 
-from gmm_dask.mixture.acceleration import (
-    Acceleration,
-    Memory,
-    acceleration_named,
-    expected_gain,
-    lifted,
-)
+from gmm_dask.mixture.acceleration import acceleration_named
+from gmm_dask.mixture.acceleration.chart import expected_gain
+from gmm_dask.mixture.acceleration.floor import lifted
+from gmm_dask.mixture.acceleration.memory import Acceleration, Memory
 from gmm_dask.mixture.arrays import FamilyName
-from gmm_dask.mixture.kernels.choice import (
-    Arithmetic,
-    Kernel,
-    accurate,
-    choose_kernels,
-    require_float32,
-)
+from gmm_dask.mixture.kernels import Arithmetic, Kernel
+from gmm_dask.mixture.kernels.choice import accurate, choose_kernels, require_float32
 from gmm_dask.mixture.kernels.frame import Frame
-from gmm_dask.mixture.maximisation import Event, Maximised, Regularisation, maximise
+from gmm_dask.mixture.maximisation import Event, Maximised, maximise
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.regularisation import Regularisation
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.stopping import CONVERGED, Evaluated, Stopping
 from gmm_dask.mixture.sweep import StatisticsOf

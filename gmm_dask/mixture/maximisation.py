@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 
 from gmm_dask.mixture.arrays import Array, FamilyName, fixed
-from gmm_dask.mixture.covariance import Family, family_named
+from gmm_dask.mixture.covariance import family_named
+from gmm_dask.mixture.covariance.family import Family
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.refusals import Refusal
+from gmm_dask.mixture.regularisation import DegeneratePolicy, Regularisation
 from gmm_dask.mixture.statistics import SufficientStatistics
-
-DegeneratePolicy: TypeAlias = Literal["floor", "reseed", "drop", "error"]
 
 DEGENERATE = ("starved", "collapsed")
 """Kinds of events at which the policy of degenerate components acts."""
@@ -27,36 +26,6 @@ NOTICEABLE = 0.01
 """A share of a feature's variance from which reg_covar shows in what is found."""
 SMALLEST_WEIGHT = 1e-300
 """Weights of components that nothing belongs to: their logarithm must stay finite."""
-
-
-@dataclass(frozen=True)
-class Regularisation:
-    """What keeps covariances apart from zero, and what becomes of components that get there.
-
-    reg_covar is added to every variance (scikit-learn's meaning, in the data's own units);
-    relative_floor is the least variance of a component relative to the data's variance in each
-    feature. A component is degenerate with too few rows for its family (D + 1 for full) or when
-    its covariance meets the floor: `floor` keeps it there, `reseed` puts it where the heaviest
-    component is split, `drop` removes it, `error` raises.
-    """
-
-    reg_covar: float = 1e-6
-    relative_floor: float = 1e-20
-    degenerate: DegeneratePolicy = "floor"
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.reg_covar < float("inf"):
-            raise Refusal(f"reg_covar must be a number from 0 up, not {self.reg_covar}")
-        if not 0 < self.relative_floor < 1:
-            raise Refusal(f"relative_floor must be between 0 and 1, not {self.relative_floor}")
-        if self.degenerate not in ("floor", "reseed", "drop", "error"):
-            raise Refusal(
-                f"degenerate must be floor, reseed, drop or error, not {self.degenerate!r}"
-            )
-
-
-class RegularisationWarning(UserWarning):
-    """reg_covar is not small beside the data: variances come out larger than they are."""
 
 
 def too_large(reg_covar: float, names: Sequence[str], variances: Array) -> str:

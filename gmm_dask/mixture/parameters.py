@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike
 
 from gmm_dask.mixture import density
 from gmm_dask.mixture.arrays import Array, FamilyName, Indices, fixed, frozen
-from gmm_dask.mixture.covariance import Family, family_named
+from gmm_dask.mixture.covariance import family_named
+from gmm_dask.mixture.covariance.family import Family
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.summary import components_table
 

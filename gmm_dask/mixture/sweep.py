@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gmm_dask.mixture.arrays import Array, Layout, Rows, as_rows, as_weights
+from gmm_dask.mixture.kernels import Arithmetic, Kernel
 from gmm_dask.mixture.kernels.centred import CentredKernel, statistics_of_responsibilities
-from gmm_dask.mixture.kernels.choice import Arithmetic, Kernel, choose_kernels, require_float32
+from gmm_dask.mixture.kernels.choice import choose_kernels, require_float32
 from gmm_dask.mixture.kernels.frame import Frame
 from gmm_dask.mixture.kernels.fused import FusedKernel
 from gmm_dask.mixture.kernels.quadratic import QuadraticKernel

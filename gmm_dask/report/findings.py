@@ -9,8 +9,9 @@ import numpy as np
 
 from gmm_dask.mixture.arrays import Array
 from gmm_dask.mixture.identities import verify
-from gmm_dask.mixture.maximisation import Regularisation, maximise, resting_on
+from gmm_dask.mixture.maximisation import maximise, resting_on
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.regularisation import Regularisation
 from gmm_dask.mixture.summary import components_table
 from gmm_dask.mixture.sweep import sweep
 from gmm_dask.mixture.tables import Table

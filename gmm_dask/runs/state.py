@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gmm_dask.mixture.acceleration import Memory, as_vector
+from gmm_dask.mixture.acceleration.chart import as_vector
+from gmm_dask.mixture.acceleration.memory import Memory
 from gmm_dask.mixture.covariance import family_named
 from gmm_dask.mixture.iteration import Candidate, EMState, Record
 from gmm_dask.mixture.maximisation import Event

@@ -11,10 +11,10 @@ from gmm_dask.mixture.acceleration import acceleration_named
 from gmm_dask.mixture.arrays import FamilyName
 from gmm_dask.mixture.covariance import family_named
 from gmm_dask.mixture.iteration import Settings
-from gmm_dask.mixture.kernels.choice import Arithmetic
-from gmm_dask.mixture.maximisation import DegeneratePolicy, Regularisation
+from gmm_dask.mixture.kernels import Arithmetic
 from gmm_dask.mixture.refusals import Refusal
-from gmm_dask.mixture.starts.initial import METHODS
+from gmm_dask.mixture.regularisation import DegeneratePolicy, Regularisation
+from gmm_dask.mixture.starts import METHODS
 from gmm_dask.mixture.stopping import Stopping
 
 WHOLE_STARTS: Mapping[str, str] = MappingProxyType(

@@ -10,8 +10,9 @@ from gmm_dask.cli.outcome import code_for, explained
 from gmm_dask.cli.signals import Interrupted
 from gmm_dask.fitting.starts import GivenParameters
 from gmm_dask.mixture.kernels.choice import PrecisionError
-from gmm_dask.mixture.maximisation import Regularisation, maximise
+from gmm_dask.mixture.maximisation import maximise
 from gmm_dask.mixture.refusals import NotInstalledError, Refusal
+from gmm_dask.mixture.regularisation import Regularisation
 from gmm_dask.mixture.starts.initial import squared_distances
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.tables import Table

@@ -17,7 +17,7 @@ from gmm_dask.fitting.run_loop import Progress
 from gmm_dask.fitting.starts import GivenParameters
 from gmm_dask.mixture.iteration import Settings, fall, start
 from gmm_dask.mixture.iteration import run as run_em
-from gmm_dask.mixture.maximisation import RegularisationWarning
+from gmm_dask.mixture.regularisation import RegularisationWarning
 from gmm_dask.mixture.starts.initial import Sample
 from gmm_dask.mixture.starts.race import statistics_of_sample
 from gmm_dask.mixture.stopping import Stopping

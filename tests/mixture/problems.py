@@ -5,8 +5,8 @@ import numpy as np
 from gmm_dask.mixture.arrays import FamilyName
 from gmm_dask.mixture.covariance import FAMILIES
 from gmm_dask.mixture.iteration import Settings
-from gmm_dask.mixture.maximisation import DegeneratePolicy, Regularisation
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.regularisation import DegeneratePolicy, Regularisation
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.stopping import Stopping
 from gmm_dask.mixture.sweep import Statistics, StatisticsOf, sweep

@@ -10,22 +10,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from gmm_dask.mixture.acceleration import (
-    ACCELERATIONS,
-    Memory,
-    acceleration_named,
-    expected_gain,
-    lifted,
-)
+from gmm_dask.mixture.acceleration import ACCELERATIONS, acceleration_named
 from gmm_dask.mixture.acceleration.anderson import anderson
-from gmm_dask.mixture.acceleration.chart import Chart, as_vector
+from gmm_dask.mixture.acceleration.chart import Chart, as_vector, expected_gain
 from gmm_dask.mixture.acceleration.extrapolation import Extrapolation, Secant
+from gmm_dask.mixture.acceleration.floor import lifted
+from gmm_dask.mixture.acceleration.memory import Memory
 from gmm_dask.mixture.acceleration.quasi_newton import quasi_newton
 from gmm_dask.mixture.acceleration.squarem import squarem
 from gmm_dask.mixture.covariance import FAMILIES
 from gmm_dask.mixture.iteration import Candidate, EMState, Settings, advance, iterate, run, start
-from gmm_dask.mixture.maximisation import Regularisation, maximise
+from gmm_dask.mixture.maximisation import maximise
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.regularisation import Regularisation
 from gmm_dask.mixture.starts.initial import Sample, initial_mixture
 from gmm_dask.mixture.starts.race import statistics_of_sample
 from gmm_dask.mixture.stopping import Stopping

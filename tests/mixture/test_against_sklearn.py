@@ -10,7 +10,7 @@ from sklearn.mixture import GaussianMixture
 
 from gmm_dask.mixture.criteria import aic, bic
 from gmm_dask.mixture.iteration import run, start
-from gmm_dask.mixture.kernels.choice import Kernel
+from gmm_dask.mixture.kernels import Kernel
 from tests.mixture.problems import FAMILY_NAMES, drawn_mixture, drawn_rows, over, plain
 
 REG_COVAR = 1e-6

@@ -12,8 +12,9 @@ from gmm_dask.mixture.identities import (
     lagrange_multipliers,
     verify,
 )
-from gmm_dask.mixture.maximisation import Regularisation, maximise
+from gmm_dask.mixture.maximisation import maximise
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.regularisation import Regularisation
 from gmm_dask.mixture.sweep import sweep
 from gmm_dask.mixture.textbook import Textbook
 from tests.mixture.problems import FAMILY_NAMES, drawn_mixture, drawn_rows

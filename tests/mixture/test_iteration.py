@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gmm_dask.mixture.iteration import Settings, fall, iterate, run, start
-from gmm_dask.mixture.maximisation import DegenerateComponentError, Regularisation
+from gmm_dask.mixture.maximisation import DegenerateComponentError
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.regularisation import Regularisation
 from gmm_dask.mixture.stopping import Stopping
 from tests.mixture.problems import (
     FAMILY_NAMES,

@@ -8,12 +8,12 @@ import pytest
 from gmm_dask.mixture.iteration import run, start
 from gmm_dask.mixture.maximisation import (
     DegenerateComponentError,
-    Regularisation,
     longest_axis,
     maximise,
     smallest_variances,
 )
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.regularisation import Regularisation
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.sweep import sweep, sweep_labels
 from tests.mixture.problems import FAMILY_NAMES, drawn_mixture, drawn_rows, over, plain

@@ -28,35 +28,27 @@ higher likelihood, and past plain EM's no later than plain EM.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from gmm_dask.mixture.acceleration.anderson import anderson
-from gmm_dask.mixture.acceleration.chart import as_vector, expected_gain
-from gmm_dask.mixture.acceleration.extrapolation import Extrapolation
-from gmm_dask.mixture.acceleration.floor import lifted
-from gmm_dask.mixture.acceleration.memory import Acceleration, Memory
-from gmm_dask.mixture.acceleration.quasi_newton import quasi_newton
-from gmm_dask.mixture.acceleration.squarem import squarem
 from gmm_dask.mixture.refusals import Refusal
+from gmm_dask.mixture.registry import Registry
 
-__all__ = [
-    "ACCELERATIONS",
-    "Acceleration",
-    "Memory",
-    "acceleration_named",
-    "as_vector",
-    "expected_gain",
-    "lifted",
-]
+if TYPE_CHECKING:
+    from gmm_dask.mixture.acceleration.memory import Acceleration
 
-ACCELERATIONS: Mapping[str, Acceleration] = MappingProxyType(
+ACCELERATIONS: Registry[Acceleration] = Registry(
+    "acceleration",
     {
-        "auto": Extrapolation(quasi_newton, order=8),
-        "squarem": Extrapolation(squarem, order=1, cycles=True),
-        "anderson": Extrapolation(anderson, order=5),
-    }
+        "auto": "gmm_dask.mixture.acceleration.quasi_newton:AUTO",
+        "squarem": "gmm_dask.mixture.acceleration.squarem:SQUAREM",
+        "anderson": "gmm_dask.mixture.acceleration.anderson:ANDERSON",
+    },
 )
+
+
+def acceleration_names() -> tuple[str, ...]:
+    """All that can be asked for; None is plain EM."""
+    return tuple(ACCELERATIONS)
 
 
 def acceleration_named(name: str | None) -> Acceleration | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gmm_dask.mixture.acceleration.extrapolation import Secant
+from gmm_dask.mixture.acceleration.extrapolation import Extrapolation, Secant
 from gmm_dask.mixture.arrays import Array
 
 DAMPING = 1e-4
@@ -25,3 +25,6 @@ def anderson(secants: Sequence[Secant], residual: Array) -> Array:
     filtered = values / (values**2 + (DAMPING * values[0]) ** 2)
     shares = right.T @ (filtered * (left.T @ residual))
     return residual + (steps - drops) @ shares
+
+
+ANDERSON = Extrapolation(anderson, order=5)

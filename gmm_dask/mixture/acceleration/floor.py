@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gmm_dask.mixture.maximisation import Regularisation, smallest_variances
+from gmm_dask.mixture.maximisation import smallest_variances
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.regularisation import Regularisation
 from gmm_dask.mixture.statistics import SufficientStatistics
 
 

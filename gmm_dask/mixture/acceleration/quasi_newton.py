@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gmm_dask.mixture.acceleration.extrapolation import Secant
+from gmm_dask.mixture.acceleration.extrapolation import Extrapolation, Secant
 from gmm_dask.mixture.arrays import Array
 
 
@@ -25,3 +25,6 @@ def quasi_newton(secants: Sequence[Secant], residual: Array) -> Array:
         rest = share - (secant.drop @ direction) / (secant.step @ secant.drop)
         direction = direction + rest * secant.step
     return direction
+
+
+AUTO = Extrapolation(quasi_newton, order=8)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gmm_dask.mixture.acceleration.extrapolation import Secant
+from gmm_dask.mixture.acceleration.extrapolation import Extrapolation, Secant
 from gmm_dask.mixture.arrays import Array
 
 
@@ -19,3 +19,6 @@ def squarem(secants: Sequence[Secant], residual: Array) -> Array:
     first, curvature = secants[-1].step, -secants[-1].drop
     alpha = max(1.0, float(np.linalg.norm(first) / np.linalg.norm(curvature)))
     return (2 * alpha - 1) * first + alpha**2 * curvature if alpha > 1 else residual
+
+
+SQUAREM = Extrapolation(squarem, order=1, cycles=True)

@@ -1,26 +1,35 @@
 """Covariance families by their scikit-learn names; each lives in a file of its own."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from __future__ import annotations
 
-from gmm_dask.mixture.arrays import FamilyName
-from gmm_dask.mixture.covariance.diag import Diag
-from gmm_dask.mixture.covariance.family import Family
-from gmm_dask.mixture.covariance.full import Full
-from gmm_dask.mixture.covariance.spherical import Spherical
-from gmm_dask.mixture.covariance.tied import Tied
-from gmm_dask.mixture.refusals import Refusal
+from typing import TYPE_CHECKING
 
-__all__ = ["FAMILIES", "Family", "family_named"]
+from gmm_dask.mixture.registry import Registry
 
-FAMILIES: Mapping[FamilyName, Family] = MappingProxyType(
-    {"full": Full(), "tied": Tied(), "diag": Diag(), "spherical": Spherical()}
+if TYPE_CHECKING:
+    from gmm_dask.mixture.covariance.family import Family
+
+FAMILIES: Registry[Family] = Registry(
+    "covariance family",
+    {
+        "full": "gmm_dask.mixture.covariance.full:FULL",
+        "tied": "gmm_dask.mixture.covariance.tied:TIED",
+        "diag": "gmm_dask.mixture.covariance.diag:DIAG",
+        "spherical": "gmm_dask.mixture.covariance.spherical:SPHERICAL",
+    },
 )
+
+
+def family_names() -> tuple[str, ...]:
+    """All that can be asked for, those that were registered last."""
+    return tuple(FAMILIES)
 
 
 def family_named(name: str) -> Family:
     """The family of this name, or a sentence that lists the names there are."""
-    for known, family in FAMILIES.items():
-        if name == known:
-            return family
-    raise Refusal(f"unknown covariance family {name!r}: choose one of {', '.join(FAMILIES)}")
+    return FAMILIES.named(name)
+
+
+def register(name: str, family: Family | str) -> None:
+    """Add a family of one's own, as it is or by its place, "module:attribute"."""
+    FAMILIES.register(name, family)

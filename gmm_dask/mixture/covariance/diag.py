@@ -56,3 +56,6 @@ class Diag:
 
     def conditional(self, covariances: Array, kept: Indices, given: Indices) -> Array:  # noqa: ARG002
         return self.marginal(covariances, kept)
+
+
+DIAG = Diag()

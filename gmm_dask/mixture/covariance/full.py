@@ -60,3 +60,6 @@ class Full:
 
     def conditional(self, covariances: Array, kept: Indices, given: Indices) -> Array:
         return conditional_matrices(covariances, kept, given)
+
+
+FULL = Full()

@@ -57,3 +57,6 @@ class Spherical:
 
     def conditional(self, covariances: Array, kept: Indices, given: Indices) -> Array:  # noqa: ARG002
         return covariances
+
+
+SPHERICAL = Spherical()

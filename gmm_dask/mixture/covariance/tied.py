@@ -61,3 +61,6 @@ class Tied:
 
     def conditional(self, covariances: Array, kept: Indices, given: Indices) -> Array:
         return conditional_matrices(covariances[None], kept, given)[0]
+
+
+TIED = Tied()

@@ -9,18 +9,15 @@ fused kernel is the quadratic one's arithmetic in compiled loops, where numba is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
 
 import numpy as np
 
+from gmm_dask.mixture.kernels import Arithmetic, Kernel
 from gmm_dask.mixture.kernels.compilation import compiles
 from gmm_dask.mixture.kernels.frame import Frame
 from gmm_dask.mixture.kernels.look import components_left
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.refusals import Refusal
-
-Kernel: TypeAlias = Literal["quadratic", "quadratic-float32", "fused", "centred"]
-Arithmetic: TypeAlias = Literal["float64", "float32"]
 
 LARGEST_ERROR = 1e-11
 LARGEST_ERROR_FLOAT32 = 1e-4

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmm_dask.mixture.arrays import Array, Rows
-from gmm_dask.mixture.kernels.choice import Arithmetic
+from gmm_dask.mixture.kernels import Arithmetic
 from gmm_dask.mixture.kernels.frame import Frame
 from gmm_dask.mixture.memo import Remembered
 from gmm_dask.mixture.parameters import Mixture

@@ -6,18 +6,21 @@ normalised and no component of it is degenerate.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from types import MappingProxyType
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gmm_dask.mixture.arrays import Array, FamilyName, Indices, as_rows, as_weights
 from gmm_dask.mixture.covariance import family_named
-from gmm_dask.mixture.maximisation import Regularisation, maximise
+from gmm_dask.mixture.maximisation import maximise
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.refusals import Refusal
+from gmm_dask.mixture.regularisation import Regularisation
+from gmm_dask.mixture.starts import METHODS
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.sweep import sweep_responsibilities
 
@@ -92,13 +95,27 @@ def random_rows(rows: Array, weights: Array, k: int, random: np.random.Generator
     return rows[random.choice(len(rows), size=k, replace=not possible, p=weights / weights.sum())]
 
 
-Centres = Callable[[Array, Array, int, np.random.Generator], Array]
+Centres: TypeAlias = Callable[[Array, Array, int, np.random.Generator], Array]
+Method: TypeAlias = Callable[[Sample, int, np.random.Generator], Array]
+"""Responsibilities (n, K) of a sample's rows to start from."""
 
-CENTRES: Mapping[str, Centres] = MappingProxyType(
-    {"kmeans": k_means, "k-means++": k_means_plus_plus, "random_from_data": random_rows}
-)
-METHODS = (*CENTRES, "random")
-"""scikit-learn's names for `init_params`; `random` draws responsibilities."""
+
+def nearest_to(
+    centres: Centres, sample: Sample, components: int, random: np.random.Generator
+) -> Array:
+    """Every row belongs to the nearest of some centres."""
+    rows = sample.standardised()
+    return nearest_centre(rows, centres(rows, sample.weights, components, random))
+
+
+KMEANS: Method = partial(nearest_to, k_means)
+KMEANS_PLUS_PLUS: Method = partial(nearest_to, k_means_plus_plus)
+RANDOM_FROM_DATA: Method = partial(nearest_to, random_rows)
+
+
+def random_responsibilities(sample: Sample, components: int, random: np.random.Generator) -> Array:
+    """Every row belongs a little to each, by the luck of the draw."""
+    return random.dirichlet(np.ones(components), size=len(sample.rows))
 
 
 def initial_mixture(
@@ -115,13 +132,7 @@ def initial_mixture(
             f"{components} components need at least as many rows with a weight; "
             f"there are {len(sample.rows)}"
         )
-    if method == "random":
-        posteriors = random.dirichlet(np.ones(components), size=len(sample.rows))
-    elif method in CENTRES:
-        rows = sample.standardised()
-        posteriors = nearest_centre(rows, CENTRES[method](rows, sample.weights, components, random))
-    else:
-        raise Refusal(f"unknown initialisation {method!r}: choose one of {', '.join(METHODS)}")
+    posteriors = METHODS.named(method)(sample, components, random)
     return from_responsibilities(sample, posteriors, family, regularisation)
 
 

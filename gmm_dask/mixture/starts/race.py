@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import isfinite
 
 from gmm_dask.mixture.iteration import Candidate, EMState, Settings, run, start
-from gmm_dask.mixture.kernels.choice import Kernel
+from gmm_dask.mixture.kernels import Kernel
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.starts.initial import Sample
