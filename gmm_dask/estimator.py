@@ -24,7 +24,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from gmm_dask.chunked.rows import Rows, open_rows
-from gmm_dask.chunked.sources.frames import frame_names, is_dask_frame
+from gmm_dask.chunked.sources.frame_source import (
+    frame_names,
+    is_dask_frame,
+)
 from gmm_dask.chunked.sources.protocol import default_names
 from gmm_dask.fitting.fit import evaluate, fit
 from gmm_dask.fitting.result import Fit

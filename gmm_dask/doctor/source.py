@@ -12,7 +12,11 @@ from distributed.system import MEMORY_LIMIT
 
 from gmm_dask.chunked.moments import moments_of, no_moments
 from gmm_dask.chunked.rows import DataError, Rows, kept_rows, open_rows
-from gmm_dask.chunked.sources.grid import axes_of, is_regular, sharding_of
+from gmm_dask.chunked.sources.chunk_grid import (
+    axes_of,
+    is_regular,
+    sharding_of,
+)
 from gmm_dask.chunked.sources.zarr_source import ZarrSource
 from gmm_dask.doctor.finding import Finding, bad, good, note
 from gmm_dask.fitting.job import Opening, only_table

@@ -23,8 +23,11 @@ from numpy.typing import NDArray
 from gmm_dask.chunked.borrowed.dask import holding, planned
 from gmm_dask.chunked.rows import DataError, Policy, Rows, Table, open_rows
 from gmm_dask.chunked.sources.dask_source import DaskSource, refuse_other_blocks
-from gmm_dask.chunked.sources.frames import frame_names, is_dask_frame
-from gmm_dask.chunked.sources.memory import MemorySource
+from gmm_dask.chunked.sources.frame_source import (
+    frame_names,
+    is_dask_frame,
+)
+from gmm_dask.chunked.sources.memory_source import MemorySource
 from gmm_dask.chunked.sources.protocol import native
 from gmm_dask.mixture.arrays import Array
 from gmm_dask.mixture.parameters import Mixture

@@ -15,7 +15,7 @@ import zarr
 
 from gmm_dask.chunked.engines.in_process import DaskEngine
 from gmm_dask.chunked.rows import DataError, Table, Weights, open_rows
-from gmm_dask.chunked.sources.memory import MemorySource
+from gmm_dask.chunked.sources.memory_source import MemorySource
 from gmm_dask.chunked.stream import stream
 from tests.chunked.conftest import local_cluster
 

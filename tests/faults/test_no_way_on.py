@@ -14,7 +14,7 @@ from distributed import Client
 
 from gmm_dask.chunked.engines.faults import BlocksKilledWorkers, ClusterError
 from gmm_dask.chunked.rows import Rows, Table, open_rows
-from gmm_dask.chunked.sources.memory import MemorySource
+from gmm_dask.chunked.sources.memory_source import MemorySource
 from gmm_dask.fitting.run_loop import Progress
 from tests.faults.cluster import (
     BALLAST,

@@ -41,7 +41,7 @@ from gmm_dask.chunked.engines.workers import (
     patience,
 )
 from gmm_dask.chunked.rows import Rows
-from gmm_dask.chunked.sources.memory import MemorySource
+from gmm_dask.chunked.sources.memory_source import MemorySource
 from gmm_dask.chunked.tree import runs, shares
 from gmm_dask.mixture.kernels.compilation import compiling_told_to
 

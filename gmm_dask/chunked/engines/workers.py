@@ -12,7 +12,7 @@ from distributed import Client
 from gmm_dask.chunked.borrowed.distributed import Silent, answer
 from gmm_dask.chunked.engines.faults import NO_WORKERS_TIMEOUT, ClusterError
 from gmm_dask.chunked.rows import Rows
-from gmm_dask.chunked.sources.memory import MemorySource
+from gmm_dask.chunked.sources.memory_source import MemorySource
 
 logger = logging.getLogger(__name__)
 

@@ -13,11 +13,17 @@ import zarr
 
 from gmm_dask.chunked.sources.columns import join_columns
 from gmm_dask.chunked.sources.dask_source import open_dask
-from gmm_dask.chunked.sources.frames import is_dask_frame, open_frame
-from gmm_dask.chunked.sources.labelled import is_labelled, open_labelled
-from gmm_dask.chunked.sources.memory import open_memory
+from gmm_dask.chunked.sources.frame_source import (
+    is_dask_frame,
+    open_frame,
+)
+from gmm_dask.chunked.sources.memory_source import open_memory
 from gmm_dask.chunked.sources.protocol import DataError, Source, default_names, told_briefly
 from gmm_dask.chunked.sources.stores import choose_member, group_member, open_node, open_zarr_array
+from gmm_dask.chunked.sources.xarray_source import (
+    is_labelled,
+    open_labelled,
+)
 from gmm_dask.store.addresses import AddressError, is_url, path_of
 
 LONGEST_HEADER = 2**16

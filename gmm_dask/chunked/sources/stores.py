@@ -12,7 +12,7 @@ import zarr
 from zarr.errors import ContainsArrayAndGroupError, NodeNotFoundError, ZarrUserWarning
 from zarr.storage import LocalStore, MemoryStore, ObjectStore, ZipStore
 
-from gmm_dask.chunked.sources.grid import most_stored
+from gmm_dask.chunked.sources.chunk_grid import most_stored
 from gmm_dask.chunked.sources.outages import patiently
 from gmm_dask.chunked.sources.protocol import DataError, Source, told_briefly, unreached
 from gmm_dask.chunked.sources.zarr_source import open_array
@@ -172,7 +172,7 @@ def open_zarr_array(
     array: zarr.Array[Any], address: str | None = None, name: str | None = None
 ) -> Source:
     """An opened array; one in a memory store is data in this process and is treated as such."""
-    from gmm_dask.chunked.sources.memory import MemorySource
+    from gmm_dask.chunked.sources.memory_source import MemorySource
 
     address = address or str(array.store_path)
     source = open_array(array, address, name)

@@ -13,10 +13,17 @@ import numpy as np
 import zarr
 
 from gmm_dask.chunked.borrowed.codecs import bounded
-from gmm_dask.chunked.sources.direct import DirectChunks
-from gmm_dask.chunked.sources.grid import Axis, axes_of, grid_told
-from gmm_dask.chunked.sources.packed import Packing
-from gmm_dask.chunked.sources.presence import absent_chunk, chunk_key
+from gmm_dask.chunked.sources.absent_chunks import (
+    absent_chunk,
+    chunk_key,
+)
+from gmm_dask.chunked.sources.cf_packing import Packing
+from gmm_dask.chunked.sources.chunk_grid import (
+    Axis,
+    axes_of,
+    chunk_layout,
+)
+from gmm_dask.chunked.sources.direct_chunks import DirectChunks
 from gmm_dask.chunked.sources.protocol import (
     LARGEST_CHUNK,
     MOST_CHUNKS,
@@ -181,7 +188,7 @@ class ZarrSource:
             "format": int(self.array.metadata.zarr_format),
             "shape": [int(n) for n in self.array.shape],
             "dtype": np.dtype(self.array.dtype).str,
-            **grid_told(self.array),
+            **chunk_layout(self.array),
             "columns": list(self.columns),
             **({} if self.packing is None else {"packing": self.packing.fingerprint()}),
         }

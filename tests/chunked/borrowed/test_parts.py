@@ -21,7 +21,7 @@ from gmm_dask.chunked.borrowed import distributed as of_distributed
 from gmm_dask.chunked.borrowed import part as parts
 from gmm_dask.chunked.borrowed import zarr as of_zarr
 from gmm_dask.chunked.rows import DataError, open_rows
-from gmm_dask.chunked.sources.direct import DirectChunks
+from gmm_dask.chunked.sources.direct_chunks import DirectChunks
 from gmm_dask.dashboard import dask_setup
 from gmm_dask.doctor import examine, machine
 from gmm_dask.mixture.refusals import Refusal

@@ -11,7 +11,7 @@ import numpy as np
 
 from gmm_dask.chunked.engines.faults import BlocksKilledWorkers
 from gmm_dask.chunked.rows import Rows, Table, open_rows
-from gmm_dask.chunked.sources.memory import MemorySource
+from gmm_dask.chunked.sources.memory_source import MemorySource
 from tests.faults.cluster import BALLAST, cluster_of, whole
 from tests.faults.fits import BLOCK_BYTES, BLOCK_ROWS, BLOCKS, FEATURES, fitted
 from tests.faults.outcome import Outcome, Scale

@@ -14,7 +14,7 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, Transpos
 from zarr.storage import LocalStore, MemoryStore, ObjectStore
 
 from gmm_dask.chunked.rows import DataError, open_rows
-from gmm_dask.chunked.sources.direct import DirectChunks
+from gmm_dask.chunked.sources.direct_chunks import DirectChunks
 
 NEW_ZARR = hasattr(zarr.core.codec_pipeline, "FusedCodecPipeline")
 SHAPE, CHUNKS = (103, 7), (20, 3)

@@ -72,7 +72,7 @@ def is_regular(array: Any) -> bool:
     return _unlike_steps(array) is None
 
 
-def grid_told(array: Any) -> dict[str, list[Any] | None]:
+def chunk_layout(array: Any) -> dict[str, list[Any] | None]:
     """Chunks and shards of an array, in JSON's types: a side an axis, or all its sides."""
     sharding = sharding_of(array)
     if (steps := _unlike_steps(array)) is None:

@@ -16,8 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmm_dask.chunked.borrowed.zarr import Decode, Get, at_once
-from gmm_dask.chunked.sources.grid import is_regular, most_stored, sharding_of
-from gmm_dask.chunked.sources.presence import chunk_key
+from gmm_dask.chunked.sources.absent_chunks import chunk_key
+from gmm_dask.chunked.sources.chunk_grid import (
+    is_regular,
+    most_stored,
+    sharding_of,
+)
 
 Place: TypeAlias = tuple[int, ...]
 Slices: TypeAlias = tuple[slice, ...]

@@ -11,7 +11,7 @@ import numpy as np
 from gmm_dask.chunked.borrowed.dask import as_planned, side_by_side
 from gmm_dask.chunked.sources.columns import join_columns
 from gmm_dask.chunked.sources.dask_source import open_dask
-from gmm_dask.chunked.sources.memory import open_memory
+from gmm_dask.chunked.sources.memory_source import open_memory
 from gmm_dask.chunked.sources.protocol import DataError, Source, default_names
 
 

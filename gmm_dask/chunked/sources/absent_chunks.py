@@ -15,7 +15,11 @@ from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 from zarr.buffer import default_buffer_prototype
 
 from gmm_dask.chunked.borrowed.zarr import awaited
-from gmm_dask.chunked.sources.grid import Axis, axes_of, sharding_of
+from gmm_dask.chunked.sources.chunk_grid import (
+    Axis,
+    axes_of,
+    sharding_of,
+)
 
 AT_ONCE = 32
 ABSENT = np.uint64(2**64 - 1)

@@ -15,7 +15,11 @@ import pytest
 import zarr
 
 from gmm_dask.chunked.rows import DataError, open_rows
-from gmm_dask.chunked.sources.grid import Axis, axes_of, grid_told
+from gmm_dask.chunked.sources.chunk_grid import (
+    Axis,
+    axes_of,
+    chunk_layout,
+)
 from gmm_dask.chunked.sources.protocol import MOST_CHUNKS
 from gmm_dask.doctor import examine
 
@@ -140,4 +144,4 @@ def test_an_axis_is_told_as_it_was() -> None:
 def test_a_regular_grid_is_told_as_it_always_was(tmp_path: Path, layout: dict[str, Any]) -> None:
     array = zarr.create_array(tmp_path / "a.zarr", data=VALUES, **layout)
     shards = layout.get("shards")
-    assert grid_told(array) == {"chunks": [4, 5], "shards": shards and list(shards)}
+    assert chunk_layout(array) == {"chunks": [4, 5], "shards": shards and list(shards)}
