@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from gmm_dask.chunked.engines.protocol import Engine
-from gmm_dask.chunked.rows import Table, Weights, kept_rows
+from gmm_dask.chunked.rows import Values, Weights, kept_rows
 from gmm_dask.chunked.sources import Source
 from gmm_dask.mixture.arrays import Layout
 from gmm_dask.mixture.kernels import Kernel
@@ -32,7 +32,7 @@ def statistics_over(engine: Engine, first_step: int = 0) -> StatisticsOf:
     return statistics_of
 
 
-def sweep_block(table: Table, weights: Weights, first_row: int, question: Question) -> Statistics:  # noqa: ARG001
+def sweep_block(table: Values, weights: Weights, first_row: int, question: Question) -> Statistics:  # noqa: ARG001
     """One block under all mixtures."""
     mixtures, kernels = question
     return sweep(table, mixtures, weights, kernels)
@@ -58,7 +58,7 @@ def label_statistics(
 
 
 def sweep_labelled_block(
-    table: Table, weights: Weights, first_row: int, labelling: Labelling
+    table: Values, weights: Weights, first_row: int, labelling: Labelling
 ) -> SufficientStatistics:
     """One block with its labels, which are read here by global row index."""
     source, components, layout, skipping, strict = labelling

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gmm_dask.chunked.engines.protocol import Engine
 from gmm_dask.chunked.moments import Moments, moments_of, no_moments
 from gmm_dask.chunked.processors import processor
-from gmm_dask.chunked.rows import LARGEST_VALUE, DataError, Rows, Table, Weights
+from gmm_dask.chunked.rows import LARGEST_VALUE, DataError, Rows, Values, Weights
 from gmm_dask.chunked.sample import RowSample, sample_of
 from gmm_dask.mixture.kernels.fused import prepare
 
@@ -160,7 +160,7 @@ def profile(engine: Engine, *, sample_rows: int, seed: int) -> Profile:
 
 
 def _profile_block(
-    table: Table, weights: Weights, first_row: int, question: tuple[int, int]
+    table: Values, weights: Weights, first_row: int, question: tuple[int, int]
 ) -> _Part:
     seed, size = question
     prepare(table.shape[1])  # every worker profiles before it iterates: loops are ready by then
@@ -192,17 +192,17 @@ def _profile_block(
     )
 
 
-def checksum_of(table: Table, weights: Weights) -> int:
+def checksum_of(table: Values, weights: Weights) -> int:
     """Of a block's bytes, little-endian: at 4 GB/s a few hundredths of what else is done here."""
     found = crc32(_little(table))
     return found if weights is None else crc32(_little(weights), found)
 
 
-def _little(values: Table) -> memoryview:
+def _little(values: Values) -> memoryview:
     return np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data
 
 
-def _strips(table: Table) -> Iterator[slice]:
+def _strips(table: Values) -> Iterator[slice]:
     step = max(1, STRIP_VALUES // table.shape[1])
     return (slice(start, start + step) for start in range(0, len(table), step))
 

@@ -16,14 +16,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gmm_dask.chunked.sources import DataError, Source, Table, open_column, open_table
+from gmm_dask.chunked.sources import DataError, Source, Values, open_column, open_table
 from gmm_dask.chunked.sources.outages import patiently
 from gmm_dask.chunked.sources.plan import plan_cuts
 
-__all__ = ["Block", "DataError", "Rows", "Table", "Weights", "kept_rows", "open_rows"]
+__all__ = ["Block", "DataError", "Rows", "Values", "Weights", "kept_rows", "open_rows"]
 
 Weights = NDArray[np.float64] | None
-Block = tuple[Table, Weights]
+Block = tuple[Values, Weights]
 Policy = Literal["error", "skip"]
 
 TARGET_BYTES = 8_000_000
@@ -95,7 +95,7 @@ class Rows:
             return table, None
         return table, as_weights(self._read(self.weights, first, last))
 
-    def _read(self, source: Source, first: int, last: int) -> Table:
+    def _read(self, source: Source, first: int, last: int) -> Values:
         what = f"rows {first}–{last} of {source.address}"
         table = patiently(lambda: source.read(first, last), what)
         # A chunk that went after the first pass would be numbers like any others.
@@ -235,11 +235,11 @@ def _range(rows: slice | range | None, table: Source) -> tuple[int, int]:
     return first, last
 
 
-def as_weights(column: Table) -> NDArray[np.float64]:
+def as_weights(column: Values) -> NDArray[np.float64]:
     return np.ascontiguousarray(column.reshape(-1), dtype=np.float64)
 
 
-def kept_rows(table: Table, weights: Weights) -> Block:
+def kept_rows(table: Values, weights: Weights) -> Block:
     """Drop rows with a value that is not finite or beyond 1e150; untouched where there is none."""
     if table.dtype.kind != "f" or len(table) == 0:
         return table, weights

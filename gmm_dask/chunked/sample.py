@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gmm_dask.chunked.rows import LARGEST_VALUE, Table, Weights
+from gmm_dask.chunked.rows import LARGEST_VALUE, Values, Weights
 
 Keys = NDArray[np.uint64]
 Vector = NDArray[np.float64]
@@ -103,7 +103,7 @@ def ranks_of(keys: Keys, weights: Weights) -> Vector:
 
 
 def sample_of(
-    table: Table, weights: Weights, first_row: int, usable: NDArray[np.bool_], seed: int, size: int
+    table: Values, weights: Weights, first_row: int, usable: NDArray[np.bool_], seed: int, size: int
 ) -> RowSample:
     """The lowest ranks among the usable rows of a block; rows of weight zero are not."""
     if weights is not None:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from gmm_dask.chunked.rows import Rows, Table, Weights
+from gmm_dask.chunked.rows import Rows, Values, Weights
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Placed:
 
     index: int
     first_row: int
-    table: Table
+    table: Values
     weights: Weights
 
     def __sizeof__(self) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 
 from gmm_dask.chunked.borrowed.dask import concatenate
 from gmm_dask.chunked.rows import Rows
-from gmm_dask.chunked.sources import Source, Table
+from gmm_dask.chunked.sources import Source, Values
 from gmm_dask.chunked.sources.dask_source import DaskSource
 from gmm_dask.chunked.sources.protocol import Boundaries
 
@@ -83,7 +83,7 @@ class ChosenSource:
     def layouts(self) -> list[Boundaries]:
         return []
 
-    def read(self, first: int, last: int) -> Table:
+    def read(self, first: int, last: int) -> Values:
         start = self._stored(first)
         return self.source.read(start, start + last - first)
 
@@ -94,7 +94,7 @@ class ChosenSource:
     def chunk_of(self, row: int, feature: int) -> str:
         return self.source.chunk_of(self._stored(row), feature)
 
-    def may_be_fill(self, first: int, table: Table) -> bool:
+    def may_be_fill(self, first: int, table: Values) -> bool:
         return self.source.may_be_fill(self._stored(first), table)
 
     def select(self, columns: Sequence[int]) -> Source:

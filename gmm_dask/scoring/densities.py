@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmm_dask.chunked.engines.protocol import one_blas_thread
-from gmm_dask.chunked.rows import DataError, Policy, Table, largest_value
+from gmm_dask.chunked.rows import DataError, Policy, Values, largest_value
 from gmm_dask.mixture.arrays import Array, Indices
 from gmm_dask.mixture.density import log_sum_exp
 from gmm_dask.mixture.parameters import Mixture
@@ -34,7 +34,7 @@ SKIPPED = -1
 """The label of a row that the policy skips; its densities and probabilities are NaN."""
 
 
-def log_joint_of(table: Table, mixture: Mixture, nonfinite: Policy, place: Place) -> Array:
+def log_joint_of(table: Values, mixture: Mixture, nonfinite: Policy, place: Place) -> Array:
     """log w_k N(x_n | μ_k, Σ_k), (N, K); rows that are not finite are errors, or NaN if skipped."""
     usable = usable_rows(table)
     if not usable.all():
@@ -50,7 +50,7 @@ def log_joint_of(table: Table, mixture: Mixture, nonfinite: Policy, place: Place
     return logs
 
 
-def strips(table: Table, mixture: Mixture) -> Iterator[slice]:
+def strips(table: Values, mixture: Mixture) -> Iterator[slice]:
     """Parts of a block."""
     step = strip_rows(mixture)
     return (slice(start, start + step) for start in range(0, len(table), step))
@@ -61,7 +61,7 @@ def strip_rows(mixture: Mixture) -> int:
     return max(64, STRIP_VALUES // max(mixture.components, mixture.features))
 
 
-def usable_rows(table: Table) -> NDArray[np.bool_]:
+def usable_rows(table: Values) -> NDArray[np.bool_]:
     """True where every value is finite and small enough to be squared, as in a fit; (N,)."""
     if table.dtype.kind != "f" or len(table) == 0:
         return np.ones(len(table), dtype=np.bool_)
@@ -72,7 +72,7 @@ def usable_rows(table: Table) -> NDArray[np.bool_]:
     return np.asarray((np.abs(table) <= limit).all(axis=1))
 
 
-def _unusable(table: Table, usable: NDArray[np.bool_], place: Place) -> DataError:
+def _unusable(table: Values, usable: NDArray[np.bool_], place: Place) -> DataError:
     first = int(np.argmin(usable))
     feature = int(np.argmin(np.abs(table[first]) <= largest_value(table.dtype)))
     others = int(len(usable) - usable.sum()) - 1
@@ -105,7 +105,7 @@ def log_density_of(logs: Array) -> Array:
 
 def fill_scores(
     columns_for: Columns,
-    table: Table,
+    table: Values,
     mixture: Mixture,
     nonfinite: Policy,
     place: Place,

@@ -21,7 +21,7 @@ from dask.base import tokenize
 from numpy.typing import NDArray
 
 from gmm_dask.chunked.borrowed.dask import holding, planned
-from gmm_dask.chunked.rows import DataError, Policy, Rows, Table, open_rows
+from gmm_dask.chunked.rows import DataError, Policy, Rows, Values, open_rows
 from gmm_dask.chunked.sources.dask_source import DaskSource, refuse_other_blocks
 from gmm_dask.chunked.sources.frame_source import (
     frame_names,
@@ -121,7 +121,7 @@ def _joint_of_blocks(rows: Rows, mixture: Mixture) -> dask.array.Array:
 
 
 def _score_chunk(
-    table: Table, held: Held, nonfinite: Policy, address: str, block_id: tuple[int, ...]
+    table: Values, held: Held, nonfinite: Policy, address: str, block_id: tuple[int, ...]
 ) -> Array:
     mixture: Mixture = held.item()
     place = partial("{}: row {} of chunk {}".format, address)
@@ -191,7 +191,7 @@ def _as_table(array: dask.array.Array) -> dask.array.Array:
     return array.map_blocks(_as_column, chunks=(array.chunks[0], (1,)), new_axis=1, meta=one)
 
 
-def _as_column(block: Table) -> Table:
+def _as_column(block: Values) -> Values:
     return block.reshape(-1, 1)
 
 

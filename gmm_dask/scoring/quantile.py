@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmm_dask.chunked.engines.protocol import Engine
-from gmm_dask.chunked.rows import Table, Weights
+from gmm_dask.chunked.rows import Values, Weights
 from gmm_dask.mixture.arrays import Array
 
 Keys: TypeAlias = NDArray[np.uint64]
@@ -45,7 +45,7 @@ def quantile(engine: Engine, share: float) -> tuple[float, int, int]:
 
 
 def count_block(
-    table: Table, weights: Weights, first_row: int, question: tuple[int, int]
+    table: Values, weights: Weights, first_row: int, question: tuple[int, int]
 ) -> NDArray[np.int64]:
     """How many values of a block have each of the next 16 bits, among those with this prefix."""
     del weights, first_row

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gmm_dask.chunked.rows import DataError, Policy, Table, Weights
+from gmm_dask.chunked.rows import DataError, Policy, Values, Weights
 from gmm_dask.mixture.arrays import Array
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.scoring.array import ScoreArray
@@ -59,7 +59,7 @@ class Assignment:
         return self.pending[(first_row - self.origin) // self.block_rows]
 
 
-def write_block(table: Table, weights: Weights, first_row: int, told: Assignment) -> Statistics:
+def write_block(table: Values, weights: Weights, first_row: int, told: Assignment) -> Statistics:
     """Score one block and write it, its line of statistics last: that one says that it is done."""
     del weights
     block = told.block_of(first_row)
@@ -148,7 +148,7 @@ class Trays:
 Flagging: TypeAlias = tuple[ScoreGroup, ScoreArray, float]
 
 
-def flag_block(table: Table, weights: Weights, first_row: int, told: Flagging) -> int:
+def flag_block(table: Values, weights: Weights, first_row: int, told: Flagging) -> int:
     """Write the outlier flags of one block of log densities."""
     del weights
     group, array, threshold = told

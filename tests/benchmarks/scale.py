@@ -26,7 +26,7 @@ import zarr
 
 from gmm_dask.chunked.engines.in_process import DaskEngine
 from gmm_dask.chunked.engines.protocol import one_blas_thread
-from gmm_dask.chunked.rows import Table, Weights, open_rows
+from gmm_dask.chunked.rows import Values, Weights, open_rows
 from gmm_dask.chunked.tree import runs, shares
 from gmm_dask.mixture.sweep import sweep
 from tests.benchmarks.engine import one_pass, timed, workers
@@ -77,7 +77,7 @@ def against_size(rounds: int) -> list[dict[str, float]]:
     return found
 
 
-def nothing(table: Table, weights: Weights, first_row: int, value: int) -> int:  # noqa: ARG001
+def nothing(table: Values, weights: Weights, first_row: int, value: int) -> int:  # noqa: ARG001
     """A block that costs nothing."""
     return 1
 

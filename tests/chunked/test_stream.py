@@ -14,7 +14,7 @@ import pytest
 import zarr
 
 from gmm_dask.chunked.engines.in_process import DaskEngine
-from gmm_dask.chunked.rows import DataError, Table, Weights, open_rows
+from gmm_dask.chunked.rows import DataError, Values, Weights, open_rows
 from gmm_dask.chunked.sources.memory_source import MemorySource
 from gmm_dask.chunked.stream import stream
 from tests.chunked.conftest import local_cluster
@@ -25,7 +25,7 @@ VALUES = np.arange(300.0).reshape(100, 3)
 class Watched(MemorySource):
     """Notes when and on which thread a block is read."""
 
-    def read(self, first: int, last: int) -> Table:
+    def read(self, first: int, last: int) -> Values:
         READS.append((first, threading.current_thread().name))
         time.sleep(0.02)
         return super().read(first, last)
@@ -86,7 +86,7 @@ def test_errors_of_reading_arrive_in_their_place(tmp_path: Path) -> None:
         next(blocks)
 
 
-def total(table: Table, _w: Weights, _first: int, _value: int) -> tuple[int, int]:
+def total(table: Values, _w: Weights, _first: int, _value: int) -> tuple[int, int]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return len(table), peak
 

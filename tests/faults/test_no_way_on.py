@@ -13,7 +13,7 @@ import pytest
 from distributed import Client
 
 from gmm_dask.chunked.engines.faults import BlocksKilledWorkers, ClusterError
-from gmm_dask.chunked.rows import Rows, Table, open_rows
+from gmm_dask.chunked.rows import Rows, Values, open_rows
 from gmm_dask.chunked.sources.memory_source import MemorySource
 from gmm_dask.fitting.run_loop import Progress
 from tests.faults.cluster import (
@@ -99,7 +99,7 @@ class Greedy(MemorySource):
 
     greedy_row: int = 20 * BLOCK_ROWS
 
-    def read(self, first: int, last: int) -> Table:
+    def read(self, first: int, last: int) -> Values:
         if first <= self.greedy_row < last:
             BALLAST.append(np.ones(2 * LIMIT, dtype=np.uint8))
             time.sleep(60)  # until the nanny looks, and kills

@@ -15,14 +15,14 @@ from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
-from gmm_dask.chunked.rows import Rows, Table, Weights, kept_rows
+from gmm_dask.chunked.rows import Rows, Values, Weights, kept_rows
 from gmm_dask.chunked.stream import Placed
 from gmm_dask.chunked.tree import Node, nodes
 
 T = TypeVar("T")
 V = TypeVar("V")
 
-MapFunction = Callable[[Table, Weights, int, V], T]
+MapFunction = Callable[[Values, Weights, int, V], T]
 Cache: TypeAlias = Literal["auto", "memory", "none"]
 
 

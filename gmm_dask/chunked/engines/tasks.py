@@ -19,7 +19,7 @@ from distributed.protocol.pickle import dumps, loads
 
 from gmm_dask.chunked.borrowed.distributed import client_is_told, note_on_task
 from gmm_dask.chunked.engines.protocol import Work, one_blas_thread
-from gmm_dask.chunked.rows import Rows, Table, as_weights
+from gmm_dask.chunked.rows import Rows, Values, as_weights
 from gmm_dask.chunked.sources.dask_source import DaskSource
 from gmm_dask.chunked.sources.protocol import Source, native
 from gmm_dask.chunked.stream import Placed, stream
@@ -163,7 +163,7 @@ def delayed_blocks(rows: Rows) -> list[Any]:
     ]
 
 
-def placed(index: int, first_row: int, table: Table, weights: Table | None) -> Placed:
+def placed(index: int, first_row: int, table: Values, weights: Values | None) -> Placed:
     return Placed(index, first_row, native(table), None if weights is None else as_weights(weights))
 
 
@@ -174,5 +174,5 @@ def _delayed_tables(source: Source, cuts: Sequence[int]) -> list[Any]:
     return [read(source.restrict(first, last), first, last) for first, last in pairwise(cuts)]
 
 
-def read_range(source: Source, first: int, last: int) -> Table:
+def read_range(source: Source, first: int, last: int) -> Values:
     return source.read(first, last)

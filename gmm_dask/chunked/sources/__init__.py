@@ -4,6 +4,6 @@ Knows how to open, cut and read; knows nothing of passes, clusters or mixtures.
 """
 
 from gmm_dask.chunked.sources.opening import open_column, open_table
-from gmm_dask.chunked.sources.protocol import DataError, Source, Table
+from gmm_dask.chunked.sources.protocol import DataError, Source, Values
 
-__all__ = ["DataError", "Source", "Table", "open_column", "open_table"]
+__all__ = ["DataError", "Source", "Values", "open_column", "open_table"]

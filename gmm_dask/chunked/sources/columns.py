@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from gmm_dask.chunked.sources.protocol import Boundaries, DataError, Source, Table
+from gmm_dask.chunked.sources.protocol import Boundaries, DataError, Source, Values
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class ColumnsSource:
     def layouts(self) -> list[Boundaries]:
         return [layout for part in self.parts for layout in part.layouts()]
 
-    def read(self, first: int, last: int) -> Table:
+    def read(self, first: int, last: int) -> Values:
         table = np.empty((last - first, len(self.parts)), self.dtype)
         for j, part in enumerate(self.parts):
             table[:, j] = part.read(first, last)[:, 0]
@@ -48,7 +48,7 @@ class ColumnsSource:
     def chunk_of(self, row: int, feature: int) -> str:
         return self.parts[feature].chunk_of(row, 0)
 
-    def may_be_fill(self, first: int, table: Table) -> bool:
+    def may_be_fill(self, first: int, table: Values) -> bool:
         return any(p.may_be_fill(first, table[:, j : j + 1]) for j, p in enumerate(self.parts))
 
     def select(self, columns: Sequence[int]) -> Source:

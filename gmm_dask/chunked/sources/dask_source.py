@@ -15,7 +15,7 @@ from gmm_dask.chunked.sources.protocol import (
     Boundaries,
     DataError,
     Source,
-    Table,
+    Values,
     native,
     real_dtype,
     table_shape,
@@ -46,7 +46,7 @@ class DaskSource:
         lengths = np.asarray(self.array.chunks[0], dtype=np.int64)
         return [np.unique(np.concatenate([[0], np.cumsum(lengths)]))]
 
-    def read(self, first: int, last: int) -> Table:
+    def read(self, first: int, last: int) -> Values:
         # Only without a cluster: there, blocks are task inputs (see `blocks`).
         return native(self.array[first:last].compute(scheduler="threads"))
 
@@ -59,7 +59,7 @@ class DaskSource:
     def verify(self, first: int, last: int) -> None:
         del first, last  # what lies behind a graph is not known here
 
-    def may_be_fill(self, first: int, table: Table) -> bool:
+    def may_be_fill(self, first: int, table: Values) -> bool:
         del first, table
         return False
 

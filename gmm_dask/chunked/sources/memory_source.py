@@ -16,7 +16,7 @@ from gmm_dask.chunked.sources.protocol import (
     Boundaries,
     DataError,
     Source,
-    Table,
+    Values,
     native,
     real_dtype,
     table_shape,
@@ -45,7 +45,7 @@ class MemorySource:
     def layouts(self) -> list[Boundaries]:
         return []
 
-    def read(self, first: int, last: int) -> Table:
+    def read(self, first: int, last: int) -> Values:
         return native(self.values[first - self.origin : last - self.origin])
 
     def verify(self, first: int, last: int) -> None:
@@ -55,7 +55,7 @@ class MemorySource:
         del row, feature
         return ""
 
-    def may_be_fill(self, first: int, table: Table) -> bool:
+    def may_be_fill(self, first: int, table: Values) -> bool:
         del first, table
         return False
 
@@ -107,14 +107,14 @@ class FileSource:
     def layouts(self) -> list[Boundaries]:
         return []
 
-    def read(self, first: int, last: int) -> Table:
+    def read(self, first: int, last: int) -> Values:
         table = self._map()[first:last]
         if self.columns != tuple(range(table.shape[1])):
             table = table[:, list(self.columns)]
         # A copy: what a pass holds must not change, or fault, with the file behind it.
         return native(np.array(table, order="C"))
 
-    def _map(self) -> Table:
+    def _map(self) -> Values:
         try:
             buffer = _mapped(self.path, Path(self.path).stat().st_mtime_ns)
             array = np.ndarray(
@@ -135,7 +135,7 @@ class FileSource:
         across = self.strides[1] * self.columns[feature] if len(self.strides) == 2 else 0
         return f"{self.path} at byte {self.offset + row * self.strides[0] + across}"
 
-    def may_be_fill(self, first: int, table: Table) -> bool:
+    def may_be_fill(self, first: int, table: Values) -> bool:
         del first, table
         return False
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.store.addresses import failure
 
-Table = NDArray[Any]
+Values = NDArray[Any]
 Boundaries = NDArray[np.int64]
 
 
@@ -61,7 +61,7 @@ class Source(Protocol):
     def layouts(self) -> list[Boundaries]:
         """Row indices 0..N at which chunks meet, per stored array; empty where any cut will do."""
 
-    def read(self, first: int, last: int) -> Table:
+    def read(self, first: int, last: int) -> Values:
         """Rows [first, last), shape (last - first, D), in the stored dtype, native byte order."""
 
     def verify(self, first: int, last: int) -> None:
@@ -70,7 +70,7 @@ class Source(Protocol):
     def chunk_of(self, row: int, feature: int) -> str:
         """Where this value is stored, for error messages; empty when there are no chunks."""
 
-    def may_be_fill(self, first: int, table: Table) -> bool:
+    def may_be_fill(self, first: int, table: Values) -> bool:
         """Whether rows read from `first` on might be those of a chunk that has gone."""
 
     def select(self, columns: Sequence[int]) -> Source:
@@ -157,7 +157,7 @@ def regular_boundaries(rows: int, chunk: int) -> Boundaries:
     return np.append(np.arange(0, rows, max(chunk, 1), dtype=np.int64), np.int64(rows))
 
 
-def native(values: Table) -> Table:
+def native(values: Values) -> Values:
     """Two dimensions, C order, native byte order; the numbers stay as they are."""
     if isinstance(values, np.ma.MaskedArray):
         raise DataError("a masked array was read: fill its masked values (with NaN) first")

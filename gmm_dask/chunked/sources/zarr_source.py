@@ -31,7 +31,7 @@ from gmm_dask.chunked.sources.protocol import (
     Boundaries,
     DataError,
     Source,
-    Table,
+    Values,
     default_names,
     native,
     real_dtype,
@@ -68,7 +68,7 @@ class ZarrSource:
     def layouts(self) -> list[Boundaries]:
         return [self._axes[0].boundaries()]
 
-    def read(self, first: int, last: int) -> Table:
+    def read(self, first: int, last: int) -> Values:
         try:
             return self.unpacked(self._read(first, last))
         except OSError as problem:
@@ -81,7 +81,7 @@ class ZarrSource:
             told = unreached(self.address, problem) or self._unreadable(first, last, problem)
             raise told from problem
 
-    def unpacked(self, stored: Table) -> Table:
+    def unpacked(self, stored: Values) -> Values:
         """Stored numbers as what they stand for."""
         return stored if self.packing is None else self.packing.decode(stored)
 
@@ -92,7 +92,7 @@ class ZarrSource:
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    def _read(self, first: int, last: int) -> Table:
+    def _read(self, first: int, last: int) -> Values:
         if self.array.ndim == 1:
             return native(self._range((first, last)))
         low, high = min(self.columns), max(self.columns) + 1
@@ -102,7 +102,7 @@ class ZarrSource:
             return native(self.array.oindex[slice(first, last), list(self.columns)])
         return native(self.array[first:last][:, list(self.columns)])
 
-    def _range(self, *ranges: tuple[int, int]) -> Table:
+    def _range(self, *ranges: tuple[int, int]) -> Values:
         found = None if self._direct is None else self._direct.read(*ranges)
         if found is None:
             found = self.array[tuple(slice(first, last) for first, last in ranges)]
@@ -159,7 +159,7 @@ class ZarrSource:
     def chunk_of(self, row: int, feature: int) -> str:
         return replace(self, columns=(self.columns[feature],))._keys(row)[0]
 
-    def may_be_fill(self, first: int, table: Table) -> bool:
+    def may_be_fill(self, first: int, table: Values) -> bool:
         """An absent chunk reads as its fill value, in its first row as in all others."""
         starts = np.array(self._axes[0].within(first, first + len(table))) - first
         stored = self.array.fill_value or 0  # v2 has arrays without one, which read as zeros

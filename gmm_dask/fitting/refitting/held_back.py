@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gmm_dask.chunked.rows import Block, Rows, Table, Weights, kept_rows
+from gmm_dask.chunked.rows import Block, Rows, Values, Weights, kept_rows
 from gmm_dask.chunked.sample import row_keys
 from gmm_dask.chunked.sources import Source
 from gmm_dask.chunked.sources.protocol import Boundaries
@@ -31,7 +31,7 @@ def is_held_back(first_row: int, count: int, share: float) -> NDArray[np.bool_]:
 
 
 def held_back_rows(
-    table: Table, weights: Weights, first_row: int, share: float, skipping: bool
+    table: Values, weights: Weights, first_row: int, share: float, skipping: bool
 ) -> Block:
     """Those of a block, without the ones that the policy skips."""
     chosen = is_held_back(first_row, len(table), share)
@@ -78,7 +78,7 @@ class FittingWeights:
     def layouts(self) -> list[Boundaries]:
         return [] if self.given is None else self.given.layouts()
 
-    def read(self, first: int, last: int) -> Table:
+    def read(self, first: int, last: int) -> Values:
         fitted = ~is_held_back(first, last - first, self.share)[:, None]
         if self.given is None:
             return fitted.astype(np.float64)
@@ -93,7 +93,7 @@ class FittingWeights:
     def chunk_of(self, row: int, feature: int = 0) -> str:
         return "" if self.given is None else self.given.chunk_of(row, feature)
 
-    def may_be_fill(self, first: int, table: Table) -> bool:
+    def may_be_fill(self, first: int, table: Values) -> bool:
         return self.given is not None and self.given.may_be_fill(first, table)
 
     def select(self, columns: Sequence[int]) -> Source:

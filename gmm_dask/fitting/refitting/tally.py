@@ -15,7 +15,7 @@ import numpy as np
 
 from gmm_dask.chunked.engines.protocol import Engine
 from gmm_dask.chunked.moments import Moments, moments_of, no_moments
-from gmm_dask.chunked.rows import Rows, Table, Weights, kept_rows
+from gmm_dask.chunked.rows import Rows, Values, Weights, kept_rows
 from gmm_dask.fitting.refitting.held_back import held_back_rows
 from gmm_dask.mixture.arrays import Array
 from gmm_dask.mixture.parameters import Mixture
@@ -78,7 +78,7 @@ def tally(
     return engine.map_reduce(tally_block, question, name="tally", every_row=True)
 
 
-def tally_block(table: Table, weights: Weights, first_row: int, question: Question) -> Tally:
+def tally_block(table: Values, weights: Weights, first_row: int, question: Question) -> Tally:
     """One block."""
     mixtures, threshold, held_back, skipping = question
     table, weights = _asked_for(table, weights, first_row, held_back, skipping)
@@ -91,14 +91,14 @@ def tally_block(table: Table, weights: Weights, first_row: int, question: Questi
 
 
 def _asked_for(
-    table: Table, weights: Weights, first_row: int, held_back: float | None, skipping: bool
-) -> tuple[Table, Weights]:
+    table: Values, weights: Weights, first_row: int, held_back: float | None, skipping: bool
+) -> tuple[Values, Weights]:
     if held_back is not None:
         return held_back_rows(table, weights, first_row, held_back, skipping)
     return kept_rows(table, weights) if skipping else (table, weights)
 
 
-def _told(table: Table, mixtures: tuple[Mixture, ...], threshold: float) -> Array:
+def _told(table: Values, mixtures: tuple[Mixture, ...], threshold: float) -> Array:
     joint = mixtures[0].log_joint(table)
     densities = [log_density_of(joint)]
     densities += [log_density_of(other.log_joint(table)) for other in mixtures[1:]]
@@ -128,7 +128,7 @@ class HeldBackDensities:
         self._engine.tell(event, **facts)
 
 
-def over_densities(table: Table, weights: Weights, first_row: int, asked: Any) -> Any:
+def over_densities(table: Values, weights: Weights, first_row: int, asked: Any) -> Any:
     """One block of log densities of rows held back."""
     function, value, mixture, share, skipping = asked
     table, weights = held_back_rows(table, weights, first_row, share, skipping)

@@ -28,13 +28,13 @@ from gmm_dask.chunked.engines.in_process import (
     SerialEngine,
     one_blas_thread,
 )
-from gmm_dask.chunked.rows import DataError, Rows, Table, Weights, open_rows
+from gmm_dask.chunked.rows import DataError, Rows, Values, Weights, open_rows
 from tests.chunked.conftest import local_cluster, store
 
 Vector = NDArray[np.float64]
 
 
-def total(table: Table, weights: Weights, first_row: int, value: Vector) -> Vector:
+def total(table: Values, weights: Weights, first_row: int, value: Vector) -> Vector:
     """Sums whose last bits depend on the order of addition."""
     held = table * value if weights is None else table * value * weights[:, None]
     return np.append(held.sum(axis=0), float(first_row))
@@ -218,12 +218,12 @@ def test_large_values_travel_without_warnings(client: Client, rows: Rows) -> Non
     assert engine.map_reduce(first_of, large) == 21
 
 
-def first_of(_t: Table, _w: Weights, _first: int, value: Vector) -> int:
+def first_of(_t: Values, _w: Weights, _first: int, value: Vector) -> int:
     assert value.size == 2_000_000
     return 1
 
 
-def failing(_t: Table, _w: Weights, first_row: int, value: list[str]) -> int:
+def failing(_t: Values, _w: Weights, first_row: int, value: list[str]) -> int:
     if first_row == 500:
         with open(value[0], "a") as calls:
             calls.write("x")
@@ -249,7 +249,7 @@ def test_errors_of_the_data_arrive_as_they_are(client: Client, rows: Rows, store
             DaskEngine(client, rows, cache=cache).map_reduce(total, VALUE)
 
 
-def once(_t: Table, _w: Weights, first_row: int, value: str) -> int:
+def once(_t: Values, _w: Weights, first_row: int, value: str) -> int:
     """Fails for lack of a connection, the first time only."""
     marker = Path(value) / str(first_row)
     if first_row == 500 and not marker.exists():
@@ -265,7 +265,7 @@ def test_faults_of_the_network_are_tried_again(client: Client, rows: Rows, tmp_p
     assert reports[0].attempts == 2
 
 
-def slow(table: Table, weights: Weights, first_row: int, value: Vector) -> Vector:
+def slow(table: Values, weights: Weights, first_row: int, value: Vector) -> Vector:
     time.sleep(0.05)
     return total(table, weights, first_row, value)
 
@@ -304,7 +304,7 @@ def test_all_workers_lost_at_once_change_no_bit(rows: Rows) -> None:
     assert bits(result) == bits(expected)
 
 
-def deadly(_t: Table, _w: Weights, first_row: int, value: int) -> int:
+def deadly(_t: Values, _w: Weights, first_row: int, value: int) -> int:
     if first_row == value:
         os.kill(os.getpid(), signal.SIGKILL)
     return 1
@@ -381,7 +381,7 @@ def test_a_lost_scheduler_is_an_error_not_a_hang(rows: Rows) -> None:
             engine.map_reduce(total, VALUE)
 
 
-def large(table: Table, weights: Weights, first_row: int, value: int) -> np.ndarray:  # noqa: ARG001
+def large(table: Values, weights: Weights, first_row: int, value: int) -> np.ndarray:  # noqa: ARG001
     """Statistics that take a while to get to the driver."""
     return np.full(value, 1.0)
 
@@ -407,7 +407,7 @@ def arrived(home: int) -> Homesick:
     return Homesick()
 
 
-def counted(table: Table, weights: Weights, first_row: int, value: Homesick) -> int:  # noqa: ARG001
+def counted(table: Values, weights: Weights, first_row: int, value: Homesick) -> int:  # noqa: ARG001
     return len(table)
 
 

@@ -10,7 +10,7 @@ from random import Random
 import numpy as np
 
 from gmm_dask.chunked.engines.faults import BlocksKilledWorkers
-from gmm_dask.chunked.rows import Rows, Table, open_rows
+from gmm_dask.chunked.rows import Rows, Values, open_rows
 from gmm_dask.chunked.sources.memory_source import MemorySource
 from tests.faults.cluster import BALLAST, cluster_of, whole
 from tests.faults.fits import BLOCK_BYTES, BLOCK_ROWS, BLOCKS, FEATURES, fitted
@@ -26,7 +26,7 @@ class Deadly(MemorySource):
 
     row: int = 0
 
-    def read(self, first: int, last: int) -> Table:
+    def read(self, first: int, last: int) -> Values:
         if first <= self.row < last:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().read(first, last)
@@ -36,7 +36,7 @@ class Deadly(MemorySource):
 class Greedy(Deadly):
     """Rows of which one block takes more memory to read than a worker may use."""
 
-    def read(self, first: int, last: int) -> Table:
+    def read(self, first: int, last: int) -> Values:
         if first <= self.row < last:
             BALLAST.append(np.ones(2 * LIMIT, dtype=np.uint8))
             time.sleep(60)  # until the nanny looks, and kills

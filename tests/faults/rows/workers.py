@@ -9,7 +9,7 @@ from typing import Any
 
 from distributed import Client
 
-from gmm_dask.chunked.rows import Rows, Table, open_rows
+from gmm_dask.chunked.rows import Rows, Values, open_rows
 from gmm_dask.chunked.sources.zarr_source import ZarrSource
 from gmm_dask.fitting.run_loop import Progress
 from tests.faults.cluster import (
@@ -152,7 +152,7 @@ class Dawdling(ZarrSource):
 
     longest: float = 0.02
 
-    def read(self, first: int, last: int) -> Table:
+    def read(self, first: int, last: int) -> Values:
         time.sleep(Random().uniform(0, self.longest))
         return super().read(first, last)
 
