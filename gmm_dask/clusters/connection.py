@@ -24,8 +24,9 @@ from distributed import Client, LocalCluster
 from distributed.deploy.cluster import Cluster
 from distributed.security import Security
 
-from gmm_dask.chunked.engines.faults import ClusterError, cluster_settings
+from gmm_dask.chunked.engines.faults import ClusterError
 from gmm_dask.chunked.engines.workers import asked
+from gmm_dask.clusters.dask_settings import cluster_settings
 from gmm_dask.fitting.job import ClusterOptions
 from gmm_dask.settings.configuration import ConfigurationError
 from gmm_dask.store.retries import within

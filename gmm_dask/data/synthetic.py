@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from distributed import Client, as_completed
 
-from gmm_dask.chunked.engines.protocol import one_blas_thread
+from gmm_dask.chunked.blas import one_blas_thread
 from gmm_dask.chunked.engines.workers import asked
 from gmm_dask.chunked.rows import TARGET_BYTES
 from gmm_dask.chunked.tree import shares

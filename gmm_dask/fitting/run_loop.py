@@ -16,8 +16,9 @@ from typing import Any, Protocol, TypeAlias
 
 from distributed import Client
 
+from gmm_dask.chunked.blas import one_blas_thread
 from gmm_dask.chunked.engines.choice import active_client, engine_over
-from gmm_dask.chunked.engines.protocol import Cache, Engine, PassReport, one_blas_thread
+from gmm_dask.chunked.engines.protocol import Cache, Engine, PassReport
 from gmm_dask.chunked.expectation import statistics_over
 from gmm_dask.chunked.profile import Profile, profile
 from gmm_dask.chunked.rows import Rows

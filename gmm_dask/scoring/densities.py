@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from gmm_dask.chunked.engines.protocol import one_blas_thread
+from gmm_dask.chunked.blas import one_blas_thread
 from gmm_dask.chunked.rows import DataError, Policy, Values, largest_value
 from gmm_dask.mixture.arrays import Array, Indices
 from gmm_dask.mixture.density import log_sum_exp

@@ -27,10 +27,12 @@ import numpy as np
 import zarr
 from distributed import Client, LocalCluster
 
-from gmm_dask.chunked.engines.in_process import DaskEngine, SerialEngine, cluster_settings
-from gmm_dask.chunked.engines.protocol import one_blas_thread
+from gmm_dask.chunked.blas import one_blas_thread
+from gmm_dask.chunked.engines.dask import DaskEngine
+from gmm_dask.chunked.engines.in_process import SerialEngine
 from gmm_dask.chunked.expectation import statistics_over
 from gmm_dask.chunked.rows import Rows, open_rows
+from gmm_dask.clusters.dask_settings import cluster_settings
 from gmm_dask.mixture.kernels.choice import choose_kernels
 from gmm_dask.mixture.parameters import Mixture
 from tests.benchmarks.results import save

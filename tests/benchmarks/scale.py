@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 import zarr
 
-from gmm_dask.chunked.engines.in_process import DaskEngine
-from gmm_dask.chunked.engines.protocol import one_blas_thread
+from gmm_dask.chunked.blas import one_blas_thread
+from gmm_dask.chunked.engines.dask import DaskEngine
 from gmm_dask.chunked.rows import Values, Weights, open_rows
 from gmm_dask.chunked.tree import runs, shares
 from gmm_dask.mixture.sweep import sweep

@@ -12,7 +12,7 @@ import zarr
 from distributed import Client, LocalCluster
 from numpy.typing import NDArray
 
-from gmm_dask.chunked.engines.in_process import cluster_settings
+from gmm_dask.clusters.dask_settings import cluster_settings
 
 
 @contextmanager

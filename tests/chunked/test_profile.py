@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gmm_dask.chunked.engines.in_process import DaskEngine, SerialEngine
+from gmm_dask.chunked.engines.dask import DaskEngine
+from gmm_dask.chunked.engines.in_process import SerialEngine
 from gmm_dask.chunked.profile import PrecisionWarning, Profile, profile
 from gmm_dask.chunked.rows import DataError, Rows, open_rows
 from gmm_dask.chunked.sample import row_keys

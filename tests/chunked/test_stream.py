@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import zarr
 
-from gmm_dask.chunked.engines.in_process import DaskEngine
+from gmm_dask.chunked.engines.dask import DaskEngine
 from gmm_dask.chunked.rows import DataError, Values, Weights, open_rows
 from gmm_dask.chunked.sources.memory_source import MemorySource
 from gmm_dask.chunked.stream import stream

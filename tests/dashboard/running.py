@@ -15,8 +15,9 @@ import zarr
 from distributed import Client, LocalCluster
 
 from gmm_dask import Configuration, Fit, fit
-from gmm_dask.chunked.engines.in_process import DaskEngine, cluster_settings
+from gmm_dask.chunked.engines.dask import DaskEngine
 from gmm_dask.chunked.rows import open_rows
+from gmm_dask.clusters.dask_settings import cluster_settings
 from gmm_dask.dashboard import Listener
 from gmm_dask.fitting.run_loop import Progress
 

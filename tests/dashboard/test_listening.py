@@ -19,8 +19,9 @@ from distributed import Client, LocalCluster
 
 from gmm_dask import Configuration, Rows, fit, open_rows
 from gmm_dask.chunked.engines import tasks
-from gmm_dask.chunked.engines.in_process import SerialEngine, cluster_settings
+from gmm_dask.chunked.engines.in_process import SerialEngine
 from gmm_dask.clusters.connection import cluster_for
+from gmm_dask.clusters.dask_settings import cluster_settings
 from gmm_dask.dashboard import Listener, columns, text
 from gmm_dask.dashboard.fits import MOST_LINES, FollowedFit, Load
 from gmm_dask.doctor import cluster as doctor

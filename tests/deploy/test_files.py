@@ -11,7 +11,7 @@ import yaml
 from dask.config import merge
 from prefect.utilities.templating import apply_values
 
-from gmm_dask.chunked.engines.faults import cluster_settings
+from gmm_dask.clusters.dask_settings import cluster_settings
 from tests.deploy.processes import BIN, DEPLOY, ROOT, run, well
 
 KUBERNETES = DEPLOY / "kubernetes"

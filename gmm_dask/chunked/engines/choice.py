@@ -9,10 +9,11 @@ from typing import Any
 from dask.system import CPU_COUNT
 from distributed import Client, default_client, get_client
 
+from gmm_dask.chunked.blas import one_blas_thread
 from gmm_dask.chunked.engines.dask import DaskEngine
 from gmm_dask.chunked.engines.in_process import SerialEngine
 from gmm_dask.chunked.engines.nested import aside, holds_a_thread, may_wait_for, share_of_memory
-from gmm_dask.chunked.engines.protocol import Cache, Engine, PassReport, one_blas_thread
+from gmm_dask.chunked.engines.protocol import Cache, Engine, PassReport
 from gmm_dask.chunked.metrics.textfile import kept_by_environment
 from gmm_dask.chunked.rows import Rows
 

@@ -1,7 +1,4 @@
-"""Map and a fixed tree of sums over blocks, in this process or on a Dask cluster.
-
-Knows blocks, tasks and keys; knows nothing of mixtures. Both engines give the same bits.
-"""
+"""Passes in this process: what the bits of every other engine are held against."""
 
 from __future__ import annotations
 
@@ -19,26 +16,10 @@ from typing import Any, Literal, TypeVar
 
 from distributed.system import MEMORY_LIMIT
 
-from gmm_dask.chunked.engines.dask import DaskEngine
-from gmm_dask.chunked.engines.faults import BlocksKilledWorkers, ClusterError, cluster_settings
-from gmm_dask.chunked.engines.protocol import Engine, MapFunction, PassReport, Work, one_blas_thread
+from gmm_dask.chunked.engines.protocol import MapFunction, PassReport, Work
 from gmm_dask.chunked.rows import Rows
 from gmm_dask.chunked.stream import Placed, stream
-from gmm_dask.chunked.tree import Node, fold, root, shares
-
-__all__ = [
-    "BlocksKilledWorkers",
-    "ClusterError",
-    "DaskEngine",
-    "Engine",
-    "MapFunction",
-    "PassReport",
-    "SerialEngine",
-    "cluster_settings",
-    "fold",
-    "one_blas_thread",
-    "shares",
-]
+from gmm_dask.chunked.tree import Node, root, shares
 
 T = TypeVar("T")
 V = TypeVar("V")

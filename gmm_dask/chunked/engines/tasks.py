@@ -17,8 +17,9 @@ import dask
 from distributed import get_worker
 from distributed.protocol.pickle import dumps, loads
 
+from gmm_dask.chunked.blas import one_blas_thread
 from gmm_dask.chunked.borrowed.distributed import client_is_told, note_on_task
-from gmm_dask.chunked.engines.protocol import Work, one_blas_thread
+from gmm_dask.chunked.engines.protocol import Work
 from gmm_dask.chunked.rows import Rows, Values, as_weights
 from gmm_dask.chunked.sources.dask_source import DaskSource
 from gmm_dask.chunked.sources.protocol import Source, native

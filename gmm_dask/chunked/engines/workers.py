@@ -10,20 +10,21 @@ from dask.utils import parse_timedelta
 from distributed import Client
 
 from gmm_dask.chunked.borrowed.distributed import Silent, answer
-from gmm_dask.chunked.engines.faults import NO_WORKERS_TIMEOUT, ClusterError
+from gmm_dask.chunked.engines.faults import ClusterError
 from gmm_dask.chunked.rows import Rows
 from gmm_dask.chunked.sources.memory_source import MemorySource
 
 logger = logging.getLogger(__name__)
 
+NO_WORKERS_TIMEOUT = "120s"
 ANSWERED_WITHIN, HEARD_WITHIN = 60.0, 5.0
 """Seconds that a scheduler may take to answer; to hear of an event, which may be lost."""
 
 
 def patience() -> float:
     """Seconds to wait while no worker runs: as long as Dask's own scheduler is told to wait."""
-    told = dask.config.get("distributed.scheduler.no-workers-timeout", None)
-    return float(parse_timedelta(told or NO_WORKERS_TIMEOUT))
+    timeout = dask.config.get("distributed.scheduler.no-workers-timeout", None)
+    return float(parse_timedelta(timeout or NO_WORKERS_TIMEOUT))
 
 
 def asked(client: Client, question: str, seconds: float | None = None, **details: Any) -> Any:

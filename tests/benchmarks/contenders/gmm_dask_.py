@@ -8,8 +8,8 @@ import dask
 from distributed import Client, LocalCluster
 
 from gmm_dask import Configuration, fit
-from gmm_dask.chunked.engines.in_process import cluster_settings
 from gmm_dask.chunked.rows import open_rows
+from gmm_dask.clusters.dask_settings import cluster_settings
 
 
 def main(store: str, way: str, components: str, passes: str) -> None:

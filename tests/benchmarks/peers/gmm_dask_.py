@@ -2,8 +2,8 @@
 
 from rounds import THREADS, serve, start, timed
 
+from gmm_dask.chunked.blas import one_blas_thread
 from gmm_dask.chunked.engines.in_process import SerialEngine
-from gmm_dask.chunked.engines.protocol import one_blas_thread
 from gmm_dask.chunked.expectation import statistics_over
 from gmm_dask.chunked.rows import open_rows
 from gmm_dask.mixture.kernels.choice import choose_kernels

@@ -18,16 +18,13 @@ from distributed import Client, get_task_stream
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+from gmm_dask.chunked.blas import one_blas_thread
 from gmm_dask.chunked.engines import dask as dask_engine
 from gmm_dask.chunked.engines import tasks
-from gmm_dask.chunked.engines.in_process import (
-    BlocksKilledWorkers,
-    ClusterError,
-    DaskEngine,
-    PassReport,
-    SerialEngine,
-    one_blas_thread,
-)
+from gmm_dask.chunked.engines.dask import DaskEngine
+from gmm_dask.chunked.engines.faults import BlocksKilledWorkers, ClusterError
+from gmm_dask.chunked.engines.in_process import SerialEngine
+from gmm_dask.chunked.engines.protocol import PassReport
 from gmm_dask.chunked.rows import DataError, Rows, Values, Weights, open_rows
 from tests.chunked.conftest import local_cluster, store
 

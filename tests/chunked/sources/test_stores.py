@@ -14,7 +14,8 @@ from obstore.store import S3Store
 from zarr.storage import ObjectStore
 
 from flows.retries import may_pass
-from gmm_dask.chunked.engines.in_process import DaskEngine, SerialEngine
+from gmm_dask.chunked.engines.dask import DaskEngine
+from gmm_dask.chunked.engines.in_process import SerialEngine
 from gmm_dask.chunked.profile import profile
 from gmm_dask.chunked.rows import DataError, open_rows
 from tests.chunked.conftest import local_cluster, store

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from random import Random
 
-from gmm_dask.chunked.engines.faults import cluster_settings
+from gmm_dask.clusters.dask_settings import cluster_settings
 from tests.deploy.hosts import Network, network_of
 from tests.deploy.processes import BIN, Processes, processes_in, until
 from tests.faults.cluster import Schedule, Strike, cluster_of, striking, whole
