@@ -31,7 +31,7 @@ from gmm_dask.chunked.engines.faults import (
     passes_over,
 )
 from gmm_dask.chunked.engines.keys import Labels
-from gmm_dask.chunked.engines.protocol import MapFunction, PassReport, Work
+from gmm_dask.chunked.engines.protocol import MapFunction, MapReduce, PassReport
 from gmm_dask.chunked.engines.shares import Dealt, deal, least_seconds, tasks_for
 from gmm_dask.chunked.engines.workers import (
     HEARD_WITHIN,
@@ -115,7 +115,7 @@ class DaskEngine:
         verify: bool = False,
     ) -> T:
         started = time.perf_counter()
-        work = Work(function, combine, self.rows.nonfinite == "skip" and not every_row)
+        work = MapReduce(function, combine, self.rows.nonfinite == "skip" and not every_row)
         self._alive = time.monotonic()
         attempt, killed = 1, 0
         # Where something went wrong, small tasks: fewer blocks to suspect.
@@ -158,7 +158,7 @@ class DaskEngine:
 
     def _attempt(
         self,
-        work: Work[V, T],
+        work: MapReduce[V, T],
         value: V,
         name: str,
         step: int | None,
@@ -288,7 +288,9 @@ class DaskEngine:
 
     # -- tasks ----------------------------------------------------------------------------------
 
-    def _map(self, work: Work[V, T], value: Parameters, label: str, verify: bool) -> list[Future]:
+    def _map(
+        self, work: MapReduce[V, T], value: Parameters, label: str, verify: bool
+    ) -> list[Future]:
         if self.rows.lazy and not self.cached:
             swept = dask.delayed(tasks.sweep_held, pure=False)
             return self._compute(
@@ -305,7 +307,7 @@ class DaskEngine:
         streamed = (((label, d.first), (work, self._share(d), value, verify)) for d in self._dealt)
         return self._submit_each(tasks.sweep, streamed, places)
 
-    def _merge(self, level: list[Future], work: Work[V, T], label: str) -> list[Future]:
+    def _merge(self, level: list[Future], work: MapReduce[V, T], label: str) -> list[Future]:
         """Nodes side by side made into larger ones; the last task is the root of the tree."""
         made: list[Future] = []
         for height in count():

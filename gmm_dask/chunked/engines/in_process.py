@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 
 from distributed.system import MEMORY_LIMIT
 
-from gmm_dask.chunked.engines.protocol import MapFunction, PassReport, Work
+from gmm_dask.chunked.engines.protocol import MapFunction, MapReduce, PassReport
 from gmm_dask.chunked.rows import Rows
 from gmm_dask.chunked.stream import Placed, stream
 from gmm_dask.chunked.tree import Node, root, shares
@@ -65,7 +65,7 @@ class SerialEngine:
         verify: bool = False,
     ) -> T:
         started = time.perf_counter()
-        work = Work(function, combine, self.rows.nonfinite == "skip" and not every_row)
+        work = MapReduce(function, combine, self.rows.nonfinite == "skip" and not every_row)
         if self.cached:
             self._hold()
         result = self._at_once(work, value, verify)
@@ -91,7 +91,7 @@ class SerialEngine:
         if self._on_tell is not None:
             self._on_tell({"event": event, "run": self.run, **facts})
 
-    def _at_once(self, work: Work[V, T], value: V, verify: bool) -> T:
+    def _at_once(self, work: MapReduce[V, T], value: V, verify: bool) -> T:
         if self.threads == 1:
             return root(work.nodes(self._blocks(0, len(self.rows), verify), value), work.combine)
         shares = self._shares()

@@ -65,7 +65,7 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True)
-class Work(Generic[V, T]):
+class MapReduce(Generic[V, T]):
     """What to do with a block, the same for every task of a pass."""
 
     function: MapFunction[V, T]

@@ -19,7 +19,7 @@ from distributed.protocol.pickle import dumps, loads
 
 from gmm_dask.chunked.blas import one_blas_thread
 from gmm_dask.chunked.borrowed.distributed import client_is_told, note_on_task
-from gmm_dask.chunked.engines.protocol import Work
+from gmm_dask.chunked.engines.protocol import MapReduce
 from gmm_dask.chunked.rows import Rows, Values, as_weights
 from gmm_dask.chunked.sources.dask_source import DaskSource
 from gmm_dask.chunked.sources.protocol import Source, native
@@ -103,7 +103,7 @@ def hold(blocks: list[Placed]) -> list[Placed]:
     return blocks
 
 
-def sweep(work: Work[V, T], share: Share, value: Packed[V], verify: bool) -> list[Node[T]]:
+def sweep(work: MapReduce[V, T], share: Share, value: Packed[V], verify: bool) -> list[Node[T]]:
     _waits_are_told()
     with _compiling_is_told():
         return work.nodes(timed(stream(share.value, verify=verify)), value.value)
@@ -138,16 +138,18 @@ def timed(blocks: Iterator[Placed]) -> Iterator[Placed]:
     note_on_task("waited", waited)
 
 
-def sweep_held(work: Work[V, T], shares: list[list[Placed]], value: Packed[V]) -> list[Node[T]]:
+def sweep_held(
+    work: MapReduce[V, T], shares: list[list[Placed]], value: Packed[V]
+) -> list[Node[T]]:
     with _compiling_is_told():
         return work.nodes(chain.from_iterable(shares), value.value)
 
 
-def merge(work: Work[V, T], found: list[list[Node[T]]]) -> list[Node[T]]:
+def merge(work: MapReduce[V, T], found: list[list[Node[T]]]) -> list[Node[T]]:
     return nodes(chain.from_iterable(found), work.combine)
 
 
-def total(work: Work[V, T], found: list[list[Node[T]]]) -> T:
+def total(work: MapReduce[V, T], found: list[list[Node[T]]]) -> T:
     return root(chain.from_iterable(found), work.combine)
 
 
