@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dask
 
-from gmm_dask.chunked.engines.workers import NO_WORKERS_TIMEOUT
+from gmm_dask.chunked.engines.patience import NO_WORKERS_TIMEOUT
 
 LOG_LENGTH = 100
 PRELOADED = "gmm_dask.dashboard"

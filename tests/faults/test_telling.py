@@ -106,7 +106,7 @@ def test_names_and_numbers_of_tasks(cluster: Client, stored: str, cache: str, bl
 def test_parameters_travel_once_per_worker_and_pass(
     cluster: Client, stored: str, undisturbed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gmm_dask.chunked.engines.dask.WITHIN_TASKS", 0)
+    monkeypatch.setattr("gmm_dask.chunked.engines.graph.WITHIN_TASKS", 0)
     earlier = {worker: set(log) for worker, log in cluster.run(incoming).items()}
     found = fitted(stored, client=cluster, cache="none")
     assert digest(found) == undisturbed

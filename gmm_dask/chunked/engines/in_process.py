@@ -70,13 +70,11 @@ class SerialEngine:
             self._hold()
         result = self._at_once(work, value, verify)
         seconds = time.perf_counter() - started
-        report = PassReport(
+        report = PassReport.of(
+            self.rows,
             name,
             step,
             seconds,
-            self.rows.shape[0],
-            self.rows.nbytes,
-            len(self.rows),
             tasks=len(self._shares()),
             attempts=1,
             cached=self.cached,
@@ -96,7 +94,7 @@ class SerialEngine:
             return root(work.nodes(self._blocks(0, len(self.rows), verify), value), work.combine)
         shares = self._shares()
         left, stopped = deque(enumerate(shares)), Event()
-        found: list[list[Node[T]]] = [[] for _ in shares]
+        nodes: list[list[Node[T]]] = [[] for _ in shares]
 
         def take() -> None:
             while True:
@@ -105,7 +103,7 @@ class SerialEngine:
                 except IndexError:
                     return
                 blocks = _unless(stopped, self._blocks(*share, verify))
-                found[number] = work.nodes(blocks, value)
+                nodes[number] = work.nodes(blocks, value)
 
         taking: list[Future[None]] = []
         try:
@@ -119,7 +117,7 @@ class SerialEngine:
             left.clear()
             wait(taking)
             raise
-        return root(chain.from_iterable(found), work.combine)
+        return root(chain.from_iterable(nodes), work.combine)
 
     def _shares(self) -> list[tuple[int, int]]:
         if self.threads == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 
 class Labels:
@@ -23,3 +24,9 @@ class Labels:
         self._names[label] += 1
         again = self._names[label]
         return label if again == 1 else f"{label}-{again}"
+
+
+def is_share(key: Any, run: str, shares: int) -> bool:
+    """Whether a key is that of a task of this run over one of its shares: merges have longer."""
+    ours = isinstance(key, tuple) and len(key) == 2 and f"-{run}" in key[0]
+    return ours and key[1] < shares

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import add
-from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from gmm_dask.chunked.blas import one_blas_thread
 from gmm_dask.chunked.rows import Rows, Values, Weights, kept_rows
@@ -35,6 +35,13 @@ class PassReport:
     tasks: int
     attempts: int
     cached: bool
+
+    @classmethod
+    def of(
+        cls, rows: Rows, name: str, step: int | None, seconds: float, **costs: Any
+    ) -> PassReport:
+        """Of a pass over these rows."""
+        return cls(name, step, seconds, rows.shape[0], rows.nbytes, len(rows), **costs)
 
 
 class Engine(Protocol):

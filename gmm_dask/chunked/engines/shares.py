@@ -6,6 +6,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TypeAlias
+
+from gmm_dask.chunked import tree
+
+Runs: TypeAlias = Sequence[tuple[int, int]]
+"""Blocks [first, last), a share each."""
 
 LEAST_SECONDS = 0.4
 """A task costs its worker and the scheduler two to five milliseconds each, which on few cores is
@@ -28,6 +34,12 @@ class Dealt:
         if self.worker is None:
             return {}
         return {"workers": [self.worker], "allow_other_workers": True}
+
+
+def cut(blocks: int, threads: int, tasks_per_thread: int | None, by_block: bool) -> Runs:
+    """Shares for so many threads; where blocks are inputs of a task, which are all in memory at
+    once, each block is one."""
+    return tree.runs(blocks, 1) if by_block else tree.shares(blocks, threads, tasks_per_thread)
 
 
 def deal(shares: int, threads: Sequence[str], each: int | None = None) -> list[Dealt]:

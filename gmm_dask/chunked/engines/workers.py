@@ -1,12 +1,10 @@
-"""What a cluster says of itself: its workers, their memory, and whether they have work in hand."""
+"""What a cluster says of itself, and for how long it is asked: its workers and their memory."""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
 
-import dask
-from dask.utils import parse_timedelta
 from distributed import Client
 
 from gmm_dask.chunked.borrowed.distributed import Silent, answer
@@ -16,15 +14,8 @@ from gmm_dask.chunked.sources.memory_source import MemorySource
 
 logger = logging.getLogger(__name__)
 
-NO_WORKERS_TIMEOUT = "120s"
 ANSWERED_WITHIN, HEARD_WITHIN = 60.0, 5.0
 """Seconds that a scheduler may take to answer; to hear of an event, which may be lost."""
-
-
-def patience() -> float:
-    """Seconds to wait while no worker runs: as long as Dask's own scheduler is told to wait."""
-    timeout = dask.config.get("distributed.scheduler.no-workers-timeout", None)
-    return float(parse_timedelta(timeout or NO_WORKERS_TIMEOUT))
 
 
 def asked(client: Client, question: str, seconds: float | None = None, **details: Any) -> Any:
@@ -48,9 +39,3 @@ def fits_in_memory(client: Client, rows: Rows, share: float) -> bool:
         logger.info("workers have no memory limit: rows are streamed; pass cache='memory' to hold")
         return False
     return rows.nbytes <= share * sum(limits)
-
-
-def executing(worker: dict[str, Any]) -> bool:
-    """Whether a worker has a task in hand."""
-    counts = worker.get("metrics", {}).get("task_counts", {})
-    return bool(counts.get("executing", 0))

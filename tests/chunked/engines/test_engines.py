@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from gmm_dask.chunked.blas import one_blas_thread
-from gmm_dask.chunked.engines import dask as dask_engine
-from gmm_dask.chunked.engines import tasks
+from gmm_dask.chunked.engines import tasks, waiting
 from gmm_dask.chunked.engines.dask import DaskEngine
 from gmm_dask.chunked.engines.faults import BlocksKilledWorkers, ClusterError
 from gmm_dask.chunked.engines.in_process import SerialEngine
@@ -169,7 +168,7 @@ def test_skipped_rows_are_left_out_of_later_passes(client: Client, tmp_path: Pat
 def test_keys_say_what_a_task_does(
     client: Client, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gmm_dask.chunked.engines.dask.WITHIN_TASKS", 0)
+    monkeypatch.setattr("gmm_dask.chunked.engines.graph.WITHIN_TASKS", 0)
     engine = DaskEngine(client, rows, cache="memory", run="r1")
     with get_task_stream(client) as stream:
         engine.map_reduce(total, VALUE, step=3)
@@ -195,10 +194,10 @@ def test_tasks_follow_threads_not_blocks(client: Client, rows: Rows) -> None:
 def test_held_rows_stay_where_they_were_loaded(client: Client, rows: Rows) -> None:
     engine = DaskEngine(client, rows, cache="memory")
     engine.map_reduce(total, VALUE)
-    before = client.who_has(engine._loads)
+    before = client.who_has(engine.placement.loads)
     for step in range(5):
         engine.map_reduce(total, VALUE, step=step)
-    assert client.who_has(engine._loads) == before
+    assert client.who_has(engine.placement.loads) == before
     assert {len(where) for where in before.values()} == {1}
     assert len({where[0] for where in before.values()}) == 2
     engine.close()
@@ -387,7 +386,7 @@ def test_a_result_that_is_long_on_its_way_is_waited_for(
     client: Client, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Longer than the time between two looks at the workers."""
-    monkeypatch.setattr(dask_engine, "POLL_SECONDS", 0.0005)
+    monkeypatch.setattr(waiting, "POLL_SECONDS", 0.0005)
     engine = DaskEngine(client, rows, cache="none")
     assert engine.map_reduce(large, 2**18)[0] == len(rows)
 
