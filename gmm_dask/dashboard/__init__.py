@@ -14,7 +14,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
-from gmm_dask.chunked.borrowed.distributed import PAGES
+from gmm_dask.chunked.borrowed.distributed.pages import PAGES
 from gmm_dask.chunked.borrowed.part import gone
 from gmm_dask.dashboard.listener import Listener
 

@@ -11,7 +11,7 @@ from typing import Any
 from bokeh.models import CustomJS, Div, Select
 from tornado.ioloop import IOLoop
 
-from gmm_dask.chunked.borrowed.distributed import page_making
+from gmm_dask.chunked.borrowed.distributed.pages import page_making
 from gmm_dask.dashboard import text
 from gmm_dask.dashboard.fits import FollowedFit
 from gmm_dask.dashboard.listener import Listener

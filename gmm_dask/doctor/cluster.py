@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import dask
 from distributed import Client
 
-from gmm_dask.chunked.borrowed.distributed import SENT_KEPT
+from gmm_dask.chunked.borrowed.distributed.messages import SENT_KEPT
 from gmm_dask.chunked.engines.workers import ANSWERED_WITHIN, asked
 from gmm_dask.chunked.processors import processor
 from gmm_dask.clusters.connection import page_of, page_told, reached

@@ -25,8 +25,8 @@ class Borrowed:
         """Why it cannot be used; None where it can."""
         try:
             self.look()
-        except Exception as found:  # whatever becomes of private things
-            return f"{type(found).__name__}: {found}"
+        except Exception as problem:  # whatever becomes of private things
+            return f"{type(problem).__name__}: {problem}"
         return None
 
     def told(self) -> str:
@@ -43,6 +43,16 @@ def gone(borrowed: Borrowed) -> None:
     if name not in _TOLD:
         _TOLD.add(name)
         logger.warning(borrowed.told())
+
+
+def assigned(made: type, name: str) -> None:
+    """Objects of this class have it: without making one, which would connect to something."""
+    methods = [part for part in vars(made).values() if callable(part)]
+    if not any(name in getattr(part, "__code__", _NOTHING).co_names for part in methods):
+        raise AttributeError(f"{made.__name__} has no {name}")
+
+
+_NOTHING = (lambda: None).__code__
 
 
 def version_of(library: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from distributed import Client, Future
 
-from gmm_dask.chunked.borrowed.distributed import hurry, keep_few
+from gmm_dask.chunked.borrowed.distributed.messages import hurry, keep_few
 from gmm_dask.chunked.engines import tasks
 from gmm_dask.chunked.engines.attempts import Attempts
 from gmm_dask.chunked.engines.demand import Ahead

@@ -6,7 +6,7 @@ from distributed import KilledWorker
 from distributed.client import FutureCancelledError
 from distributed.comm import CommClosedError
 
-from gmm_dask.chunked.borrowed.distributed import LOST_WORKERS
+from gmm_dask.chunked.borrowed.distributed.faults import LOST_WORKERS
 
 
 class ClusterError(RuntimeError):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from distributed import Client, worker_client
 from distributed.system import MEMORY_LIMIT
 
-from gmm_dask.chunked.borrowed.distributed import memory_of_a_thread, pool_thread
+from gmm_dask.chunked.borrowed.distributed.workers import memory_of_a_thread, pool_thread
 
 
 def holds_a_thread() -> bool:

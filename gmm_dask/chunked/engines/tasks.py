@@ -18,7 +18,7 @@ from distributed import get_worker
 from distributed.protocol.pickle import dumps, loads
 
 from gmm_dask.chunked.blas import one_blas_thread
-from gmm_dask.chunked.borrowed.distributed import client_is_told, note_on_task
+from gmm_dask.chunked.borrowed.distributed.workers import client_is_told, note_on_task
 from gmm_dask.chunked.engines.protocol import MapReduce
 from gmm_dask.chunked.rows import Rows, Values, as_weights
 from gmm_dask.chunked.sources.dask_source import DaskSource

@@ -7,7 +7,7 @@ from typing import Any
 
 from distributed import Client
 
-from gmm_dask.chunked.borrowed.distributed import Silent, answer
+from gmm_dask.chunked.borrowed.distributed.questions import Silent, answer
 from gmm_dask.chunked.engines.faults import ClusterError
 from gmm_dask.chunked.rows import Rows
 from gmm_dask.chunked.sources.memory_source import MemorySource

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import dask.array
 import numpy as np
@@ -17,9 +17,9 @@ import gmm_dask
 from gmm_dask import Configuration, fit
 from gmm_dask.chunked.borrowed import PARTS, Borrowed, codecs
 from gmm_dask.chunked.borrowed import dask as of_dask
-from gmm_dask.chunked.borrowed import distributed as of_distributed
 from gmm_dask.chunked.borrowed import part as parts
 from gmm_dask.chunked.borrowed import zarr as of_zarr
+from gmm_dask.chunked.borrowed.distributed import faults, messages, pages, questions, workers
 from gmm_dask.chunked.rows import DataError, open_rows
 from gmm_dask.chunked.sources.direct_chunks import DirectChunks
 from gmm_dask.dashboard import dask_setup
@@ -126,14 +126,15 @@ def client() -> Iterator[Client]:
 
 
 @pytest.mark.parametrize(
-    ("name", "part"),
+    ("module", "name", "part"),
     [
-        ("INTERVAL", of_distributed.MESSAGES),
-        ("ASKED", of_distributed.QUESTIONS),
-        ("SENT", of_distributed.LOGS),
+        (messages, "INTERVAL", messages.MESSAGES),
+        (messages, "SENT", messages.LOGS),
+        (questions, "ASKED", questions.QUESTIONS),
     ],
 )
 def test_a_cluster_gives_the_same_bits_where_clients_are_made_otherwise(
+    module: ModuleType,
     name: str,
     part: Borrowed,
     client: Client,
@@ -141,7 +142,7 @@ def test_a_cluster_gives_the_same_bits_where_clients_are_made_otherwise(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     before = fit(VALUES, Configuration(2), client=client)
-    monkeypatch.setattr(of_distributed, name, "renamed")
+    monkeypatch.setattr(module, name, "renamed")
     for _ in range(2):
         after = fit(VALUES, Configuration(2), client=client)
     assert np.array_equal(after.mixture.covariances, before.mixture.covariances)
@@ -149,7 +150,7 @@ def test_a_cluster_gives_the_same_bits_where_clients_are_made_otherwise(
 
 
 def rename_notes(name: str) -> None:
-    of_distributed.NOTED = name
+    workers.NOTED = name
 
 
 def told_on_worker() -> int:
@@ -171,8 +172,8 @@ def test_a_streamed_fit_ends_as_well_where_tasks_take_no_notes(
     finally:
         client.run(rename_notes, "tasks")
     assert np.array_equal(after.mixture.covariances, before.mixture.covariances)
-    monkeypatch.setattr(of_distributed, "NOTED", "renamed")
-    assert of_distributed.NOTES.told() in doctor_tells()
+    monkeypatch.setattr(workers, "NOTED", "renamed")
+    assert workers.NOTES.told() in doctor_tells()
     assert not caplog.records
 
 
@@ -181,8 +182,8 @@ def test_a_thread_is_nobodys_where_threads_are_not_known(
 ) -> None:
     monkeypatch.delattr("distributed.threadpoolexecutor.thread_state")
     for _ in range(2):
-        assert of_distributed.pool_thread() is None
-    told_in(caplog, of_distributed.THREADS)
+        assert workers.pool_thread() is None
+    told_in(caplog, workers.THREADS)
 
 
 def test_no_page_where_dask_makes_its_own_otherwise(
@@ -194,12 +195,12 @@ def test_no_page_where_dask_makes_its_own_otherwise(
     monkeypatch.delattr(distributed.dashboard.scheduler, "template_variables")
     for _ in range(2):
         dask_setup(SimpleNamespace(plugins={}, workers={}, add_plugin=str))
-    told_in(caplog, of_distributed.PAGES)
+    told_in(caplog, pages.PAGES)
 
 
 def test_faults_that_are_named_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(of_distributed, "LOST_WORKERS", ())
-    assert of_distributed.FAULTS.told() in doctor_tells()
+    monkeypatch.setattr(faults, "LOST_WORKERS", ())
+    assert faults.FAULTS.told() in doctor_tells()
 
 
 PRIVATE = re.compile(
@@ -212,5 +213,6 @@ def test_private_parts_are_used_in_one_place_a_library() -> None:
     package = Path(gmm_dask.__file__).parent
     files = [*package.rglob("*.py"), *(package.parent / "flows").glob("*.py")]
     using = {file for file in files if PRIVATE.search(file.read_text())}
-    modules = (codecs, of_zarr, of_dask, of_distributed)
+    of_distributed = (faults, messages, pages, questions, workers)
+    modules = (codecs, of_zarr, of_dask, *of_distributed)
     assert using == {Path(module.__file__) for module in modules}
