@@ -6,6 +6,8 @@ nothing of what is told.
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
@@ -16,19 +18,23 @@ from uuid import UUID
 
 import httpx
 from prefect import get_run_logger
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from prefect.exceptions import Pause
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
-from prefect.states import Running
+from prefect.states import Cancelled, Running
+from prefect.utilities.engine import is_prefect_sigterm_handler_installed
 
 from flows.retries import causes
 
 LOOK_SECONDS = 5.0
 """How often a run makes sure that it is not taken for dead; a third of the time after which
 automations start a crashed one again."""
+CANCELLED_BY_OTHERS = 25.0
+"""Seconds in which whoever started a run ends it once it is cancelled: a runner asks at once, and
+a second signal would strike the run while it leaves its checkpoint."""
 ANSWERS_WITHIN = 10.0
 AGAIN_SECONDS = 2.0
 TOLD_EVERY = 300.0
@@ -67,19 +73,31 @@ def all_told() -> Iterator[None]:
     """
     news = News(flow_run.id, get_run_logger())
     token = _NEWS.set(news)
-    try:
+    with ending_as_cancelled(news):
         try:
-            yield
-        except Exception:
-            news.wait()  # also a failure is told by way of the server
+            try:
+                yield
+            except Exception:
+                news.wait()  # also a failure is told by way of the server
+                raise
+            except Pause:
+                tell_of_suspension()
+                raise
+            news.wait()
+        finally:
+            _NEWS.reset(token)
+            news.end()
+
+
+@contextmanager
+def ending_as_cancelled(news: News) -> Iterator[None]:
+    """To Prefect any SIGTERM but its runner's is a crash, which would start again."""
+    try:
+        yield
+    except BaseException as ended:
+        if news.cancelled is None:
             raise
-        except Pause:
-            tell_of_suspension()
-            raise
-        news.wait()
-    finally:
-        _NEWS.reset(token)
-        news.end()
+        raise Pause(CANCELLED, state=news.cancelled) from ended
 
 
 def tell_of_suspension() -> None:
@@ -98,6 +116,8 @@ class News:
         self._ended = False
         self._silent_since: float | None = None
         self.suspended: State | None = None
+        self.cancelled: State | None = None
+        self._cancelling_since: float | None = None
         self._looked = time.monotonic()
         self._thread = threading.Thread(
             target=copy_context().run, args=(self._carry,), name="news", daemon=True
@@ -166,6 +186,27 @@ class News:
             if state is not None and state.is_crashed() and not self._ended:
                 self._logger.warning("taken for dead, but alive: %s", state.message)
                 client.set_flow_run_state(run, Running(message=ALIVE), force=True)
+            if self._has_to_end_itself(state):
+                self._end_itself(client, run)
+
+    def _has_to_end_itself(self, state: State | None) -> bool:
+        """A runner that has missed the server for minutes never learns of what is cancelled, and
+        a run by hand has none."""
+        if state is None or not state.is_cancelling():
+            self._cancelling_since = None
+            return False
+        self._cancelling_since = self._cancelling_since or time.monotonic()
+        waited = time.monotonic() - self._cancelling_since
+        return waited >= CANCELLED_BY_OTHERS and is_prefect_sigterm_handler_installed()
+
+    def _end_itself(self, client: SyncPrefectClient, run: UUID) -> None:
+        """Said first: a run that is Cancelled nobody takes for dead, however its process ends."""
+        self._logger.warning("cancelled, and nobody has ended this run: it ends itself")
+        said = client.set_flow_run_state(run, Cancelled(message=CANCELLED), force=True).state
+        with self._changed:
+            if said is not None and said.is_cancelled() and not self._ended:
+                self.cancelled = said
+                os.kill(os.getpid(), signal.SIGTERM)
 
     def _is_time(self) -> bool:
         return time.monotonic() - self._looked >= LOOK_SECONDS
@@ -212,6 +253,7 @@ class News:
 
 
 LEFT = "all that was found is in its folder, and started again this run would only publish it"
+CANCELLED = "It was cancelled, nobody ended it, and it has done so itself"
 ALIVE = "It was cut off from the server, and goes on"
 
 

@@ -1,12 +1,12 @@
 """Flows as a platform team runs them: a server on PostgreSQL, a worker, schedules, kills."""
 
 import math
-import os
+import re
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,19 +15,19 @@ import zarr
 from prefect.client.schemas.actions import DeploymentScheduleCreate, GlobalConcurrencyLimitCreate
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.concurrency.sync import concurrency
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from prefect.states import Crashed, Suspended
+from prefect.exceptions import Abort, ObjectNotFound, PrefectHTTPStatusError
+from prefect.states import Crashed, Pending, Suspended
+from prefect.utilities.engine import propose_state_sync
 from prefect.variables import Variable
 
 from flows import forms
 from flows.defaults import VARIABLE
 from flows.limits import limit_of
 from gmm_dask.models.model import load_model
-from gmm_dask.store.checkpoint import complete_iterations
-from gmm_dask.store.location import open_folder
 from gmm_dask.store.lock import FileLock
-from tests.flows.servers import ROOT, Platform, end_tree, free_port, until
+from tests.flows.servers import ROOT, end_tree, free_port, until
 from tests.flows.slow import (
     SLOW,
     ask_slow,
@@ -382,26 +382,74 @@ def test_of_two_started_at_once_one_runs_and_the_other_leaves_it_to_it(asking, r
     assert "is in use by process" in ends["Busy"].state.message
 
 
-def test_sigterm_of_a_bare_script_writes_a_checkpoint_and_ends(served: Platform, rows):
-    written = served.folder / "slow.toml"
-    written.write_text(slow_job(rows).as_toml())
-    script = subprocess.Popen(
-        [sys.executable, "-m", "flows.fit_mixture", "--config", str(written), "--run", "asked"],
-        cwd=ROOT,
-        env=served.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+@contextmanager
+def by_hand(asking, rows, name, **settings):
+    """A fit as a bare script, which nobody looks after."""
+    written = asking.platform.folder / f"{name}.toml"
+    job = slow_job(rows)
+    written.write_text(replace(job, mixture=replace(job.mixture, **settings)).as_toml())
+    asked = ["flows.fit_mixture", "--config", str(written), "--run", name]
+    with left_alone(asking, name, *asked) as process:
+        yield process
+
+
+@contextmanager
+def without_runner(asking, rows, name, **settings):
+    """A fit as a worker starts it, when the worker's runner has given up on the server."""
+    found = asking.client.read_deployment_by_name("fit-mixture/fit")
+    asked = {
+        "source": str(rows / "slow.zarr"),
+        "mixture": {**SLOW, **settings},
+        "run": name,
+        "rows": {"array": "rows"},
+    }
+    run = asking.client.create_flow_run_from_deployment(found.id, parameters=asked, state=Pending())
+    with left_alone(asking, name, "prefect.engine", str(run.id)) as process:
+        yield process
+
+
+@contextmanager
+def left_alone(asking, name, *module):
+    """A module as a process of its own, its output in a log, which ends with the test."""
+    process = asking.platform.start(name, "python", "-m", *module)
     try:
-        folder = served.runs / "asked"
-        until(lambda: folder.exists() and complete_iterations(open_folder(str(folder))), 120, "it")
-        began = time.monotonic()
-        os.kill(script.pid, signal.SIGTERM)
-        output, _ = script.communicate(timeout=60)
-        took = time.monotonic() - began
+        yield process
     finally:
-        end_tree(script, patience=0)
-    assert took < 30, output
-    assert script.returncode != 0, output
-    assert complete_iterations(open_folder(str(folder)))
-    assert not (folder / "FINISHED.json").exists()
+        end_tree(process, patience=0)
+
+
+def newest_run(asking, name):
+    """The flow run that was asked for a run folder."""
+    found = asking.client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=20)
+    return next(one.id for one in found if one.parameters.get("run") == name)
+
+
+def test_sigterm_of_a_bare_script_writes_a_checkpoint_and_ends(asking, rows):
+    with by_hand(asking, rows, "asked") as script:
+        until(lambda: iterations(asking, "asked"), 120, "the first iterations")
+        script.terminate()
+        assert script.wait(30) != 0
+    assert iterations(asking, "asked")
+    assert not (asking.platform.runs / "asked/FINISHED.json").exists()
+
+
+@pytest.mark.parametrize("begin", [by_hand, without_runner], ids=lambda one: one.__name__)
+def test_a_cancelled_run_that_nobody_ends_ends_itself_with_a_checkpoint(asking, rows, begin):
+    name = f"left-{begin.__name__}"
+    with begin(asking, rows, name, max_iter=1_000_000) as process:
+        until(lambda: iterations(asking, name) >= 3, 120, "the first iterations")
+        run = newest_run(asking, name)
+        assert asking.cancel(run) < 45
+        process.wait(30)
+    told = (asking.platform.folder / f"{name}.log").read_text()
+    assert told.count("it ends itself") == 1, told[-5000:]
+    assert iterations(asking, name) >= last_told(told)
+    assert not (asking.platform.runs / name / "FINISHED.json").exists()
+    with suppress(Abort):
+        propose_state_sync(asking.client, Crashed(message="No heartbeat"), flow_run_id=run)
+    assert asking.states(run)[-2:] == ["Cancelling", "Cancelled"]
+
+
+def last_told(log):
+    """The newest iteration in it."""
+    return max(int(found) for found in re.findall(r"iteration (\d+): mean log-likelihood", log))
