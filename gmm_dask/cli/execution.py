@@ -19,9 +19,9 @@ from gmm_dask.clusters.connection import cluster_for, page_of
 from gmm_dask.fitting.job import Job, job_from, load_values, with_only_table
 from gmm_dask.fitting.result import Fit
 from gmm_dask.fitting.run_loop import Callback, Progress
+from gmm_dask.runs.checkpoint import complete_iterations
 from gmm_dask.runs.folder import look_at_run
 from gmm_dask.store.addresses import is_url
-from gmm_dask.store.checkpoint import complete_iterations
 from gmm_dask.store.errors import RunDiffersError
 from gmm_dask.store.location import open_folder
 

@@ -13,9 +13,9 @@ from typing import Any
 from gmm_dask.chunked.engines.protocol import PassReport
 from gmm_dask.mixture.iteration import EMState
 from gmm_dask.mixture.maximisation import Event
+from gmm_dask.runs.checkpoint import complete_iterations
 from gmm_dask.runs.folder import RunFolder
 from gmm_dask.runs.state import decode_state, encode_state
-from gmm_dask.store.checkpoint import complete_iterations
 from gmm_dask.store.errors import StorageError, StoreUnavailableError
 
 

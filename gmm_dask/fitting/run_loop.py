@@ -31,11 +31,11 @@ from gmm_dask.mixture.iteration import EMState, Settings, iterate
 from gmm_dask.mixture.maximisation import Event, too_large
 from gmm_dask.mixture.regularisation import RegularisationWarning
 from gmm_dask.models.model import Model
+from gmm_dask.runs.checkpoint import load_newest
 from gmm_dask.runs.folder import RunFolder, open_run
 from gmm_dask.runs.state import decode_state
 from gmm_dask.settings.configuration import ConfigurationError
 from gmm_dask.store.arrays import pack_arrays
-from gmm_dask.store.checkpoint import load_newest
 from gmm_dask.store.errors import KeyExistsError, RunDiffersError, StorageError
 from gmm_dask.store.folder import Folder, create_or_confirm
 from gmm_dask.store.location import Location

@@ -17,12 +17,12 @@ from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.starts.initial import Sample
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.models.model import load_model
+from gmm_dask.runs.checkpoint import load_newest
 from gmm_dask.runs.folder import RunRecord, look_at_run, read_finished, read_record
 from gmm_dask.runs.history import LocalHistory, ObjectHistory
 from gmm_dask.runs.state import decode_state
 from gmm_dask.settings.configuration import Configuration
 from gmm_dask.store.arrays import unpack_arrays
-from gmm_dask.store.checkpoint import load_newest
 from gmm_dask.store.errors import (
     DamagedCheckpointWarning,
     DamagedError,

@@ -21,8 +21,10 @@ from typing import Any
 
 from gmm_dask.mixture.kernels.compilation import compiler
 from gmm_dask.models.model import Model, write_model
+from gmm_dask.runs.checkpoint import Checkpoint, load_newest
+from gmm_dask.runs.checkpoint_writer import CheckpointWriter
 from gmm_dask.runs.claim import Claim, claim_run, find_run
-from gmm_dask.store.checkpoint import Checkpoint, load_newest
+from gmm_dask.runs.identity import FIELD, RECORD, confirm_id, id_in, named, new_id
 from gmm_dask.store.errors import (
     DamagedError,
     KeyExistsError,
@@ -33,11 +35,9 @@ from gmm_dask.store.errors import (
     UnknownFormatError,
 )
 from gmm_dask.store.folder import Folder, create_or_confirm
-from gmm_dask.store.identity import FIELD, RECORD, confirm_id, id_in, named, new_id
 from gmm_dask.store.lease import TIME_TO_LIVE
 from gmm_dask.store.location import Location
 from gmm_dask.store.sealed import from_json, seal, to_json, unseal
-from gmm_dask.store.writer import CheckpointWriter
 
 FORMAT_VERSION = 1
 _FINISHED = "FINISHED.json"

@@ -23,7 +23,7 @@ from gmm_dask.mixture.iteration import Candidate, EMState, Record
 from gmm_dask.mixture.maximisation import Event
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics
-from gmm_dask.store.checkpoint import SHARED
+from gmm_dask.runs.checkpoint import SHARED
 from gmm_dask.store.errors import DamagedError
 
 TYPES: Mapping[str, type] = MappingProxyType(

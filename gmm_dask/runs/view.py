@@ -10,10 +10,10 @@ from typing import Any
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.models.model import Model, load_model
 from gmm_dask.models.versions import load_version, look_at_versions
+from gmm_dask.runs.checkpoint import load_newest
 from gmm_dask.runs.folder import look_at_run, read_finished, read_record
 from gmm_dask.runs.history import LocalHistory, ObjectHistory
 from gmm_dask.runs.state import decode_state
-from gmm_dask.store.checkpoint import load_newest
 from gmm_dask.store.errors import KeyMissingError
 from gmm_dask.store.folder import Folder
 from gmm_dask.store.local import LocalFolder

@@ -1,1 +1,1 @@
-"""What is kept: run folders, checkpoints and models, on local files and object stores."""
+"""Where anything is kept: addresses, folders on files and in object stores, sealed files, locks."""

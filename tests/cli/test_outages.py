@@ -4,8 +4,8 @@ import time
 
 import pytest
 
+from gmm_dask.runs.checkpoint import complete_iterations
 from gmm_dask.runs.folder import look_at_run
-from gmm_dask.store.checkpoint import complete_iterations
 from tests.faults.cluster import processes_of, until
 from tests.store.unruly import BUCKET, unruly
 

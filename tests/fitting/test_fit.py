@@ -23,9 +23,9 @@ from gmm_dask.mixture.starts.race import statistics_of_sample
 from gmm_dask.mixture.stopping import Stopping
 from gmm_dask.models.model import load_model
 from gmm_dask.report import write_report
+from gmm_dask.runs.checkpoint import complete_iterations
 from gmm_dask.runs.folder import open_run
 from gmm_dask.runs.view import inspect
-from gmm_dask.store.checkpoint import complete_iterations
 from gmm_dask.store.errors import OtherRunError, RunDiffersError
 from gmm_dask.store.location import open_folder
 

@@ -11,9 +11,9 @@ from prefect.blocks.system import Secret
 from prefect.client.schemas.objects import StateType
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from gmm_dask.runs.checkpoint import complete_iterations
 from gmm_dask.runs.folder import look_at_run, read_finished
 from gmm_dask.store.addresses import PATIENCE
-from gmm_dask.store.checkpoint import complete_iterations
 from gmm_dask.store.folder import Folder
 from tests.flows.asking import Asking
 from tests.flows.servers import until

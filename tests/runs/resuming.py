@@ -17,10 +17,10 @@ import time
 import numpy as np
 import obstore  # noqa: F401  (loaded once, for all children)
 
-from gmm_dask.store.checkpoint import keep, load_newest
+from gmm_dask.runs.checkpoint import keep, load_newest
 from gmm_dask.store.folder import GuardedFolder
 from gmm_dask.store.location import open_folder
-from tests.store.saving import save_checkpoint
+from tests.runs.saving import save_checkpoint
 
 
 def work(where: str, steps: int | None) -> None:

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gmm_dask.runs.checkpoint import complete_iterations
 from gmm_dask.runs.folder import RunFolder, look_at_run, open_run, read_finished, read_record
-from gmm_dask.store.checkpoint import complete_iterations
 from gmm_dask.store.errors import (
     DamagedError,
     DamagedHistoryWarning,
@@ -30,7 +30,7 @@ from gmm_dask.store.errors import (
     StorageError,
 )
 from gmm_dask.store.sealed import seal, unseal
-from tests.store.saving import save_checkpoint
+from tests.runs.saving import save_checkpoint
 
 GIVEN: dict[str, Any] = {
     "configuration": {"components": 4, "stopping": {"tolerance": 1e-3, "passes": (1, 2)}},

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from gmm_dask.store.checkpoint import load_newest
+from gmm_dask.runs.checkpoint import load_newest
 from gmm_dask.store.location import open_folder
 
 STEPS, TIMES = 25, 25

@@ -15,12 +15,12 @@ from gmm_dask.mixture.iteration import EMState, Settings, iterate, start
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.stopping import Stopping
 from gmm_dask.mixture.sweep import StatisticsOf, sweep
+from gmm_dask.runs.checkpoint import complete_iterations, keep, load_checkpoint, load_newest
+from gmm_dask.runs.checkpoint_writer import CheckpointWriter
 from gmm_dask.runs.state import decode_state, encode_state
-from gmm_dask.store.checkpoint import complete_iterations, keep, load_checkpoint, load_newest
 from gmm_dask.store.errors import DamagedCheckpointWarning
 from gmm_dask.store.local import LocalFolder
 from gmm_dask.store.sealed import unseal
-from gmm_dask.store.writer import CheckpointWriter
 
 COMPONENTS, FEATURES = 16, 64
 PARAMETERS = 8 * COMPONENTS * (1 + FEATURES + FEATURES**2)
@@ -90,7 +90,7 @@ def _shared(folder: LocalFolder, iteration: int) -> list[dict[str, Any]]:
 def test_every_state_goes_on_to_the_same_bits(
     family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gmm_dask.store.checkpoint.SHARED_BYTES", 1)
+    monkeypatch.setattr("gmm_dask.runs.checkpoint.SHARED_BYTES", 1)
     statistics_of, state = begun(family)
     states = list(islice(iterate(statistics_of, state, SETTINGS), 14))
     assert len(states[-1].candidates[0].memory.here) > 5
@@ -158,7 +158,7 @@ def test_a_resumed_run_goes_on_with_the_files_that_are_there(tmp_path: Path) -> 
 def test_a_damaged_shared_array_is_told_and_what_does_not_name_it_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gmm_dask.store.checkpoint.SHARED_BYTES", 1)
+    monkeypatch.setattr("gmm_dask.runs.checkpoint.SHARED_BYTES", 1)
     statistics_of, state = begun("full")
     folder = LocalFolder(tmp_path)
     with CheckpointWriter(folder) as writer:

@@ -23,12 +23,12 @@ from gmm_dask.mixture.kernels.compilation import compiler
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.models.model import Model, save_model
 from gmm_dask.models.versions import open_versions
+from gmm_dask.runs.checkpoint import keep, load_newest
 from gmm_dask.runs.folder import open_run
-from gmm_dask.store.checkpoint import keep, load_newest
 from gmm_dask.store.errors import DamagedCheckpointWarning, StorageError
 from gmm_dask.store.folder import Folder
 from gmm_dask.store.local import LocalFolder
-from tests.store.saving import save_checkpoint
+from tests.runs.saving import save_checkpoint
 
 STRIKE = 160
 PR_SET_PTRACER, ANY = 0x59616D61, ctypes.c_ulong(-1)

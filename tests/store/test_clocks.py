@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from gmm_dask.store.checkpoint import load_newest
+from gmm_dask.runs.checkpoint import load_newest
 from gmm_dask.store.location import open_folder
 from tests.store.test_lease import SAVER, TIME_TO_LIVE
 

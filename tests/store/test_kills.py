@@ -14,8 +14,8 @@ import pytest
 
 from gmm_dask.models.model import load_model
 from gmm_dask.models.versions import load_version, look_at_versions
+from gmm_dask.runs.checkpoint import complete_iterations, keep, load_checkpoint, load_newest
 from gmm_dask.runs.folder import look_at_run, read_record
-from gmm_dask.store.checkpoint import complete_iterations, keep, load_checkpoint, load_newest
 from gmm_dask.store.errors import DamagedCheckpointWarning
 from gmm_dask.store.local import LocalFolder
 from tests.store.dying import IDLE_CALLS, STRIKE, begin, prepare, promote, save
@@ -228,7 +228,7 @@ def test_sector_that_cannot_be_read_is_damage(tmp_path: Path) -> None:
         save(LocalFolder(tmp_path), iteration)
     [path] = tmp_path.glob("checkpoints/it-00000002/arrays-*")
     load = (
-        "import sys, warnings; from gmm_dask.store.checkpoint import load_newest; "
+        "import sys, warnings; from gmm_dask.runs.checkpoint import load_newest; "
         "from gmm_dask.store.local import LocalFolder; warnings.simplefilter('always'); "
         "sys.exit(load_newest(LocalFolder(sys.argv[1])).iteration)"
     )

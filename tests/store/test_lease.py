@@ -21,8 +21,8 @@ from gmm_dask.fitting.starts import Starts
 from gmm_dask.mixture.iteration import EMState
 from gmm_dask.models.model import Model, load_model
 from gmm_dask.models.versions import open_versions
+from gmm_dask.runs.checkpoint import load_newest
 from gmm_dask.runs.folder import RunFolder, open_run
-from gmm_dask.store.checkpoint import load_newest
 from gmm_dask.store.errors import LeaseLostError, RunIsBusy
 from gmm_dask.store.folder import Folder
 from gmm_dask.store.lease import Lease
@@ -41,7 +41,7 @@ SAVER = """
 import itertools, sys, time
 from gmm_dask.store.errors import LeaseLostError
 from gmm_dask.runs.folder import RunFolder, open_run
-from tests.store.saving import save_checkpoint
+from tests.runs.saving import save_checkpoint
 run = open_run(sys.argv[1], configuration={}, fingerprint={}, seed=1, time_to_live=1.0)
 print("holding", flush=True)
 try:

@@ -19,11 +19,11 @@ from gmm_dask.chunked.rows import open_rows
 from gmm_dask.fitting.job import job_from, read_toml
 from gmm_dask.mixture.iteration import start
 from gmm_dask.models.model import _sealed_group, load_model, save_model
+from gmm_dask.runs.checkpoint import load_newest
 from gmm_dask.runs.folder import read_finished, read_record
 from gmm_dask.runs.state import decode_state, encode_state
 from gmm_dask.settings.toml import toml_lines
 from gmm_dask.store.arrays import pack_arrays, unpack_arrays
-from gmm_dask.store.checkpoint import load_newest
 from gmm_dask.store.errors import DamagedCheckpointWarning
 from gmm_dask.store.objects import ObjectFolder
 from gmm_dask.store.sealed import CHECKSUM, from_json, seal, to_json

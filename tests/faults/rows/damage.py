@@ -5,7 +5,7 @@ from pathlib import Path
 from random import Random
 
 from gmm_dask.models.model import load_model
-from gmm_dask.store.checkpoint import load_newest
+from gmm_dask.runs.checkpoint import load_newest
 from gmm_dask.store.errors import DamagedCheckpointWarning, StorageError
 from gmm_dask.store.local import LocalFolder
 from tests.faults.fits import fitted

@@ -14,8 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gmm_dask.models.model import load_model
+from gmm_dask.runs.checkpoint import complete_iterations
 from gmm_dask.runs.folder import look_at_run
-from gmm_dask.store.checkpoint import complete_iterations
 from tests.faults.cluster import until
 from tests.faults.outcome import Outcome, Scale
 from tests.flows.asking import Asking

@@ -10,7 +10,7 @@ from typing import Any
 import gmm_dask
 from gmm_dask import Configuration, Fit
 from gmm_dask.fitting.run_loop import Progress
-from gmm_dask.store.checkpoint import complete_iterations
+from gmm_dask.runs.checkpoint import complete_iterations
 from gmm_dask.store.local import LocalFolder
 from tests.faults.cluster import until
 from tests.faults.fits import BLOCK_BYTES, digest

@@ -12,7 +12,7 @@ import numpy as np
 
 from gmm_dask.fitting.run_loop import Progress
 from gmm_dask.models.model import load_model
-from gmm_dask.store.checkpoint import complete_iterations
+from gmm_dask.runs.checkpoint import complete_iterations
 from gmm_dask.store.errors import StorageError
 from gmm_dask.store.local import LocalFolder
 from tests.faults.fits import digest, fitted

@@ -21,6 +21,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from gmm_dask.runs.identity import confirm_id, id_in, named
 from gmm_dask.store.arrays import pack_arrays, unpack_arrays
 from gmm_dask.store.errors import (
     DamagedCheckpointWarning,
@@ -30,7 +31,6 @@ from gmm_dask.store.errors import (
     UnknownFormatError,
 )
 from gmm_dask.store.folder import Folder, create_or_confirm
-from gmm_dask.store.identity import confirm_id, id_in, named
 from gmm_dask.store.sealed import from_json, seal, to_json, unseal
 
 FORMAT_VERSION = 2

@@ -13,7 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from gmm_dask.store.checkpoint import (
+from gmm_dask.runs.checkpoint import (
     Checkpoint,
     Shelf,
     Snapshot,

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gmm_dask.store.checkpoint import Checkpoint, complete_iterations, keep, load_newest
+from gmm_dask.runs.checkpoint import Checkpoint, complete_iterations, keep, load_newest
+from gmm_dask.runs.checkpoint_writer import CheckpointWriter
 from gmm_dask.store.errors import (
     DamagedCheckpointWarning,
     DamagedError,
@@ -21,8 +22,7 @@ from gmm_dask.store.folder import Folder, GuardedFolder
 from gmm_dask.store.local import LocalFolder
 from gmm_dask.store.location import open_folder
 from gmm_dask.store.sealed import seal, unseal
-from gmm_dask.store.writer import CheckpointWriter
-from tests.store.saving import save_checkpoint
+from tests.runs.saving import save_checkpoint
 from tests.store.test_arrays import ARRAYS, NAMES, same_bits
 from tests.store.test_sealed import STATES, same
 
