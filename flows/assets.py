@@ -16,6 +16,7 @@ from prefect.assets.core import AssetProperties
 
 from flows.jobs import last_part
 from flows.retries import LASTING
+from gmm_dask.models.model import holder_of
 
 LONGEST = 512
 """Of the keys that Prefect takes."""
@@ -23,7 +24,7 @@ LONGEST = 512
 
 def asset(place: str, description: str | None = None) -> Asset:
     """What lies at a path or URL; a model is known by the folder of its run, or of its versions."""
-    place = place.rstrip("/").removesuffix("/model.zarr")
+    place = holder_of(place)
     properties = {} if description is None else {"description": description}
     return Asset(key=key_of(place), properties=AssetProperties(name=last_part(place), **properties))
 

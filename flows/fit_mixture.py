@@ -30,10 +30,11 @@ from flows.limits import place_on
 from flows.news import all_told
 from flows.retries import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
 from gmm_dask import Fit, plots
-from gmm_dask.cli.execution import keep_config
 from gmm_dask.clusters.connection import cluster_for
 from gmm_dask.fitting.job import Job, with_only_table
 from gmm_dask.report import write_report
+from gmm_dask.runs.documents import keep_document
+from gmm_dask.runs.layout import CONFIGURATION, model_place
 
 COLUMNS = ("iteration", "mean_log_likelihood", "change", "step", "components", "rows", "seconds")
 
@@ -73,7 +74,7 @@ def fit_mixture(
         if isinstance(found, LEFT):
             return left_to_the_other(found)
         report = made(publish, asset(job.run), [asset(job.source)], **found.summary())(job, found)
-    return {"run": job.run, "model": f"{job.run}/model.zarr", "report": report, **found.summary()}
+    return {"run": job.run, "model": model_place(str(job.run)), "report": report, **found.summary()}
 
 
 @task(**LASTING)
@@ -105,7 +106,7 @@ def fit_or_go_on(job: Job) -> Fit:
 
 def publish(job: Job, found: Fit) -> str:
     """The configuration and the report in the run folder; history, pictures and an event here."""
-    keep_config(job)
+    keep_document(str(job.run), CONFIGURATION, job.as_toml().encode())
     report = write_report(str(job.run))
     show(
         create_table_artifact,
@@ -120,7 +121,7 @@ def publish(job: Job, found: Fit) -> str:
         "gmm_dask.fit.finished",
         f"run.{job.run}",
         source=job.source,
-        model=f"{job.run}/model.zarr",
+        model=model_place(str(job.run)),
         converged=found.converged,
         **found.summary(),
     )
@@ -145,7 +146,7 @@ def told(job: Job, found: Fit, report: str) -> str:
         f"{found.statistics.rows:,} rows. Mean log-likelihood {found.mean_log_likelihood:.6g}, "
         f"BIC {found.bic:.6g}.\n\n{curve}\n\n"
         f"| | |\n|---|---|\n| source | `{job.source}` |\n| run | `{job.run}` |\n"
-        f"| model | `{job.run}/model.zarr` |\n| report | `{report}` |\n\n"
+        f"| model | `{model_place(str(job.run))}` |\n| report | `{report}` |\n\n"
         f"```\n{found.mixture}\n```\n"
     )
 

@@ -22,10 +22,11 @@ from flows.news import all_told
 from flows.retries import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
 from gmm_dask import Rows, score
 from gmm_dask.cli.execution import absolute
-from gmm_dask.cli.inputs import model_at, rows_at
+from gmm_dask.cli.inputs import rows_at
 from gmm_dask.clusters.connection import cluster_for
 from gmm_dask.fitting.job import ClusterOptions
 from gmm_dask.models.model import Model
+from gmm_dask.runs.inspection import model_at
 from gmm_dask.scoring.score import Scores
 
 ModelPlace = Annotated[

@@ -35,6 +35,7 @@ from gmm_dask.clusters.connection import cluster_for
 from gmm_dask.fitting.job import Job, with_only_table
 from gmm_dask.fitting.selection import Selection
 from gmm_dask.report import write_report
+from gmm_dask.runs.layout import model_place
 
 Components = Annotated[str, forms.asked("Components", "Numbers to compare: 1:12 or 2,4,8")]
 Families = Annotated[tuple[forms.Family, ...], forms.asked("Covariances", "Families to compare")]
@@ -78,7 +79,7 @@ def select_components(
             return left_to_the_other(found)
         best = asdict(found.table[0])
         made(publish, asset(job.run), [asset(job.source)], **best)(job, found)
-    return {"run": job.run, "model": f"{job.run}/model.zarr", **best}
+    return {"run": job.run, "model": model_place(str(job.run)), **best}
 
 
 @task(**LASTING)
@@ -119,7 +120,7 @@ def publish(job: Job, found: Selection) -> None:
         "gmm_dask.selection.finished",
         f"run.{job.run}",
         source=job.source,
-        model=f"{job.run}/model.zarr",
+        model=model_place(str(job.run)),
         criterion=found.criterion,
         best=table[0],
     )
@@ -139,7 +140,7 @@ def told(job: Job, found: Selection, report: str) -> str:
         f"components** have the smallest {found.criterion.upper()} of {len(found.table)} "
         f"candidates, fitted in {found.passes} passes together.\n\n{curve}\n\n"
         f"| | |\n|---|---|\n| source | `{job.source}` |\n| run | `{job.run}` |\n"
-        f"| model | `{job.run}/model.zarr` |\n| report | `{report}` |\n"
+        f"| model | `{model_place(str(job.run))}` |\n| report | `{report}` |\n"
     )
 
 

@@ -19,15 +19,11 @@ from gmm_dask.clusters.connection import cluster_for, page_of
 from gmm_dask.fitting.job import Job, job_from, load_values, with_only_table
 from gmm_dask.fitting.result import Fit
 from gmm_dask.fitting.run_loop import Callback, Progress
-from gmm_dask.runs.checkpoint import complete_iterations
-from gmm_dask.runs.folder import look_at_run
+from gmm_dask.runs.resumption import interrupted, kept_of_fit, no_answer
 from gmm_dask.store.addresses import is_url
 from gmm_dask.store.errors import RunDiffersError
-from gmm_dask.store.location import open_folder
 
 logger = logging.getLogger("gmm_dask")
-
-CONFIG = "config.toml"
 
 
 class InterruptedRun(Exception):  # noqa: N818  nothing went wrong
@@ -98,8 +94,8 @@ def run(job: Job, *, restart: bool) -> Done:
         for place in [job.run] if job.run is not None else default_runs(job.source):
             placed = replace(job, run=place)
             with (
-                leaving_word(partial(kept_advice, placed), silent_advice(str(place))),
-                resumable(partial(kept_word, placed), silent_word(str(place))),
+                leaving_word(partial(_advice, str(place)), interrupted(no_answer(str(place)))),
+                resumable(partial(kept_of_fit, str(place)), no_answer(str(place))),
                 Display(
                     most=job.mixture.max_iter,
                     tol=job.mixture.tol,
@@ -112,7 +108,7 @@ def run(job: Job, *, restart: bool) -> Done:
                     if job.run is not None:
                         raise
                 except Interrupted:
-                    raise InterruptedRun(kept_advice(placed)) from None
+                    raise InterruptedRun(_advice(str(place))) from None
     raise AssertionError("there is always another name")
 
 
@@ -127,8 +123,8 @@ def _fit(job: Job, client: Any, restart: bool, tell: Callback) -> Done:
     def note(progress: Progress) -> None:
         # Not before the run is ours: the folder's configuration is its driver's.
         nonlocal fresh
-        if not fresh:
-            keep_config(job)
+        if not fresh and progress.run is not None:
+            progress.run.keep_configuration(job.as_toml())
             fresh = True
         tell(progress)
 
@@ -136,54 +132,8 @@ def _fit(job: Job, client: Any, restart: bool, tell: Callback) -> Done:
     return Done(str(job.run), found, fresh)
 
 
-def keep_config(job: Job) -> None:
-    """config.toml in the run folder, from which the run can be resumed and done again."""
-    open_folder(str(job.run)).replace(CONFIG, job.as_toml().encode())
-
-
-def kept_advice(job: Job) -> str:
-    """What an interrupted run has kept, and how to go on."""
-    return f"interrupted; {kept_word(job)}"
-
-
-def kept_word(job: Job) -> str:
-    """What a run has kept, and how to go on."""
-    kept = kept_iteration(str(job.run))
-    if kept is None:
-        return f"no checkpoint is kept yet; the same command begins again: {job.run}"
-    config = kept_config(str(job.run))
-    again = "the same command" if config is None else f"gmm-dask fit --config {config}"
-    return f"a checkpoint of iteration {kept} is in {job.run}\nresume with: {again}"
-
-
-def silent_advice(run: str) -> str:
-    """What to say of an interrupted run whose folder does not answer."""
-    return f"interrupted; {silent_word(run)}"
-
-
-def silent_word(run: str) -> str:
-    """How to go on with a run whose folder does not answer."""
-    return f"{run} does not answer: the same command goes on from its last checkpoint"
-
-
-def kept_config(run: str) -> str | None:
-    """Where a run keeps what it was asked: fits of this command line do, others need not."""
-    return f"{run.rstrip('/')}/{CONFIG}" if open_folder(run).exists(CONFIG) else None
-
-
-def going_on(run: str) -> str:
-    """How to go on with an unfinished run."""
-    config = kept_config(run)
-    if config is None:
-        return "the command, flow or call that began it goes on with it"
-    return f"`gmm-dask fit --config {config}` goes on with it"
-
-
-def kept_iteration(run: str) -> int | None:
-    """The newest complete checkpoint of a run."""
-    folder = look_at_run(run)
-    kept = [] if folder is None else complete_iterations(folder)
-    return kept[-1] if kept else None
+def _advice(run: str) -> str:
+    return interrupted(kept_of_fit(run))
 
 
 def default_runs(source: str, what: str = "") -> Iterator[str]:

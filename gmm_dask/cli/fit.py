@@ -70,11 +70,12 @@ def tell(done: Done, json: bool) -> None:
     """Where everything lies and how it went; the report is made last, and may fail."""
     from gmm_dask.cli.report import try_report
     from gmm_dask.mixture.summary import components_table
+    from gmm_dask.runs.layout import model_place
 
     run, found = done.run, done.fit
     values: dict[str, Any] = {
         "run": run,
-        "model": f"{run}/model.zarr",
+        "model": model_place(run),
         "report": try_report(run, fresh=done.fresh),
         "converged": found.converged,
         **found.summary(),

@@ -40,10 +40,11 @@ def try_report(run: str, *, fresh: bool = True) -> str | None:
 
     Of a run in which nothing has happened, the one that is there already.
     """
-    from gmm_dask.store.location import open_folder
+    from gmm_dask.runs.documents import document_in
+    from gmm_dask.runs.layout import REPORT
 
-    if not fresh and open_folder(run).exists("report.html"):
-        return f"{run}/report.html"
+    if not fresh and (kept := document_in(run, REPORT)) is not None:
+        return kept
     try:
         return str(written(run))
     except Exception as problem:

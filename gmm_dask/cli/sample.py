@@ -26,10 +26,10 @@ def sample(
 ) -> None:
     """Draw rows from a model, with the component that each came from, chunk by chunk."""
     from gmm_dask.cli.bar import counted
-    from gmm_dask.cli.inputs import model_at
     from gmm_dask.clusters.connection import cluster_for
     from gmm_dask.data.synthetic import FromMixture, make, names_of
     from gmm_dask.fitting.job import ClusterOptions
+    from gmm_dask.runs.inspection import model_at
 
     found = model_at(model)
     names = found.feature_names or names_of(found.mixture.features)

@@ -43,10 +43,11 @@ def score(
     json: options.Json = False,
 ) -> None:
     """Write what a model says of every row; started again, only what is missing is written."""
-    from gmm_dask.cli.inputs import model_at, outliers_asked, rows_at
+    from gmm_dask.cli.inputs import outliers_asked, rows_at
     from gmm_dask.cli.outcome import resumable
     from gmm_dask.clusters.connection import cluster_for
     from gmm_dask.fitting.job import ClusterOptions
+    from gmm_dask.runs.inspection import model_at
     from gmm_dask.scoring.score import score as write_scores
 
     found = model_at(model)

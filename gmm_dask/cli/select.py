@@ -81,10 +81,11 @@ def tell(run: str, found: Selection, json: bool) -> None:
     """The table, and where the best model and the picture are."""
     from gmm_dask.cli.report import try_report
     from gmm_dask.cli.selection import picture
+    from gmm_dask.runs.layout import model_place
 
     values: dict[str, Any] = {
         "run": run,
-        "model": f"{run}/model.zarr",
+        "model": model_place(run),
         "picture": picture(found, run),
         "report": try_report(run),
         "criterion": found.criterion,

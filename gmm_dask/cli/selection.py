@@ -10,13 +10,7 @@ from io import BytesIO
 
 from distributed import Client
 
-from gmm_dask.cli.execution import (
-    InterruptedRun,
-    default_runs,
-    kept_iteration,
-    silent_advice,
-    silent_word,
-)
+from gmm_dask.cli.execution import InterruptedRun, default_runs
 from gmm_dask.cli.outcome import resumable
 from gmm_dask.cli.progress import Display
 from gmm_dask.cli.signals import Interrupted, leaving_word
@@ -26,13 +20,14 @@ from gmm_dask.fitting.journal import Rhythm
 from gmm_dask.fitting.run_loop import Callback
 from gmm_dask.fitting.selection import Selection, select
 from gmm_dask.mixture.criteria import Criterion
+from gmm_dask.runs.documents import keep_document
+from gmm_dask.runs.layout import PICTURE
+from gmm_dask.runs.resumption import interrupted, kept_of_selection, no_answer
 from gmm_dask.settings.configuration import ConfigurationError
 from gmm_dask.store.errors import RunDiffersError
-from gmm_dask.store.location import open_folder
 
 logger = logging.getLogger("gmm_dask")
 
-PICTURE = "selection.png"
 MOST = 10_000
 
 
@@ -104,8 +99,8 @@ def run(job: Job, grid: Grid, *, restart: bool) -> tuple[str, Selection]:
             logger.info("run folder: %s", place)
             dashboard = None if client is None else page_of(client)
             with (
-                leaving_word(partial(_advice, place), silent_advice(place)),
-                resumable(partial(_kept_word, place), silent_word(place)),
+                leaving_word(partial(_advice, place), interrupted(no_answer(place))),
+                resumable(partial(kept_of_selection, place), no_answer(place)),
                 Display(most=job.mixture.max_iter, dashboard=dashboard) as display,
             ):
                 placed = replace(job, run=place)
@@ -121,17 +116,11 @@ def run(job: Job, grid: Grid, *, restart: bool) -> tuple[str, Selection]:
 
 
 def _advice(run: str) -> str:
-    return f"interrupted; {_kept_word(run)}"
-
-
-def _kept_word(run: str) -> str:
-    kept = kept_iteration(run)
-    told = "no checkpoint is kept yet" if kept is None else f"a checkpoint of pass {kept} is kept"
-    return f"{told}; the same command with --out {run} goes on"
+    return interrupted(kept_of_selection(run))
 
 
 def picture(found: Selection, run: str) -> str | None:
-    """The curve as RUN/selection.png; None, with a warning, where it cannot be drawn."""
+    """The curve, in the run folder; None, with a warning, where it cannot be drawn."""
     try:
         import matplotlib
 
@@ -142,5 +131,4 @@ def picture(found: Selection, run: str) -> str | None:
         return None
     drawn = BytesIO()
     criterion_curve(found).figure.savefig(drawn, dpi=150, bbox_inches="tight")
-    open_folder(run).replace(PICTURE, drawn.getvalue())
-    return f"{run}/{PICTURE}"
+    return keep_document(run, PICTURE, drawn.getvalue())

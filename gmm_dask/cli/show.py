@@ -10,7 +10,7 @@ from gmm_dask.cli import options, output
 
 if TYPE_CHECKING:
     from gmm_dask.mixture.matching import Match
-    from gmm_dask.runs.view import Inspected
+    from gmm_dask.runs.inspection import Inspection
 
 EXAMPLE = "gmm-dask show runs/rows"
 
@@ -30,7 +30,7 @@ Against = Annotated[
 
 def show(what: str = What, against: Against = None, json: options.Json = False) -> None:
     """What was fitted to what, how it went, and the components as a table."""
-    from gmm_dask.runs.view import inspect
+    from gmm_dask.runs.inspection import inspect
 
     found = inspect(what)
     matches = () if against is None else matches_of(found, inspect(against))
@@ -50,7 +50,7 @@ def show(what: str = What, against: Against = None, json: options.Json = False) 
         output.table(matches_table(matches, f"Against {against}, components matched"))
 
 
-def matches_of(found: Inspected, other: Inspected) -> tuple[Match, ...]:
+def matches_of(found: Inspection, other: Inspection) -> tuple[Match, ...]:
     """Components side by side; refused where there are none yet, or they are of other features."""
     from gmm_dask.mixture.matching import matched
     from gmm_dask.settings.configuration import ConfigurationError
@@ -65,7 +65,7 @@ def matches_of(found: Inspected, other: Inspected) -> tuple[Match, ...]:
     return matched(found.mixture, other.mixture)
 
 
-def lines_of(found: Inspected) -> dict[str, str]:
+def lines_of(found: Inspection) -> dict[str, str]:
     """What there is to say, in the order in which it is asked."""
     result = found.result
     told: dict[str, Any] = {

@@ -38,10 +38,11 @@ def verify(
     """
     from gmm_dask.chunked.engines.choice import engine_over
     from gmm_dask.chunked.profile import profile
-    from gmm_dask.cli.inputs import model_at, rows_at
+    from gmm_dask.cli.inputs import rows_at
     from gmm_dask.fitting.verification import verify_fit
     from gmm_dask.mixture.identities import Verification
     from gmm_dask.mixture.identities import verify as identities_of
+    from gmm_dask.runs.inspection import model_at
 
     stored = model_at(model)
     rows = rows_at(source, options.rows_given(locals()))

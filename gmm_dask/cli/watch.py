@@ -22,6 +22,7 @@ def watch(
     """Follow a running fit from its folder, from any machine that sees it, until it is finished."""
     from gmm_dask.cli.progress import Display
     from gmm_dask.runs import watch as watching
+    from gmm_dask.runs.layout import model_place
 
     news = watching.watch(run, every=every)
     begun = next(news)
@@ -43,13 +44,13 @@ def watch(
     else:
         output.result(
             f"finished: {result['reason']} after {result['iterations']} iterations; "
-            f"mean log-likelihood {result['mean_log_likelihood']:.6f}; model: {run}/model.zarr"
+            f"mean log-likelihood {result['mean_log_likelihood']:.6f}; model: {model_place(run)}"
         )
 
 
 def silence(run: str, seconds: float) -> str:
     """What to make of it."""
-    from gmm_dask.cli.execution import going_on
+    from gmm_dask.runs.resumption import going_on
 
     return (
         f"no news for {seconds:.0f} s: the driver may be gone; {going_on(run)}, or says who has it"

@@ -33,6 +33,7 @@ from gmm_dask.fitting.run_loop import Callback
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.starts import METHODS
 from gmm_dask.models.model import load_model
+from gmm_dask.runs.layout import CONFIGURATION, RECORD, place_in
 from gmm_dask.settings.configuration import Configuration, ConfigurationError, identity_of
 from gmm_dask.settings.toml import NONE, checked, nearest, toml_lines
 from gmm_dask.store.addresses import AddressError, is_url, refuse_bytes, split_url
@@ -245,7 +246,7 @@ class Job:
         }
         lines = [
             "# A fit with gmm-dask. To resume it, or to do it again elsewhere:",
-            "#   gmm-dask fit --config config.toml [--out ANOTHER_RUN]",
+            f"#   gmm-dask fit --config {CONFIGURATION} [--out ANOTHER_RUN]",
             *toml_lines(top),
             *toml_lines(mixture, Configuration, "mixture"),
             *toml_lines(vars(self.rows), Opening, "rows"),
@@ -310,14 +311,14 @@ def read_toml(text: str, name: str) -> dict[str, Any]:
 
 
 def load_values(path: str | os.PathLike[str], *, own_cluster: bool = False) -> dict[str, Any]:
-    """The values in a TOML file, or in the config.toml of a run folder.
+    """The values in a TOML file, or in a run folder.
 
     Somebody else's may not say which class of clusters is started, and with what, for that may be
     any code (`preload`, prologues of jobs); with an `own_cluster` what it says of one is not used.
     """
     text = os.fspath(path)
     if is_url(text):
-        text = text if text.endswith(".toml") else f"{text.rstrip('/')}/config.toml"
+        text = text if text.endswith(".toml") else place_in(text, CONFIGURATION)
         parent, _, name = text.rpartition("/")
         values = read_toml(_decoded(open_folder(parent).read(name), text), text)
         ours = own_cluster
@@ -334,7 +335,7 @@ def _file_at(text: str) -> tuple[Path, bytes, bool]:
     """A configuration file, its content, and whether it is this user's, or root's."""
     try:
         file = Path(text).expanduser()
-        file = file / "config.toml" if file.is_dir() else file
+        file = file / CONFIGURATION if file.is_dir() else file
         with file.open("rb") as opened:
             return file, opened.read(), os.fstat(opened.fileno()).st_uid in (0, os.getuid())
     except (OSError, ValueError, RuntimeError) as problem:
@@ -343,7 +344,7 @@ def _file_at(text: str) -> tuple[Path, bytes, bool]:
 
 def _where_it_was_written(file: Path, values: Mapping[str, Any]) -> bool:
     """Not in a run folder that was brought here: that one names another place as its own."""
-    if not (file.parent / "run.json").exists():
+    if not (file.parent / RECORD).exists():
         return True
     return Path(values.get("run", "")).resolve() == file.parent.resolve()
 

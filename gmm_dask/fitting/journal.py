@@ -13,7 +13,6 @@ from typing import Any
 from gmm_dask.chunked.engines.protocol import PassReport
 from gmm_dask.mixture.iteration import EMState
 from gmm_dask.mixture.maximisation import Event
-from gmm_dask.runs.checkpoint import complete_iterations
 from gmm_dask.runs.folder import RunFolder
 from gmm_dask.runs.state import decode_state, encode_state
 from gmm_dask.store.errors import StorageError, StoreUnavailableError
@@ -95,7 +94,7 @@ class Journal:
                 raise
             good: list[int] = []
             with suppress(StorageError, OSError):
-                good = complete_iterations(self.folder.folder)
+                good = self.folder.view.iterations_kept
             told = f"the last good iteration is {good[-1]}" if good else "no iteration is kept yet"
             raise StorageError(f"{problem} In {self.folder}, {told}.") from problem.__cause__
 

@@ -13,18 +13,17 @@ from pathlib import Path
 
 from distributed import Client, performance_report
 
-from gmm_dask.store.folder import Folder
+from gmm_dask.runs.folder import RunFolder
+from gmm_dask.runs.layout import PERFORMANCE_REPORT
 
 logger = logging.getLogger("gmm_dask")
 
-NAME = "performance.html"
-
 
 @contextmanager
-def performance_kept(folder: Folder, client: Client) -> Iterator[None]:
+def performance_kept(folder: RunFolder, client: Client) -> Iterator[None]:
     """Keep Dask's report of all that the cluster does meanwhile: one page that needs no network."""
     with tempfile.TemporaryDirectory() as place, client.as_current():
-        path = Path(place, NAME)
+        path = Path(place, PERFORMANCE_REPORT)
         report = performance_report(str(path), mode="inline")
         report.__enter__()
         try:
@@ -33,12 +32,12 @@ def performance_kept(folder: Folder, client: Client) -> Iterator[None]:
             _keep(report, path, folder, client)
 
 
-def _keep(report: performance_report, path: Path, folder: Folder, client: Client) -> None:
+def _keep(report: performance_report, path: Path, folder: RunFolder, client: Client) -> None:
     if client.status != "running":
         logger.warning("no performance report: the scheduler is gone")
         return
     try:
         report.__exit__(None, None, None)
-        folder.replace(NAME, path.read_bytes())
+        folder.keep_performance_report(path.read_bytes())
     except Exception as problem:
         logger.warning("no performance report: %s: %s", type(problem).__name__, problem)

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from typing import Any, Protocol, TypeAlias
 
 from distributed import Client
+from numpy.typing import NDArray
 
 from gmm_dask.chunked.blas import one_blas_thread
 from gmm_dask.chunked.engines.choice import active_client, engine_over
@@ -31,19 +32,13 @@ from gmm_dask.mixture.iteration import EMState, Settings, iterate
 from gmm_dask.mixture.maximisation import Event, too_large
 from gmm_dask.mixture.regularisation import RegularisationWarning
 from gmm_dask.models.model import Model
-from gmm_dask.runs.checkpoint import load_newest
 from gmm_dask.runs.folder import RunFolder, open_run
-from gmm_dask.runs.state import decode_state
 from gmm_dask.settings.configuration import ConfigurationError
-from gmm_dask.store.arrays import pack_arrays
-from gmm_dask.store.errors import KeyExistsError, RunDiffersError, StorageError
-from gmm_dask.store.folder import Folder, create_or_confirm
+from gmm_dask.store.errors import RunDiffersError, StorageError
 from gmm_dask.store.location import Location
-from gmm_dask.store.sealed import seal, unseal
 
 logger = logging.getLogger("gmm_dask")
 
-PROFILE, SAMPLE = "profile.json", "sample.npz"
 PLACES = {"driver": "the driver's", "processors": "that of the rows"}
 KEPT_ROWS, KEPT_VALUES = 2_000, 2**20
 
@@ -79,11 +74,13 @@ class Plan(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """What callbacks are told after every iteration: the state, and its line in the history."""
+    """What callbacks are told after every iteration: the state, its line in the history, and the
+    run folder that is held, if there is one."""
 
     state: EMState
     entry: dict[str, Any]
     engine: Engine
+    run: RunFolder | None = None
 
 
 Callback: TypeAlias = Callable[[Progress], None]
@@ -133,7 +130,7 @@ def carry_out(plan: Plan, rows: Rows, conduct: Conduct) -> tuple[EMState, Fit]:
         restart=conduct.restart,
     ) as folder:
         if folder.finished is None:
-            with nullcontext() if reporting is None else performance_kept(folder.folder, reporting):
+            with nullcontext() if reporting is None else performance_kept(folder, reporting):
                 travel_in(folder, plan, rows, conduct)
         else:
             logger.info("%s is finished: nothing to do", folder)
@@ -179,6 +176,7 @@ def travel(
     keep: Keep,
     callbacks: Sequence[Callback],
     news: Sequence[Event] = (),
+    run: RunFolder | None = None,
 ) -> EMState:
     """Iterate until every candidate has a reason to stop; `news` are of the first iteration."""
     costs.clear()
@@ -190,7 +188,7 @@ def travel(
         entry = history_entry(last, costs, news)
         costs.clear()
         news = ()
-        progress = Progress(last, entry, engine)
+        progress = Progress(last, entry, engine, run)
         age = keep(progress)
         upkeep = Upkeep(m_step, time.perf_counter() - reached, age)
         for tell in callbacks:
@@ -211,7 +209,7 @@ def travel_in(folder: RunFolder, plan: Plan, rows: Rows, conduct: Conduct) -> No
         with telling(engine, str(conduct.run), plan.settings(), past):
             known = look(plan, engine)
             news = confirm_profile(folder, known)
-            keep_sample(folder.folder, known)
+            folder.keep_sample(kept_rows(known))
             if state is None:
                 state = plan.begin(engine, known)
             else:
@@ -225,6 +223,7 @@ def travel_in(folder: RunFolder, plan: Plan, rows: Rows, conduct: Conduct) -> No
                 lambda told: journal.keep(told.state, told.entry),
                 conduct.callbacks,
                 news,
+                folder,
             )
 
 
@@ -233,12 +232,7 @@ def confirm_profile(folder: RunFolder, known: Profile) -> list[Event]:
 
     Returns what there is to tell of processors: those that the run was begun on, and unlike ones.
     """
-    found = known.summary()
-    try:
-        create_or_confirm(folder.folder, PROFILE, seal(found))
-        return unlike(known, found)
-    except KeyExistsError:
-        stored = unseal(folder.folder.read(PROFILE), PROFILE)
+    stored = folder.keep_profile(known.summary())
     if differing := known.differences(stored):
         told = (
             "profile: the rows are not those that the run was begun with: values have changed "
@@ -264,26 +258,22 @@ def unlike(known: Profile, begun: Mapping[str, Any]) -> list[Event]:
     return [Event(None, "processors", reason) for reason in told]
 
 
-def keep_sample(folder: Folder, known: Profile) -> None:
-    """Keep the first of the sampled rows, once: what reports draw and check."""
-    if folder.exists(SAMPLE):
-        return
+def kept_rows(known: Profile) -> dict[str, NDArray[Any]]:
+    """The first of the sampled rows: what reports draw and check."""
     size = max(50, min(KEPT_ROWS, KEPT_VALUES // known.sample.rows.shape[1]))
     kept = known.sample.first(size)
-    arrays = {"rows": kept.rows, "weights": kept.represented, "indices": kept.indices}
-    create_or_confirm(folder, SAMPLE, pack_arrays(arrays))
+    return {"rows": kept.rows, "weights": kept.represented, "indices": kept.indices}
 
 
 def kept(folder: RunFolder, plan: Plan, rows: Rows) -> tuple[EMState, Fit]:
     """What a run folder holds in the end; its model is written, and it is marked as finished."""
-    checkpoint = load_newest(folder.folder)
-    if checkpoint is None:
+    with one_blas_thread():
+        state = folder.view.state
+    if state is None:
         raise StorageError(
             f"{folder} is marked as finished but no checkpoint in it is whole: begin anew with "
             "restart=True (--restart); the model beside it may still be good"
         )
-    with one_blas_thread():
-        state = decode_state(checkpoint.state, checkpoint.arrays)
     found = plan.conclude(state, rows, folder.history.read())
     if folder.finished is None:
         provenance = {

@@ -35,6 +35,8 @@ from gmm_dask.store.replacing import replaced_directory
 from gmm_dask.store.sealed import from_json, to_json
 
 FORMAT_VERSION = 1
+MODEL = "model.zarr"
+"""What a model is called in the folder of its run, or of its version."""
 _ROOT = "zarr.json"
 _ARRAYS = ("weights", "means", "covariances", "precisions")
 _CODECS = ["bytes", "crc32c"]
@@ -48,6 +50,11 @@ class Model:
     mixture: Mixture
     feature_names: tuple[str, ...] | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def holder_of(place: str) -> str:
+    """The folder of the run, or of the version, that a model lies in; else its own place."""
+    return place.rstrip("/").removesuffix(f"/{MODEL}")
 
 
 def save_model(

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
-from gmm_dask.models.model import Model, load_model, write_model
+from gmm_dask.models.model import MODEL, Model, load_model, write_model
 from gmm_dask.store.errors import KeyMissingError, StorageError, UnknownFormatError
 from gmm_dask.store.folder import Folder, GuardedFolder
 from gmm_dask.store.lease import TIME_TO_LIVE, Lease
@@ -95,7 +95,7 @@ def _read_version(where: Location, folder: Folder, name: str) -> Version:
 
 def model_place(where: Location, version: str) -> str:
     """Where the model of a version lies."""
-    return f"{os.fspath(where).rstrip('/')}/{version}/model.zarr"
+    return f"{os.fspath(where).rstrip('/')}/{version}/{MODEL}"
 
 
 class ModelVersions:
@@ -169,7 +169,7 @@ class ModelVersions:
     def _write(self, name: str, model: Model, facts: Mapping[str, object]) -> None:
         self._folder.discard(name)  # what a killed process has left
         write_model(
-            self._folder.within(f"{name}/model.zarr"),
+            self._folder.within(f"{name}/{MODEL}"),
             model.mixture,
             feature_names=model.feature_names,
             provenance=model.provenance,

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -13,11 +12,11 @@ from string import Template
 from gmm_dask.report import figures, findings, overview
 from gmm_dask.report.account import Account, account_of
 from gmm_dask.report.markup import section
-from gmm_dask.store.location import Location, open_folder
+from gmm_dask.runs.documents import keep_document
+from gmm_dask.runs.layout import REPORT
+from gmm_dask.store.location import Location
 
 __all__ = ["render", "write_report"]
-
-NAME = "report.html"
 
 
 def write_report(run: Location, *, source: object = None) -> str:
@@ -27,8 +26,7 @@ def write_report(run: Location, *, source: object = None) -> str:
     its `source`, which is then read once.
     """
     page = render(account_of(run, source))
-    open_folder(run).replace(NAME, page.encode("utf-8"))
-    return f"{os.fspath(run).rstrip('/')}/{NAME}"
+    return keep_document(run, REPORT, page.encode("utf-8"))
 
 
 def render(account: Account) -> str:

@@ -1,4 +1,4 @@
-"""What a run folder tells of its run, finished or not, driver or no driver: read, never changed."""
+"""What a report shows: a run as it stands, its leading mixture, and rows to draw."""
 
 from __future__ import annotations
 
@@ -10,29 +10,18 @@ from typing import Any
 from gmm_dask.chunked.engines.in_process import SerialEngine
 from gmm_dask.chunked.profile import profile
 from gmm_dask.fitting.fit import opened
-from gmm_dask.fitting.run_loop import KEPT_ROWS, SAMPLE
+from gmm_dask.fitting.run_loop import KEPT_ROWS
 from gmm_dask.fitting.selection import Choice, Grid
 from gmm_dask.mixture.iteration import Candidate, EMState
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.starts.initial import Sample
 from gmm_dask.mixture.statistics import SufficientStatistics
-from gmm_dask.models.model import load_model
-from gmm_dask.runs.checkpoint import load_newest
-from gmm_dask.runs.folder import RunRecord, look_at_run, read_finished, read_record
-from gmm_dask.runs.history import LocalHistory, ObjectHistory
-from gmm_dask.runs.state import decode_state
+from gmm_dask.runs.layout import RECORD, model_place
+from gmm_dask.runs.record import RunRecord
+from gmm_dask.runs.view import RunView, look_at_run
 from gmm_dask.settings.configuration import Configuration
-from gmm_dask.store.arrays import unpack_arrays
-from gmm_dask.store.errors import (
-    DamagedCheckpointWarning,
-    DamagedError,
-    KeyMissingError,
-    StorageError,
-)
-from gmm_dask.store.folder import Folder
-from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.errors import DamagedCheckpointWarning, DamagedError, StorageError
 from gmm_dask.store.location import Location
-from gmm_dask.store.sealed import unseal
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,45 +68,42 @@ class Account:
     @property
     def model(self) -> str:
         """Where the model is, or will be."""
-        return f"{self.where}/model.zarr"
+        return model_place(self.where)
 
 
 def account_of(run: Location, source: object = None) -> Account:
     """Everything that a report needs; rows come from the run's own sample, else from `source`."""
-    folder = look_at_run(run)
-    if folder is None:
-        raise StorageError(f"there is no run at {run}: no run.json")
-    where = str(run).rstrip("/")
-    record = read_record(folder)
-    state, finished = newest_state(folder), read_finished(folder)
+    view = look_at_run(run)
+    if view is None:
+        raise StorageError(f"there is no run at {run}: no {RECORD}")
+    record, state, finished = view.record, newest_state(view), view.finished
     best: Candidate | None = None
     choices: tuple[Choice, ...] = ()
     if state is not None and state.candidates[0].statistics is not None:
         best, choices = leading(state, record)
-    mixture = best.mixture if best else last_model(where, finished)
+    mixture = best.mixture if best else last_model(view, finished)
     return Account(
-        where=where,
+        where=view.where,
         record=record,
         finished=finished,
-        history=read_history(folder),
-        profile=read_profile(folder),
+        history=tuple(view.history),
+        profile=view.profile,
         mixture=mixture,
         statistics=best.statistics if best else None,
         reason=best.reason if best else None,
         choices=choices,
-        sample=kept_sample(folder) or drawn_sample(source, record.seed or 0),
+        sample=view.sample or drawn_sample(source, record.seed or 0),
     )
 
 
-def newest_state(folder: Folder) -> EMState | None:
-    """The newest checkpoint that is whole; None where none is."""
+def newest_state(view: RunView) -> EMState | None:
+    """That of the newest checkpoint that is whole; None where none is."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DamagedCheckpointWarning)
-            checkpoint = load_newest(folder)
+            return view.state
     except DamagedError:
         return None
-    return None if checkpoint is None else decode_state(checkpoint.state, checkpoint.arrays)
 
 
 def leading(state: EMState, record: RunRecord) -> tuple[Candidate, tuple[Choice, ...]]:
@@ -129,38 +115,14 @@ def leading(state: EMState, record: RunRecord) -> tuple[Candidate, tuple[Choice,
     return min(state.candidates, key=plan.value), plan.table(state)
 
 
-def last_model(where: str, finished: Mapping[str, Any] | None) -> Mixture | None:
+def last_model(view: RunView, finished: Mapping[str, Any] | None) -> Mixture | None:
     """The run's model, should no checkpoint be left; unfinished, the run has none of its own."""
     if finished is None:
         return None
     try:
-        return load_model(f"{where}/model.zarr").mixture
+        return view.model.mixture
     except StorageError:
         return None
-
-
-def read_history(folder: Folder) -> tuple[dict[str, Any], ...]:
-    """Every iteration so far."""
-    if isinstance(folder, LocalFolder):
-        return tuple(LocalHistory(folder).read())
-    return tuple(ObjectHistory(folder).read())
-
-
-def read_profile(folder: Folder) -> dict[str, Any] | None:
-    """What the first pass over the rows found."""
-    try:
-        return unseal(folder.read("profile.json"), "profile.json")
-    except KeyMissingError:
-        return None
-
-
-def kept_sample(folder: Folder) -> Sample | None:
-    """The rows that the run has kept of its data."""
-    try:
-        arrays = unpack_arrays(folder.read(SAMPLE), SAMPLE)
-    except KeyMissingError:
-        return None
-    return Sample.of(arrays["rows"], arrays["weights"]) if len(arrays["rows"]) else None
 
 
 def drawn_sample(source: object, seed: int) -> Sample | None:

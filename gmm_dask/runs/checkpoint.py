@@ -22,6 +22,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from gmm_dask.runs.identity import confirm_id, id_in, named
+from gmm_dask.runs.layout import CHECKPOINTS
 from gmm_dask.store.arrays import pack_arrays, unpack_arrays
 from gmm_dask.store.errors import (
     DamagedCheckpointWarning,
@@ -40,11 +41,10 @@ SHARED = "shared"
 """How names of arrays begin that do not change, and that the next checkpoint has again."""
 SHARED_BYTES = 2**18
 """Smaller ones are no files of their own: many small files cost more than they save."""
-ROOM = "checkpoints"
-_MANIFEST = re.compile(rf"{ROOM}/it-(\d{{8,}})/MANIFEST\.json")
+_MANIFEST = re.compile(rf"{CHECKPOINTS}/it-(\d{{8,}})/MANIFEST\.json")
 _FILE = re.compile(r"(arrays-[0-9a-f]+\.npz|state-[0-9a-f]+\.json)")
 _VECTOR = re.compile(r"vector-[0-9a-f]+\.npz")
-_ANY = re.compile(rf"({ROOM}/it-\d{{8,}})/.*")
+_ANY = re.compile(rf"({CHECKPOINTS}/it-\d{{8,}})/.*")
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def write_snapshot(
 
 def complete_iterations(folder: Folder) -> list[int]:
     """The iterations whose checkpoint has a manifest, oldest first."""
-    found = (_MANIFEST.fullmatch(key) for key in folder.list(ROOM))
+    found = (_MANIFEST.fullmatch(key) for key in folder.list(CHECKPOINTS))
     return sorted(int(match[1]) for match in found if match)
 
 
@@ -203,7 +203,7 @@ def keep(
     beyond = [] if upto is None else [one for one in complete if one > upto]
     complete = complete[: len(complete) - len(beyond)]
     kept = {_place(iteration) for iteration in (*complete[-last:], *beyond, *spared)}
-    listed = folder.list(ROOM)
+    listed = folder.list(CHECKPOINTS)
     places = {match[1] for match in map(_ANY.fullmatch, listed) if match}
     for place in sorted(places - kept):
         folder.delete(f"{place}/MANIFEST.json")
@@ -278,8 +278,8 @@ def _read_checked(folder: Folder, place: str, file: Mapping[str, Any]) -> bytes:
     return data
 
 
-_SHELF = f"{ROOM}/shared"
+_SHELF = f"{CHECKPOINTS}/shared"
 
 
 def _place(iteration: int) -> str:
-    return f"{ROOM}/it-{iteration:08d}"
+    return f"{CHECKPOINTS}/it-{iteration:08d}"

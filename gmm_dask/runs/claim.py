@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gmm_dask.runs.history import History, LocalHistory, ObjectHistory
+from gmm_dask.runs.layout import RECORD
 from gmm_dask.store.errors import StorageError
 from gmm_dask.store.folder import Folder, GuardedFolder
 from gmm_dask.store.lease import Lease
@@ -29,31 +30,31 @@ class Claim:
     history: History
 
 
-def claim_run(where: Location, record: str, *, restart: bool, time_to_live: float) -> Claim:
-    """Take the run at a path or URL; `record` is the key that a begun run has."""
+def claim_run(where: Location, *, restart: bool, time_to_live: float) -> Claim:
+    """Take the run at a path or URL."""
     checked_name(where)
     folder = open_folder(where)
     if isinstance(folder, LocalFolder):
-        return _claim_local(folder, record, restart)
-    return _claim_object(folder, record, restart, time_to_live)
+        return _claim_local(folder, restart)
+    return _claim_object(folder, restart, time_to_live)
 
 
-def find_run(where: Location, record: str) -> Folder | None:
+def find_run(where: Location) -> Folder | None:
     """The folder of a run's present attempt, without claiming it."""
     folder = open_folder(where)
     if isinstance(folder, LocalFolder):
-        return folder if folder.exists(record) else None
-    attempts = _attempts(folder, record)
+        return folder if folder.exists(RECORD) else None
+    attempts = _attempts(folder)
     return folder.within(_attempt_name(attempts[-1])) if attempts else None
 
 
-def _claim_local(folder: LocalFolder, record: str, restart: bool) -> Claim:
-    lock = _lock_local(folder, record)
+def _claim_local(folder: LocalFolder, restart: bool) -> Claim:
+    lock = _lock_local(folder)
     try:
         # A while, for another driver may begin and end a run between putting aside and locking.
-        while restart and folder.exists(record):
+        while restart and folder.exists(RECORD):
             _put_aside(folder.root)
-            old, lock = lock, _lock_local(folder, record)
+            old, lock = lock, _lock_local(folder)
             old.release()
     except BaseException:
         lock.release()
@@ -61,12 +62,12 @@ def _claim_local(folder: LocalFolder, record: str, restart: bool) -> Claim:
     return Claim(folder, folder, lock, LocalHistory(folder))
 
 
-def _lock_local(folder: LocalFolder, record: str) -> FileLock:
+def _lock_local(folder: LocalFolder) -> FileLock:
     root = folder.root
     for left in reversed(range(100)):
         try:
             root.mkdir(parents=True, exist_ok=True)
-            _refuse_strangers(root, record)
+            _refuse_strangers(root)
             return FileLock.take(root / LOCK)
         except OSError as error:
             # Another driver's restart may move the folder aside between these lines: once more.
@@ -76,13 +77,13 @@ def _lock_local(folder: LocalFolder, record: str) -> FileLock:
     raise AssertionError("the loop ends by return or raise")
 
 
-def _refuse_strangers(root: Path, record: str) -> None:
+def _refuse_strangers(root: Path) -> None:
     with suppress(FileNotFoundError):
         strangers = {path.name for path in root.iterdir() if not path.name.startswith(".")}
         # Looked for last, for a run that is being begun has its lock before anything else.
-        if strangers and record not in strangers and not (root / LOCK).exists():
+        if strangers and RECORD not in strangers and not (root / LOCK).exists():
             raise StorageError(
-                f"{root} is no run folder: it holds {min(strangers)} but no {record}; give the "
+                f"{root} is no run folder: it holds {min(strangers)} but no {RECORD}; give the "
                 "run a name of its own"
             )
 
@@ -95,10 +96,10 @@ def _put_aside(root: Path) -> None:
     sync_directory(root.parent)
 
 
-def _claim_object(folder: ObjectFolder, record: str, restart: bool, time_to_live: float) -> Claim:
+def _claim_object(folder: ObjectFolder, restart: bool, time_to_live: float) -> Claim:
     lease = Lease.take(folder, time_to_live)
     try:
-        number = max(_attempts(folder, record), default=0)
+        number = max(_attempts(folder), default=0)
         # An attempt without a record was never begun: its number is used again.
         attempt = number + 1 if restart or number == 0 else number
         home = GuardedFolder(folder, lease.confirm)
@@ -109,9 +110,9 @@ def _claim_object(folder: ObjectFolder, record: str, restart: bool, time_to_live
     return Claim(home, guarded, lease, ObjectHistory(guarded))
 
 
-def _attempts(folder: ObjectFolder, record: str) -> list[int]:
+def _attempts(folder: ObjectFolder) -> list[int]:
     found = (_ATTEMPT.fullmatch(key) for key in folder.list())
-    return sorted(int(match[1]) for match in found if match and match[2] == record)
+    return sorted(int(match[1]) for match in found if match and match[2] == RECORD)
 
 
 def _attempt_name(number: int) -> str:

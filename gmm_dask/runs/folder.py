@@ -1,62 +1,32 @@
-"""A run folder: one driver, one configuration, one set of data, from beginning to finish.
+"""A run folder: one driver, one configuration, one set of data, from beginning to finish."""
 
-    run.json         write-once: what the run is: configuration, data, seed, versions, and an id
-    checkpoints/     see checkpoint.py
-    history.jsonl    see history.py
-    FINISHED.json    write-once: the result; such a run has nothing left to do
-    model.zarr       see model.py; that of an unfinished run is an earlier attempt's
-
-In an object store all but the model lies below `attempt-00000001/`, and a restart begins the next
-attempt; on files a restart renames the old folder to `<run>.old-1`.
-"""
-
-import importlib.metadata
-import platform
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from gmm_dask.mixture.kernels.compilation import compiler
-from gmm_dask.models.model import Model, write_model
+from numpy.typing import NDArray
+
+from gmm_dask.models.model import MODEL, Model, write_model
 from gmm_dask.runs.checkpoint import Checkpoint, load_newest
 from gmm_dask.runs.checkpoint_writer import CheckpointWriter
-from gmm_dask.runs.claim import Claim, claim_run, find_run
-from gmm_dask.runs.identity import FIELD, RECORD, confirm_id, id_in, named, new_id
-from gmm_dask.store.errors import (
-    DamagedError,
-    KeyExistsError,
-    KeyMissingError,
-    LostWarning,
-    OtherVersionsWarning,
-    RunDiffersError,
-    UnknownFormatError,
-)
-from gmm_dask.store.folder import Folder, create_or_confirm
+from gmm_dask.runs.claim import Claim, claim_run
+from gmm_dask.runs.identity import named
+from gmm_dask.runs.layout import CONFIGURATION, FINISHED, PERFORMANCE_REPORT, PROFILE, SAMPLE
+from gmm_dask.runs.record import RunRecord, begin_or_compare, new_record
+from gmm_dask.runs.view import RunView
+from gmm_dask.store.arrays import pack_arrays
+from gmm_dask.store.errors import DamagedError, KeyExistsError, LostWarning
+from gmm_dask.store.folder import create_or_confirm
 from gmm_dask.store.lease import TIME_TO_LIVE
 from gmm_dask.store.location import Location
-from gmm_dask.store.sealed import from_json, seal, to_json, unseal
+from gmm_dask.store.sealed import seal, unseal
 
-FORMAT_VERSION = 1
-_FINISHED = "FINISHED.json"
-MODEL = "model.zarr"
 LOOKED_AT = 8
 """Last lines of a history that are looked at for where it ends: some may be damaged."""
 UNKEPT = 2
 """An iteration that is told of only once the first checkpoint is kept, or after a long wait."""
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """What a run was begun with."""
-
-    configuration: dict[str, Any]
-    fingerprint: dict[str, Any]
-    seed: int | None
-    versions: dict[str, Any]
-    run_id: str | None = None
 
 
 class RunFolder:
@@ -64,6 +34,7 @@ class RunFolder:
 
     def __init__(self, claim: Claim, record: RunRecord) -> None:
         self.folder, self.history, self.record = claim.folder, claim.history, record
+        self.view = RunView(str(claim.home), claim.folder)
         self._home, self._lock = claim.home, claim.lock
 
     def __str__(self) -> str:
@@ -75,31 +46,16 @@ class RunFolder:
         In a copy that was taken of a run at work, the history may be older than the checkpoints:
         then the newest one that it reaches, if there is one.
         """
-        told = self.history.newest(LOOKED_AT)
-        reached = told[-1]["iteration"] if told else -1
+        entries = self.history.newest(LOOKED_AT)
+        reached = entries[-1]["iteration"] if entries else -1
         checkpoint = load_newest(self.folder)
         if checkpoint is not None and reached < checkpoint.iteration:
             with suppress(DamagedError):
                 checkpoint = load_newest(self.folder, upto=reached) or checkpoint
-        self._tell_what_is_lost(reached, None if checkpoint is None else checkpoint.iteration)
-        self.history.truncate(None if checkpoint is None else checkpoint.iteration)
+        kept = None if checkpoint is None else checkpoint.iteration
+        _warn_of_losses(str(self), reached, kept)
+        self.history.truncate(kept)
         return checkpoint
-
-    def _tell_what_is_lost(self, reached: int, kept: int | None) -> None:
-        """Every iteration is told of before it is kept, and kept soon after."""
-        message = None
-        if kept is None and reached >= UNKEPT:
-            message = (
-                f"{self} holds no checkpoint any more, though its history reaches iteration "
-                f"{reached}: it begins anew"
-            )
-        elif kept is not None and reached < kept:
-            message = (
-                f"the history of {self} is lost from iteration {reached + 1} on, up to its "
-                f"checkpoint of iteration {kept}: it goes on without"
-            )
-        if message is not None:
-            warnings.warn(message, LostWarning, stacklevel=3)
 
     def writer(self, *, last: int = 3) -> CheckpointWriter:
         """A background writer, which makes the history durable ahead of each checkpoint."""
@@ -110,7 +66,28 @@ class RunFolder:
     @property
     def finished(self) -> dict[str, Any] | None:
         """The result, once the run is finished."""
-        return read_finished(self.folder)
+        return self.view.finished
+
+    def keep_profile(self, profile: Mapping[str, object]) -> Mapping[str, Any]:
+        """Write what the first pass found, once; what the run was begun with is given back."""
+        try:
+            create_or_confirm(self.folder, PROFILE, seal(profile))
+        except KeyExistsError:
+            return unseal(self.folder.read(PROFILE), PROFILE)
+        return profile
+
+    def keep_sample(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Write rows of the data, once."""
+        if not self.folder.exists(SAMPLE):
+            create_or_confirm(self.folder, SAMPLE, pack_arrays(arrays))
+
+    def keep_configuration(self, toml: str) -> None:
+        """Write what was asked for, so that the run can be resumed and done again."""
+        self._home.replace(CONFIGURATION, toml.encode())
+
+    def keep_performance_report(self, page: bytes) -> None:
+        """Write Dask's report of this driver's part, in place of an earlier one's."""
+        self.folder.replace(PERFORMANCE_REPORT, page)
 
     def keep_model(self, model: Model) -> None:
         """Write the run's model, in place of the one of an attempt before, if the run is ours."""
@@ -125,7 +102,7 @@ class RunFolder:
     def finish(self, result: Mapping[str, object]) -> None:
         """Mark the run as finished, once; the same result again is no error."""
         self.history.sync()
-        create_or_confirm(self.folder, _FINISHED, seal(named(result, self.record.run_id)))
+        create_or_confirm(self.folder, FINISHED, seal(named(result, self.record.run_id)))
 
     def close(self) -> None:
         """Let another driver in."""
@@ -160,100 +137,27 @@ def open_run(
     `time_to_live`: seconds without a sign of life after which the run's lease in an object store
     may be taken over; local files need none.
     """
-    given = RunRecord(
-        from_json(to_json(configuration)),
-        from_json(to_json(fingerprint)),
-        seed,
-        from_json(to_json(_installed() if versions is None else versions)),
-        new_id(),
-    )
-    claim = claim_run(where, RECORD, restart=restart, time_to_live=time_to_live)
+    given = new_record(configuration, fingerprint, seed, versions)
+    claim = claim_run(where, restart=restart, time_to_live=time_to_live)
     try:
-        record = _begin_or_compare(claim.folder, given)
-        return RunFolder(claim, record)
+        return RunFolder(claim, begin_or_compare(claim.folder, given))
     except BaseException:
         claim.lock.release()
         raise
 
 
-def look_at_run(where: Location) -> Folder | None:
-    """The folder of the run's present attempt, to read only, driver or no driver; None if none."""
-    return find_run(where, RECORD)
-
-
-def read_record(folder: Folder) -> RunRecord:
-    """What the run in this folder was begun with."""
-    content = unseal(folder.read(RECORD), RECORD)
-    if content.get("format_version") != FORMAT_VERSION:
-        raise UnknownFormatError(
-            f"{RECORD} in {folder} has format version {content.get('format_version')}; this "
-            f"program reads {FORMAT_VERSION}: use the version of gmm-dask that wrote it"
+def _warn_of_losses(run: str, reached: int, kept: int | None) -> None:
+    """Every iteration is told of before it is kept, and kept soon after."""
+    message = None
+    if kept is None and reached >= UNKEPT:
+        message = (
+            f"{run} holds no checkpoint any more, though its history reaches iteration "
+            f"{reached}: it begins anew"
         )
-    fields = ("configuration", "fingerprint", "seed", "versions")
-    missing = [name for name in fields if name not in content]
-    if missing:
-        raise DamagedError(f"{RECORD} in {folder} is damaged: it has no {missing[0]}")
-    content.setdefault(FIELD, None)
-    return RunRecord(**{name: content[name] for name in (*fields, FIELD)})
-
-
-def read_finished(folder: Folder) -> dict[str, Any] | None:
-    """The result of a finished run, None while it is not finished."""
-    try:
-        content = unseal(folder.read(_FINISHED), _FINISHED)
-    except KeyMissingError:
-        return None
-    told = f"{_FINISHED} in {folder} is of another run: take it away, and this one goes on"
-    confirm_id(content, id_in(folder), told)
-    content.pop(FIELD, None)
-    return content
-
-
-def _begin_or_compare(folder: Folder, given: RunRecord) -> RunRecord:
-    record = seal({"format_version": FORMAT_VERSION, **vars(given)})
-    try:
-        create_or_confirm(folder, RECORD, record)
-    except KeyExistsError:
-        stored = read_record(folder)
-        _refuse_differences(str(folder), stored, given)
-        _warn_of_versions(str(folder), stored, given)
-        return stored
-    return given
-
-
-def _refuse_differences(where: str, stored: RunRecord, given: RunRecord) -> None:
-    compared = ("configuration", "fingerprint", "seed")
-    differences = _differences(
-        {name: getattr(stored, name) for name in compared},
-        {name: getattr(given, name) for name in compared},
-    )
-    if differences:
-        raise RunDiffersError(where, differences)
-
-
-def _warn_of_versions(where: str, stored: RunRecord, given: RunRecord) -> None:
-    differences = _differences(stored.versions, given.versions)
-    if differences:
-        message = f"{where} was begun with other versions: {', '.join(differences)}"
-        warnings.warn(message, OtherVersionsWarning, stacklevel=4)
-
-
-def _differences(stored: object, given: object, name: str = "") -> tuple[str, ...]:
-    if isinstance(stored, dict) and isinstance(given, dict):
-        absent = "(absent)"
-        return tuple(
-            difference
-            for key in [*stored, *(key for key in given if key not in stored)]
-            for difference in _differences(
-                stored.get(key, absent), given.get(key, absent), f"{name}.{key}".lstrip(".")
-            )
+    elif kept is not None and reached < kept:
+        message = (
+            f"the history of {run} is lost from iteration {reached + 1} on, up to its "
+            f"checkpoint of iteration {kept}: it goes on without"
         )
-    # Compared as JSON, so that nan equals nan, and True is not 1.
-    return () if to_json(stored) == to_json(given) else (f"{name}: {stored!r} -> {given!r}",)
-
-
-def _installed() -> dict[str, str]:
-    packages = ("gmm-dask", "numpy", "scipy")
-    return {"python": platform.python_version(), "compiler": compiler()} | {
-        package: importlib.metadata.version(package) for package in packages
-    }
+    if message is not None:
+        warnings.warn(message, LostWarning, stacklevel=3)

@@ -12,13 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from gmm_dask.runs.layout import BATCHES, HISTORY
 from gmm_dask.store.errors import DamagedHistoryWarning, KeyMissingError, StorageError
 from gmm_dask.store.folder import Folder, create_or_confirm
 from gmm_dask.store.local import LocalFolder
 from gmm_dask.store.sealed import from_json, line_of_json
-
-_FILE = "history.jsonl"
-_ROOM = "history"
 
 
 class History(Protocol):
@@ -45,7 +43,7 @@ class LocalHistory:
 
     def __init__(self, folder: LocalFolder) -> None:
         self._folder = folder
-        self._path: Path = folder.root / _FILE
+        self._path: Path = folder.root / HISTORY
 
     def append(self, iteration: int, entry: Mapping[str, object]) -> None:
         line = line_of_json({**entry, "iteration": iteration})
@@ -69,10 +67,10 @@ class LocalHistory:
 
     def truncate(self, iteration: int | None) -> None:
         # Replaced even when nothing is cut off: a torn last line must go before the next append.
-        self._folder.replace(_FILE, b"" if iteration is None else _up_to(iteration, self._data()))
+        self._folder.replace(HISTORY, b"" if iteration is None else _up_to(iteration, self._data()))
 
     def read(self) -> list[dict[str, Any]]:
-        return _entries(_FILE, self._data())
+        return _entries(HISTORY, self._data())
 
     def newest(self, count: int) -> list[dict[str, Any]]:
         lines = self._data().rsplit(b"\n", count + 1)[-count - 1 : -1]
@@ -80,7 +78,7 @@ class LocalHistory:
 
     def _data(self) -> bytes:
         try:
-            return self._folder.read(_FILE)
+            return self._folder.read(HISTORY)
         except KeyMissingError:
             return b""
 
@@ -103,7 +101,7 @@ class ObjectHistory:
             batch = list(self._pending)
         if not batch:
             return
-        key = f"{_ROOM}/{batch[0][0]:08d}-{batch[-1][0]:08d}.jsonl"
+        key = f"{BATCHES}/{batch[0][0]:08d}-{batch[-1][0]:08d}.jsonl"
         create_or_confirm(self._folder, key, b"".join(line for _, line in batch))
         with self._lock:
             del self._pending[: len(batch)]
@@ -111,8 +109,8 @@ class ObjectHistory:
     def truncate(self, iteration: int | None) -> None:
         with self._lock:
             self._pending.clear()
-        for key in self._folder.list(_ROOM):
-            first, last = (int(part) for part in key[len(_ROOM) + 1 : -6].split("-"))
+        for key in self._folder.list(BATCHES):
+            first, last = (int(part) for part in key[len(BATCHES) + 1 : -6].split("-"))
             if iteration is None or first > iteration:
                 self._folder.delete(key)
             elif last > iteration:
@@ -122,14 +120,14 @@ class ObjectHistory:
         # By iteration: a resume that was killed may have left a shortened batch beside the whole.
         entries = {
             int(entry["iteration"]): entry
-            for key in self._folder.list(_ROOM)
+            for key in self._folder.list(BATCHES)
             for entry in _entries(key, self._folder.read(key))
         }
         return [entries[iteration] for iteration in sorted(entries)]
 
     def newest(self, count: int) -> list[dict[str, Any]]:
         entries: dict[int, dict[str, Any]] = {}
-        for key in reversed(self._folder.list(_ROOM)):
+        for key in reversed(self._folder.list(BATCHES)):
             for entry in _entries(key, self._folder.read(key)):
                 entries.setdefault(int(entry["iteration"]), entry)
             if len(entries) >= count:
@@ -138,9 +136,14 @@ class ObjectHistory:
 
     def _shorten(self, key: str, first: int, iteration: int) -> None:
         # Killed between the two, both are there: the longer one is shortened by the next resume.
-        shorter = f"{_ROOM}/{first:08d}-{iteration:08d}.jsonl"
+        shorter = f"{BATCHES}/{first:08d}-{iteration:08d}.jsonl"
         self._folder.replace(shorter, _up_to(iteration, self._folder.read(key)))
         self._folder.delete(key)
+
+
+def history_of(folder: Folder) -> History:
+    """The history in a run's folder."""
+    return LocalHistory(folder) if isinstance(folder, LocalFolder) else ObjectHistory(folder)
 
 
 def _no_link(path: str, flags: int) -> int:

@@ -7,11 +7,11 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from gmm_dask.runs.layout import RECORD
 from gmm_dask.store.errors import KeyMissingError, OtherRunError
 from gmm_dask.store.folder import Folder
 from gmm_dask.store.sealed import unseal
 
-RECORD = "run.json"
 FIELD = "run_id"
 
 

@@ -1,185 +1,125 @@
-"""What a run folder or a model tells of itself, read without disturbing whoever writes it."""
+"""A run folder as it stands, driver or no driver: everything in it to read, nothing to change."""
 
-from __future__ import annotations
-
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.iteration import EMState
+from gmm_dask.mixture.starts.initial import Sample
 from gmm_dask.models.model import Model, load_model
-from gmm_dask.models.versions import load_version, look_at_versions
-from gmm_dask.runs.checkpoint import load_newest
-from gmm_dask.runs.folder import look_at_run, read_finished, read_record
-from gmm_dask.runs.history import LocalHistory, ObjectHistory
+from gmm_dask.runs.checkpoint import Checkpoint, complete_iterations, load_newest
+from gmm_dask.runs.claim import find_run
+from gmm_dask.runs.documents import document_in
+from gmm_dask.runs.history import history_of
+from gmm_dask.runs.identity import FIELD, confirm_id, id_in
+from gmm_dask.runs.layout import (
+    CONFIGURATION,
+    FINISHED,
+    PICTURE,
+    PROFILE,
+    REPORT,
+    SAMPLE,
+    model_place,
+)
+from gmm_dask.runs.record import RunRecord, read_record
 from gmm_dask.runs.state import decode_state
+from gmm_dask.store.arrays import unpack_arrays
 from gmm_dask.store.errors import KeyMissingError
 from gmm_dask.store.folder import Folder
-from gmm_dask.store.local import LocalFolder
 from gmm_dask.store.location import Location
+from gmm_dask.store.sealed import unseal
 
 
 @dataclass(frozen=True, eq=False)
-class Inspected:
-    """A run or a model; what is not known is empty."""
+class RunView:
+    """A run at a path or URL, and the folder of its present attempt; read anew whenever asked."""
 
-    kind: str
     where: str
-    data: str | None
-    state: str
-    mixture: Mixture | None
-    feature_names: tuple[str, ...] | None
-    configuration: Mapping[str, Any]
-    result: Mapping[str, Any]
-    versions: Mapping[str, str]
-    seconds: float | None = None
-    events: tuple[str, ...] = ()
-    history: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
-    report: str | None = None
+    folder: Folder
 
-    def described(self) -> str | None:
-        """The shape of the mixture."""
-        if self.mixture is None:
+    @property
+    def record(self) -> RunRecord:
+        """What the run was begun with."""
+        return read_record(self.folder)
+
+    @property
+    def finished(self) -> dict[str, Any] | None:
+        """The result of a finished run, None while it is not finished."""
+        content = self._unsealed(FINISHED)
+        if content is None:
             return None
-        m = self.mixture
-        return f"{m.components} components, {m.features} features, {m.family} covariances"
+        other = f"{FINISHED} in {self.folder} is of another run: take it away, and this one goes on"
+        confirm_id(content, id_in(self.folder), other)
+        content.pop(FIELD, None)
+        return content
 
-    def start(self) -> str | None:
-        """What the fit began from."""
-        told = self.configuration
-        if "initial" in told:
-            return "a given mixture"
-        return "labels of all rows" if "labels" in told else told.get("init")
+    @property
+    def profile(self) -> dict[str, Any] | None:
+        """What the first pass over the rows found."""
+        return self._unsealed(PROFILE)
 
-    def values(self) -> dict[str, Any]:
-        """Everything, JSON-able."""
-        names = ("kind", "where", "data", "state", "seconds", "report")
-        told = {name: getattr(self, name) for name in names}
-        told |= {
-            name: dict(getattr(self, name)) for name in ("configuration", "result", "versions")
-        }
-        told |= {"events": list(self.events), "iterations_kept": len(self.history)}
-        return told | {"mixture": None if self.mixture is None else parameters(self)}
+    @property
+    def sample(self) -> Sample | None:
+        """The rows that the run has kept of its data."""
+        try:
+            arrays = unpack_arrays(self.folder.read(SAMPLE), SAMPLE)
+        except KeyMissingError:
+            return None
+        return Sample.of(arrays["rows"], arrays["weights"]) if len(arrays["rows"]) else None
 
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """Every iteration so far."""
+        return history_of(self.folder).read()
 
-def parameters(found: Inspected) -> dict[str, Any]:
-    """The parameters of the mixture, JSON-able."""
-    mixture, names = found.mixture, found.feature_names
-    if mixture is None:
-        return {}
-    return {
-        "family": mixture.family,
-        "components": mixture.components,
-        "features": mixture.features,
-        "feature_names": None if names is None else list(names),
-        "weights": mixture.weights.tolist(),
-        "means": mixture.means.tolist(),
-        "covariances": mixture.covariances.tolist(),
-    }
+    @property
+    def iterations_kept(self) -> list[int]:
+        """Those that have a complete checkpoint, oldest first."""
+        return complete_iterations(self.folder)
 
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The newest that is whole; None before the first."""
+        return load_newest(self.folder)
 
-def inspect(where: Location) -> Inspected:
-    """Look at a run folder, at the current one of a model's versions, or else at a model."""
-    standing = look_at_versions(where)
-    if standing is not None and standing.current is not None:
-        version = load_version(where)
-        return inspected(version.where, version.model)
-    folder = look_at_run(where)
-    if folder is not None:
-        return inspect_run(where, folder)
-    try:
-        return inspect_model(where)
-    except KeyMissingError:
-        raise KeyMissingError(f"there is neither a run nor a model at {where}") from None
+    @property
+    def state(self) -> EMState | None:
+        """Of the newest checkpoint."""
+        checkpoint = self.checkpoint
+        return None if checkpoint is None else decode_state(checkpoint.state, checkpoint.arrays)
 
+    @property
+    def model_place(self) -> str:
+        """Where the model is, or will be."""
+        return model_place(self.where)
 
-def inspect_model(where: Location) -> Inspected:
-    """A model, and what it says of its fit."""
-    return inspected(where, load_model(where))
+    @property
+    def model(self) -> Model:
+        """Of a finished run; that of an unfinished one is an earlier attempt's."""
+        return load_model(self.model_place)
 
+    @property
+    def configuration(self) -> str | None:
+        """Where it keeps what it was asked: fits of the command line do, others need not."""
+        return document_in(self.where, CONFIGURATION)
 
-def inspected(where: Location, model: Model) -> Inspected:
-    """What a model says of its fit."""
-    told = model.provenance
-    return Inspected(
-        "model",
-        str(where),
-        told.get("data"),
-        str(told.get("reason", "a model")),
-        model.mixture,
-        model.feature_names,
-        told.get("configuration", {}),
-        {name: told[name] for name in RESULT if name in told},
-        told.get("versions", {}),
-    )
+    @property
+    def report(self) -> str | None:
+        """Where its report is, once there is one."""
+        return document_in(self.where, REPORT)
 
+    @property
+    def picture(self) -> str | None:
+        """Where a selection's curve is, once it is drawn."""
+        return document_in(self.where, PICTURE)
 
-REPORT = "report.html"
-RESULT = ("reason", "iterations", "passes", "rows", "mean_log_likelihood", "bic", "aic", "icl")
+    def _unsealed(self, name: str) -> dict[str, Any] | None:
+        try:
+            return unseal(self.folder.read(name), name)
+        except KeyMissingError:
+            return None
 
 
-def inspect_run(where: Location, folder: Folder) -> Inspected:
-    """A run as far as it is; the mixture of an unfinished one is that of its newest checkpoint."""
-    record, finished = read_record(folder), read_finished(folder)
-    history = read_history(folder)
-    last = history[-1] if history else {}
-    return Inspected(
-        "run",
-        str(where),
-        described(record.fingerprint),
-        state_of(finished, last),
-        newest_mixture(where, folder, finished),
-        tuple(record.fingerprint.get("features", ())) or None,
-        record.configuration,
-        finished or {name: last[name] for name in RESULT if name in last},
-        record.versions,
-        sum(entry.get("seconds", 0.0) for entry in history),
-        events_of(history),
-        history,
-        f"{str(where).rstrip('/')}/{REPORT}" if folder.exists(REPORT) else None,
-    )
-
-
-def state_of(finished: Mapping[str, Any] | None, last: Mapping[str, Any]) -> str:
-    """Finished, and why; or how far it is."""
-    if finished is not None:
-        return f"finished: {finished['reason']} after {finished['iterations']} iterations"
-    if last:
-        return f"not finished: iteration {last['iteration']}"
-    return "not finished: no iteration yet"
-
-
-def described(fingerprint: Mapping[str, Any]) -> str:
-    """The data of a run in a few words."""
-    source = fingerprint.get("source", {})
-    rows, features = fingerprint.get("shape", ("?", "?"))
-    address = source.get("address", source.get("kind", "data"))
-    return f"{address}: {rows} rows × {features}"
-
-
-def newest_mixture(
-    where: Location, folder: Folder, finished: Mapping[str, Any] | None
-) -> Mixture | None:
-    """The model, or the leading candidate of the newest checkpoint."""
-    if finished is not None:
-        return load_model(f"{str(where).rstrip('/')}/model.zarr").mixture
-    checkpoint = load_newest(folder)
-    if checkpoint is None:
-        return None
-    return decode_state(checkpoint.state, checkpoint.arrays).best.mixture
-
-
-def events_of(history: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """What happened to components, counted."""
-    kinds = Counter(event["kind"] for entry in history for event in entry.get("events", ()))
-    return tuple(
-        f"{kind}: {'once' if count == 1 else f'{count} times'}" for kind, count in kinds.items()
-    )
-
-
-def read_history(folder: Folder) -> list[dict[str, Any]]:
-    """All entries of a run's history, driver or no driver."""
-    if isinstance(folder, LocalFolder):
-        return LocalHistory(folder).read()
-    return ObjectHistory(folder).read()
+def look_at_run(where: Location) -> RunView | None:
+    """The run at a path or URL, as it stands; None where none was begun."""
+    folder = find_run(where)
+    return None if folder is None else RunView(str(where).rstrip("/"), folder)

@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gmm_dask.runs.folder import look_at_run, read_finished, read_record
-from gmm_dask.runs.view import described, read_history
+from gmm_dask.runs.inspection import described
+from gmm_dask.runs.view import RunView, look_at_run
 from gmm_dask.store.errors import KeyMissingError
-from gmm_dask.store.folder import Folder
 from gmm_dask.store.location import Location
 
 SILENCE_SECONDS = 60.0
@@ -60,16 +59,16 @@ def watch(
     clock: Callable[[], float] = time.time,
 ) -> Iterator[News]:
     """All that has happened in a run and, as it comes, all that happens until it is finished."""
-    folder = _folder(where)
-    record = read_record(folder)
+    run = _run_at(where)
+    record = run.record
     yield Begun(described(record.fingerprint), record.configuration)
-    told, heard, warned = -1, clock(), False
+    newest, heard, warned = -1, clock(), False
     while True:
-        finished = read_finished(folder)  # before the history, which is complete once it is there
-        entries = read_history(folder)
-        fresh = entries if _begun_again(entries, told) else _after(entries, told)
+        finished = run.finished  # before the history, which is complete once it is there
+        entries = run.history
+        fresh = entries if _begun_again(entries, newest) else _after(entries, newest)
         for entry in fresh:
-            told, heard, warned = int(entry["iteration"]), float(entry["time"]), False
+            newest, heard, warned = int(entry["iteration"]), float(entry["time"]), False
             yield Iteration(entry)
         if finished is not None:
             yield Finished(finished)
@@ -79,20 +78,20 @@ def watch(
             warned = True
             yield Silence(clock() - heard)
         sleep(every)
-        folder = _folder(where)
+        run = _run_at(where)
 
 
-def _folder(where: Location) -> Folder:
-    folder = look_at_run(where)
-    if folder is None:
+def _run_at(where: Location) -> RunView:
+    run = look_at_run(where)
+    if run is None:
         raise KeyMissingError(f"there is no run at {where}")
-    return folder
+    return run
 
 
-def _begun_again(entries: list[dict[str, Any]], told: int) -> bool:
+def _begun_again(entries: list[dict[str, Any]], newest: int) -> bool:
     """Whether a restart took the place of what was told."""
-    return bool(entries) and int(entries[-1]["iteration"]) < told
+    return bool(entries) and int(entries[-1]["iteration"]) < newest
 
 
-def _after(entries: list[dict[str, Any]], told: int) -> list[dict[str, Any]]:
-    return [entry for entry in entries if int(entry["iteration"]) > told]
+def _after(entries: list[dict[str, Any]], newest: int) -> list[dict[str, Any]]:
+    return [entry for entry in entries if int(entry["iteration"]) > newest]

@@ -17,7 +17,7 @@ from gmm_dask import Configuration, fit
 from gmm_dask.chunked.rows import open_rows
 from gmm_dask.doctor.cluster import same_processors
 from gmm_dask.fitting.job import Job, Opening
-from gmm_dask.runs.view import inspect
+from gmm_dask.runs.inspection import inspect
 from gmm_dask.store.errors import RunDiffersError
 from gmm_dask.store.sealed import seal, unseal
 from tests.chunked.conftest import local_cluster

@@ -4,8 +4,7 @@ import time
 
 import pytest
 
-from gmm_dask.runs.checkpoint import complete_iterations
-from gmm_dask.runs.folder import look_at_run
+from gmm_dask.runs.view import look_at_run
 from tests.faults.cluster import processes_of, until
 from tests.store.unruly import BUCKET, unruly
 
@@ -42,7 +41,7 @@ def begun(shell, proxy, name, *options, iterations=2, **environment):
 
 
 def kept(run):
-    return max(complete_iterations(look_at_run(run)))
+    return max(look_at_run(run).iterations_kept)
 
 
 def test_a_fit_outlasts_an_outage_of_its_store_and_says_that_it_waits(shell, proxy):

@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 
 from gmm_dask import Configuration, fit, select
-from gmm_dask.cli.execution import kept_advice
-from gmm_dask.cli.inputs import model_at
 from gmm_dask.cli.watch import silence
-from gmm_dask.fitting.job import Job
 from gmm_dask.report.account import account_of
-from gmm_dask.runs.folder import look_at_run
-from gmm_dask.runs.view import inspect
+from gmm_dask.runs.inspection import inspect, model_at
+from gmm_dask.runs.resumption import kept_of_fit
+from gmm_dask.runs.view import look_at_run
 from gmm_dask.store.errors import KeyMissingError
 from tests.store.conftest import kind, s3_bucket, where  # noqa: F401  the fixtures
 
@@ -49,7 +47,7 @@ def test_the_model_of_the_attempt_before_is_not_that_of_an_unfinished_one(where)
 
 def test_before_its_first_checkpoint_an_attempt_shows_no_mixture(where):  # noqa: F811
     begun_again(where, 0)
-    attempt = look_at_run(where)
+    attempt = look_at_run(where).folder
     for key in attempt.list("checkpoints"):
         attempt.delete(key)
     assert account_of(where).mixture is None
@@ -80,7 +78,7 @@ def test_a_configuration_is_named_only_where_there_is_one(shell):
     assert "config.toml" not in told
     assert "the command, flow or call that began it goes on with it" in told
     assert "config.toml" not in silence(run, 99)
-    assert "config.toml" not in kept_advice(Job(source, Configuration(2), run=run))
+    assert "config.toml" not in kept_of_fit(run)
     (shell.folder / "run" / "config.toml").write_text(
         f'source = "{source}"\nrun = "{run}"\n[mixture]\ncomponents = 2\ntol = 0\n'
     )

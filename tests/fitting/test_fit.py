@@ -25,7 +25,7 @@ from gmm_dask.models.model import load_model
 from gmm_dask.report import write_report
 from gmm_dask.runs.checkpoint import complete_iterations
 from gmm_dask.runs.folder import open_run
-from gmm_dask.runs.view import inspect
+from gmm_dask.runs.inspection import inspect
 from gmm_dask.store.errors import OtherRunError, RunDiffersError
 from gmm_dask.store.location import open_folder
 

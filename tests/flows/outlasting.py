@@ -11,10 +11,8 @@ from prefect.blocks.system import Secret
 from prefect.client.schemas.objects import StateType
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from gmm_dask.runs.checkpoint import complete_iterations
-from gmm_dask.runs.folder import look_at_run, read_finished
+from gmm_dask.runs.view import RunView, look_at_run
 from gmm_dask.store.addresses import PATIENCE
-from gmm_dask.store.folder import Folder
 from tests.flows.asking import Asking
 from tests.flows.servers import until
 from tests.flows.slow import ask_slow, bits, flow_process, undisturbed_bits
@@ -59,15 +57,15 @@ class Struck:
 
 def reached() -> int:
     """The newest iteration that is kept."""
-    folder = look_at_run(RUN)
-    return max(complete_iterations(folder), default=0) if folder else 0
+    run = look_at_run(RUN)
+    return max(run.iterations_kept, default=0) if run else 0
 
 
-def attempt() -> Folder:
-    """The folder of the run."""
-    folder = look_at_run(RUN)
-    assert folder is not None
-    return folder
+def attempt() -> RunView:
+    """The run as it stands."""
+    run = look_at_run(RUN)
+    assert run is not None
+    return run
 
 
 def struck(asking: Asking, proxy: Unruly, rows: Path, folder: Path, patience: float) -> Struck:
@@ -82,7 +80,7 @@ def struck(asking: Asking, proxy: Unruly, rows: Path, folder: Path, patience: fl
     found.outage("expired")
     found.kill()
     asking.ends_as(run, StateType.COMPLETED, ENOUGH)
-    until(lambda: read_finished(attempt()), ENOUGH, "the end of the fit")
+    until(lambda: attempt().finished, ENOUGH, "the end of the fit")
     assert not {"Cancelled", "Failed"} & {*asking.states(run)}, asking.states(run)
     assert bits(RUN) == undisturbed_bits(rows, folder)
     return found

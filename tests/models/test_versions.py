@@ -14,7 +14,7 @@ from gmm_dask.models.versions import (
     model_place,
     open_versions,
 )
-from gmm_dask.runs.view import inspect
+from gmm_dask.runs.inspection import inspect
 from gmm_dask.store.errors import DamagedError, KeyMissingError, RunIsBusy, StorageError
 from gmm_dask.store.location import open_folder
 from tests.store.dying import mixture

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from gmm_dask.runs.checkpoint import complete_iterations
-from gmm_dask.runs.folder import RunFolder, look_at_run, open_run, read_finished, read_record
+from gmm_dask.runs.folder import RunFolder, open_run
+from gmm_dask.runs.view import look_at_run
 from gmm_dask.store.errors import (
     DamagedError,
     DamagedHistoryWarning,
@@ -29,6 +30,7 @@ from gmm_dask.store.errors import (
     RunIsBusy,
     StorageError,
 )
+from gmm_dask.store.folder import Folder
 from gmm_dask.store.sealed import seal, unseal
 from tests.runs.saving import save_checkpoint
 
@@ -113,8 +115,8 @@ def test_restart_begins_anew_and_keeps_the_old_run(where: str, kind: str) -> Non
         old = look_at_run(place)
         if kind == "local":
             assert old is not None
-            assert read_record(old).seed == seed
-            assert read_finished(old) == {"seed": seed}
+            assert old.record.seed == seed
+            assert old.finished == {"seed": seed}
     with begin(where, seed=3) as run:
         assert run.finished == {"seed": 3}
 
@@ -144,10 +146,10 @@ def test_finished_is_told_once(where: str) -> None:
 def test_looking_on_needs_no_lock(where: str) -> None:
     assert look_at_run(where) is None
     with begin(where):
-        folder = look_at_run(where)
-        assert folder is not None
-        assert read_record(folder).seed == 7
-        assert read_finished(folder) is None
+        run = look_at_run(where)
+        assert run is not None
+        assert run.record.seed == 7
+        assert run.finished is None
 
 
 @pytest.mark.parametrize("name", ["run.json", "FINISHED.json"])
@@ -271,8 +273,8 @@ def test_run_begun_and_ended_while_another_restarts_is_put_aside_too(tmp_path: P
         assert restarter.stdout is not None
         assert restarter.stdout.readline() == "holding\n"
         kept = [where, f"{where}.old-1", f"{where}.old-2"]
-        folders = [look_at_run(place) for place in kept]
-        assert [folder and read_record(folder).seed for folder in folders] == [7, 1, 2]
+        runs = [look_at_run(place) for place in kept]
+        assert [run and run.record.seed for run in runs] == [7, 1, 2]
     finally:
         restarter.kill()
         restarter.communicate()
@@ -359,13 +361,20 @@ def kept_iterations(where: str, *iterations: int) -> None:
                 writer.submit(iteration, {"of": where}, {})
 
 
+def attempt_of(where: str) -> Folder:
+    """The folder of a run's present attempt."""
+    run = look_at_run(where)
+    assert run is not None
+    return run.folder
+
+
 def moved(where: str, elsewhere: str, key: str) -> None:
     """What one run has under a key, in another."""
     found, other = look_at_run(where), look_at_run(elsewhere)
     assert found is not None
     assert other is not None
-    for one in [one for one in found.list() if one.startswith(key)]:
-        other.replace(one, found.read(one))
+    for one in [one for one in found.folder.list() if one.startswith(key)]:
+        other.folder.replace(one, found.folder.read(one))
 
 
 def test_a_run_takes_no_checkpoint_of_another(where: str) -> None:
@@ -377,8 +386,7 @@ def test_a_run_takes_no_checkpoint_of_another(where: str) -> None:
     told = "checkpoints/it-00000005 in .* is a checkpoint of another run: take it away"
     with begin(where) as run, pytest.raises(OtherRunError, match=told):
         run.resume()
-    folder = look_at_run(where)
-    assert folder is not None
+    folder = attempt_of(where)
     for iteration in (5, 4, 3):
         folder.discard(f"checkpoints/it-0000000{iteration}")
     with begin(where) as run:
@@ -432,8 +440,7 @@ def test_a_run_of_an_earlier_version_goes_on_but_not_with_what_has_another_ids(w
 
 def forget_ids(where: str) -> None:
     """As earlier versions have written it."""
-    folder = look_at_run(where)
-    assert folder is not None
+    folder = attempt_of(where)
     for key in folder.list():
         if key == "run.json" or key.endswith("MANIFEST.json"):
             content = unseal(folder.read(key), key)
@@ -443,15 +450,13 @@ def forget_ids(where: str) -> None:
 
 def test_lost_checkpoints_and_a_lost_history_are_told(where: str) -> None:
     kept_iterations(where, 0, 1, 2, 3)
-    folder = look_at_run(where)
-    assert folder is not None
+    folder = attempt_of(where)
     for key in [key for key in folder.list() if key.startswith("history")]:
         folder.delete(key)
     with begin(where) as run, pytest.warns(LostWarning, match="lost from iteration 0 on.* 3"):
         run.resume()
     kept_iterations(f"{where}-2", 0, 1, 2, 3)
-    folder = look_at_run(f"{where}-2")
-    assert folder is not None
+    folder = attempt_of(f"{where}-2")
     folder.discard("checkpoints")
     with (
         begin(f"{where}-2") as run,

@@ -15,7 +15,7 @@ import pytest
 from gmm_dask.models.model import load_model
 from gmm_dask.models.versions import load_version, look_at_versions
 from gmm_dask.runs.checkpoint import complete_iterations, keep, load_checkpoint, load_newest
-from gmm_dask.runs.folder import look_at_run, read_record
+from gmm_dask.runs.view import look_at_run
 from gmm_dask.store.errors import DamagedCheckpointWarning
 from gmm_dask.store.local import LocalFolder
 from tests.store.dying import IDLE_CALLS, STRIKE, begin, prepare, promote, save
@@ -183,7 +183,7 @@ def test_restart_killed_anywhere_keeps_the_old_run(
         root = place / str(number)
         begin(root, 3, restart=True)
         runs = [look_at_run(path) for path in sorted(root.iterdir())]
-        seeds = [read_record(run).seed for run in runs if run is not None]
+        seeds = [run.record.seed for run in runs if run is not None]
         # The new run may or may not have come to be, when it was killed; the old one is there.
         assert sorted(seed for seed in seeds if seed is not None) in ([1, 3], [1, 2, 3])
         newest = load_newest(LocalFolder(root / "run.old-1"))

@@ -125,6 +125,10 @@ def test_lost_lease_stops_every_kind_of_change(s3_bucket: str) -> None:
             lambda: run.folder.replace("a", b""),
             lambda: run.folder.delete("run.json"),
             lambda: run.folder.discard("checkpoints"),
+            lambda: run.keep_profile({}),
+            lambda: run.keep_sample({}),
+            lambda: run.keep_configuration(""),
+            lambda: run.keep_performance_report(b""),
             lambda: run.finish({}),
         ):
             with pytest.raises(LeaseLostError, match="took this run over"):

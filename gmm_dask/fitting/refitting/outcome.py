@@ -12,10 +12,9 @@ from gmm_dask.fitting.refitting.survey import News
 from gmm_dask.fitting.result import Fit
 from gmm_dask.models.model import Model
 from gmm_dask.models.versions import Version
-from gmm_dask.runs.folder import look_at_run, read_record
+from gmm_dask.runs.layout import PROFILE
+from gmm_dask.runs.view import RunView, look_at_run
 from gmm_dask.store.errors import KeyMissingError
-from gmm_dask.store.folder import Folder
-from gmm_dask.store.sealed import unseal
 
 Outcome: TypeAlias = Literal["nothing new", "promoted", "kept"]
 
@@ -102,7 +101,7 @@ def expectation_in(version: Version) -> Expectation:
 
 def model_of(fit: Fit, rows: Rows, run: str) -> Model:
     """A fit as its run saves it."""
-    record = read_record(run_at(run))
+    record = run_at(run).record
     provenance = {
         "data": rows.describe(),
         "configuration": record.configuration,
@@ -114,12 +113,16 @@ def model_of(fit: Fit, rows: Rows, run: str) -> Model:
 
 def profile_in(run: str) -> dict[str, Any]:
     """What the first pass of a run found."""
-    return unseal(run_at(run).read("profile.json"), "profile.json")
+    view = run_at(run)
+    profile = view.profile
+    if profile is None:
+        raise KeyMissingError(f"{PROFILE} is missing in {view.folder}")
+    return profile
 
 
-def run_at(run: str) -> Folder:
-    """The folder of a run that was begun."""
-    folder = look_at_run(run)
-    if folder is None:
+def run_at(run: str) -> RunView:
+    """A run that was begun."""
+    view = look_at_run(run)
+    if view is None:
         raise KeyMissingError(f"the run folder {run} is gone; refit again to begin it anew")
-    return folder
+    return view

@@ -20,8 +20,8 @@ from gmm_dask.fitting.job import job_from, read_toml
 from gmm_dask.mixture.iteration import start
 from gmm_dask.models.model import _sealed_group, load_model, save_model
 from gmm_dask.runs.checkpoint import load_newest
-from gmm_dask.runs.folder import read_finished, read_record
 from gmm_dask.runs.state import decode_state, encode_state
+from gmm_dask.runs.view import RunView
 from gmm_dask.settings.toml import toml_lines
 from gmm_dask.store.arrays import pack_arrays, unpack_arrays
 from gmm_dask.store.errors import DamagedCheckpointWarning
@@ -238,8 +238,9 @@ def _records() -> tuple[st.SearchStrategy[Any], Try]:
         content = case if isinstance(case, bytes) else seal(case)
         folder.create("run.json", content)
         folder.create("FINISHED.json", content)
-        read_finished(folder)
-        read_record(folder)
+        view = RunView("memory", folder)
+        _ = view.finished
+        _ = view.record
 
     return mutated(record) | damaged(seal(record)), read
 

@@ -14,8 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gmm_dask.models.model import load_model
-from gmm_dask.runs.checkpoint import complete_iterations
-from gmm_dask.runs.folder import look_at_run
+from gmm_dask.runs.view import look_at_run
 from tests.faults.cluster import until
 from tests.faults.outcome import Outcome, Scale
 from tests.flows.asking import Asking
@@ -152,8 +151,8 @@ def _fitting(
 def _reached(name: str) -> int:
     """The newest iteration that is kept; not asked for too often."""
     time.sleep(0.3)
-    folder = look_at_run(f"{BUCKET}/{name}")
-    return max(complete_iterations(folder), default=0) if folder else 0
+    run = look_at_run(f"{BUCKET}/{name}")
+    return max(run.iterations_kept, default=0) if run else 0
 
 
 def _fit(name: str) -> list[str]:
