@@ -7,7 +7,7 @@ from typing import Any
 
 from gmm_dask.chunked.rows import Rows, open_rows
 from gmm_dask.fitting.job import Opening, only_table
-from gmm_dask.scoring.score import WRITABLE, Written
+from gmm_dask.scoring.options import WRITABLE, Written
 from gmm_dask.settings.configuration import ConfigurationError
 
 OUTLIER_SHARE = 0.01

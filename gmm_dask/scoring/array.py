@@ -35,8 +35,8 @@ class ScoreArray:
         """What Zarr calls zarr.json."""
         stored: dict[str, Any] = {}
         self._create(stored)
-        found: bytes = stored[f"{self.name}/zarr.json"].to_bytes()
-        return found
+        metadata: bytes = stored[f"{self.name}/zarr.json"].to_bytes()
+        return metadata
 
     def encode(self, first: int, values: NDArray[Any]) -> dict[str, bytes]:
         """The keys and bytes of the chunks of these rows, which begin and end with a chunk."""

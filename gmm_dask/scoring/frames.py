@@ -16,12 +16,12 @@ from gmm_dask.scoring.densities import log_joint_of
 ADDRESS = "the Dask data frame"
 
 
-def joint_of_frame(frame: Any, mixture: Mixture, told: Any, nonfinite: Policy) -> Any:
-    """log w_k N(x_n | μ_k, Σ_k), a column for each component; `told` is the mixture as a task."""
+def joint_of_frame(frame: Any, mixture: Mixture, held: Any, nonfinite: Policy) -> Any:
+    """log w_k N(x_n | μ_k, Σ_k), a column for each component; `held` is the mixture as a task."""
     frame = frame.to_frame() if frame.ndim == 1 else frame
     real_dtype(described(frame).to_numpy().dtype, ADDRESS)
     empty = _framed(described(frame), np.empty((0, mixture.components)))
-    return frame.map_partitions(_joint, told, nonfinite, meta=empty, align_dataframes=False)
+    return frame.map_partitions(_joint, held, nonfinite, meta=empty, align_dataframes=False)
 
 
 def columns_of(function: Callable[[Any], Any], joint: Any) -> Any:

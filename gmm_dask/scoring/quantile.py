@@ -32,14 +32,14 @@ def quantile(engine: Engine, share: float) -> tuple[float, int, int]:
     """
     prefix = below = count = level = 0
     while level < LEVELS:
-        found = engine.map_reduce(
+        counts = engine.map_reduce(
             count_block, (prefix, level), name="quantile", step=level, every_row=True
         )
         if level == 0:
-            count = int(found.sum())
-        chosen, before = _holder_of(int(share * count) - below, found)
+            count = int(counts.sum())
+        chosen, before = _holder_of(int(share * count) - below, counts)
         prefix, below, level = prefix << BITS | chosen, below + before, level + 1
-        if found[chosen] <= SHARE_ERROR * count:
+        if counts[chosen] <= SHARE_ERROR * count:
             break
     return value_of(prefix << BITS * (LEVELS - level)), below, count
 

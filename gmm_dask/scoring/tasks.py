@@ -59,25 +59,27 @@ class Assignment:
         return self.pending[(first_row - self.origin) // self.block_rows]
 
 
-def write_block(table: Values, weights: Weights, first_row: int, told: Assignment) -> Statistics:
+def write_block(
+    table: Values, weights: Weights, first_row: int, assignment: Assignment
+) -> Statistics:
     """Score one block and write it, its line of statistics last: that one says that it is done."""
     del weights
-    block = told.block_of(first_row)
-    start = block * told.block_rows
-    trays = Trays.of(told, start, len(table))
+    block = assignment.block_of(first_row)
+    start = block * assignment.block_rows
+    trays = Trays.of(assignment, start, len(table))
     try:
         line = fill_scores(
             trays.columns,
             table,
-            told.mixture,
-            told.nonfinite,
-            lambda i: f"{told.address}: row {told.first_row + start + i}",
-            told.threshold,
+            assignment.mixture,
+            assignment.nonfinite,
+            lambda i: f"{assignment.address}: row {assignment.first_row + start + i}",
+            assignment.threshold,
         )
     except DataError as problem:
-        return Statistics((), np.empty((0, told.statistics.columns or 0)), str(problem), 1)
+        return Statistics((), np.empty((0, assignment.statistics.columns or 0)), str(problem), 1)
     trays.clear()
-    told.group.write(block, {told.statistics: line[None]})
+    assignment.group.write(block, {assignment.statistics: line[None]})
     return Statistics((block,), line[None])
 
 
@@ -124,11 +126,11 @@ class Trays:
     trays: tuple[Tray, ...]
 
     @classmethod
-    def of(cls, told: Assignment, start: int, rows: int) -> Trays:
-        strip = strip_rows(told.mixture)
+    def of(cls, assignment: Assignment, start: int, rows: int) -> Trays:
+        strip = strip_rows(assignment.mixture)
         return cls(
-            told.group,
-            tuple(Tray.of(a, start, min(rows, a.chunk_rows + strip)) for a in told.arrays),
+            assignment.group,
+            tuple(Tray.of(a, start, min(rows, a.chunk_rows + strip)) for a in assignment.arrays),
         )
 
     def columns(self, rows: int) -> dict[str, NDArray[Any]]:
@@ -148,9 +150,9 @@ class Trays:
 Flagging: TypeAlias = tuple[ScoreGroup, ScoreArray, float]
 
 
-def flag_block(table: Values, weights: Weights, first_row: int, told: Flagging) -> int:
+def flag_block(table: Values, weights: Weights, first_row: int, flagging: Flagging) -> int:
     """Write the outlier flags of one block of log densities."""
     del weights
-    group, array, threshold = told
+    group, array, threshold = flagging
     group.write(first_row, {array: table[:, 0] < threshold})
     return len(table)

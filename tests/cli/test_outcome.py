@@ -17,7 +17,7 @@ from gmm_dask.mixture.starts.initial import squared_distances
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.tables import Table
 from gmm_dask.report.findings import with_columns
-from gmm_dask.scoring.score import Options
+from gmm_dask.scoring.options import ScoreOptions
 from gmm_dask.store.errors import (
     DamagedError,
     KeyMissingError,
@@ -75,7 +75,7 @@ def test_codes(problem, code, capsys):
         (lambda: fit([[1.0], [2]], 1, labels=[0, 3]), "labels must be whole numbers"),
         (lambda: fit([[1.0], [2]], 1, initial=GivenParameters(weights=[2])), "sum to 1"),
         (lambda: GaussianMixture().fit([[1.0], [2]]).sample(0), "at least 1"),
-        (lambda: Options(top=3).check(2), "top=3 must lie"),
+        (lambda: ScoreOptions(top=3).check(2), "top=3 must lie"),
         (lambda: save_model(ONE, "x", feature_names=[], provenance={}), "0 names"),
     ],
 )

@@ -26,7 +26,8 @@ from gmm_dask.chunked.sources.stores import open_node
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.models.model import save_model
 from gmm_dask.scoring.array import ScoreArray, chunk_length, label_dtype
-from gmm_dask.scoring.group import ScoreGroup, ScoresDifferError
+from gmm_dask.scoring.claim import ScoresDifferError
+from gmm_dask.scoring.group import ScoreGroup
 from gmm_dask.scoring.score import Scores, score
 from gmm_dask.store.errors import RunIsBusy, StorageError
 from gmm_dask.store.local import LocalFolder

@@ -1,0 +1,92 @@
+"""How scores are laid out: which arrays, in chunks of which rows, and what they are scores of."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gmm_dask.chunked.rows import Rows
+from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.scoring.array import ScoreArray, even_length, score_array
+from gmm_dask.scoring.blocks import blocks_of
+from gmm_dask.scoring.densities import COUNTS
+from gmm_dask.scoring.options import ScoreOptions
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreLayout:
+    """The arrays that a mixture's scores of rows in regular blocks become."""
+
+    mixture: Mixture
+    rows: Rows
+    options: ScoreOptions
+
+    @property
+    def block_rows(self) -> int:
+        first, last = self.rows.blocks[0]
+        return last - first
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """Where blocks begin in the output."""
+        return tuple(cut - self.rows.cuts[0] for cut in self.rows.cuts)
+
+    @property
+    def arrays(self) -> tuple[ScoreArray, ...]:
+        return tuple(self._array(name) for name in self.options.names)
+
+    @property
+    def flags(self) -> tuple[ScoreArray, ...]:
+        """What can be written only when all log densities are known."""
+        return () if self.options.quantile is None else (self._array("outlier"),)
+
+    @property
+    def statistics(self) -> ScoreArray:
+        width = len(COUNTS) + self.mixture.components
+        dimensions = ("block", "statistic")
+        return ScoreArray("block_statistics", "float64", len(self.rows), 1, width, dimensions)
+
+    def _array(self, name: str) -> ScoreArray:
+        return score_array(
+            name,
+            rows=self.rows.shape[0],
+            block_rows=self.block_rows,
+            components=self.mixture.components,
+            top=self.options.top,
+            dtype=self.options.dtype,
+        )
+
+    def record(self) -> dict[str, Any]:
+        """What has to be the same for the scores to be resumed."""
+        mixture, first, last = self.mixture, self.rows.cuts[0], self.rows.cuts[-1]
+        parts = (mixture.weights, mixture.means, mixture.covariances)
+        return {
+            "model": {
+                "digest": _digest(mixture.family.encode(), *(part.tobytes() for part in parts)),
+                "family": mixture.family,
+                "components": mixture.components,
+                "features": mixture.features,
+            },
+            "source": self.rows.fingerprint(),
+            "rows": [first, last],
+            "block_rows": self.block_rows,
+            "options": {**asdict(self.options), "write": sorted(self.options.write)},
+            "arrays": [array.name for array in (*self.arrays, *self.flags, self.statistics)],
+            "statistics": [*COUNTS, *(f"component {k}" for k in range(mixture.components))],
+        }
+
+
+def even_blocks(rows: Rows, options: ScoreOptions, mixture: Mixture) -> Rows:
+    """Rows in blocks that can be written in chunks of a bounded size: as they are where possible.
+
+    A block of a prime number of rows would be one chunk, and held as a whole, however wide.
+    """
+    length = rows.cuts[1] - rows.cuts[0]
+    even = even_length(length, options.row_bytes(mixture.components))
+    return rows if even == length else blocks_of(rows, even)
+
+
+def _digest(*parts: bytes) -> str:
+    """A name for these bytes."""
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
