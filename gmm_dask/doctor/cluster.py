@@ -41,18 +41,18 @@ def on_cluster(address: str) -> Iterator[Finding]:
 
 def workers(client: Client) -> Iterator[Finding]:
     """How many, and with how much memory."""
-    found = asked(client, "identity", n_workers=-1)["workers"].values()
-    if not found:
+    known = asked(client, "identity", n_workers=-1)["workers"].values()
+    if not known:
         advice = "start: dask worker ADDRESS; one that adapts starts them with the first task"
         yield note("cluster", "it answers, and has no workers", advice)
         return
-    threads = sum(worker["nthreads"] for worker in found)
-    limits = [int(worker["memory_limit"] or 0) for worker in found]
-    told = f"{len(found)} workers, {threads} threads, {sum(limits) / 2**30:.1f} GiB"
+    threads = sum(worker["nthreads"] for worker in known)
+    limits = [int(worker["memory_limit"] or 0) for worker in known]
+    size = f"{len(known)} workers, {threads} threads, {sum(limits) / 2**30:.1f} GiB"
     if not all(limits):
-        yield note("cluster", told, "workers without --memory-limit are never stopped in time")
+        yield note("cluster", size, "workers without --memory-limit are never stopped in time")
     else:
-        yield good("cluster", f"{told}; dashboard: {client.dashboard_link}")
+        yield good("cluster", f"{size}; dashboard: {client.dashboard_link}")
 
 
 def page(client: Client) -> Iterator[Finding]:
@@ -71,13 +71,13 @@ def messages(client: Client) -> Iterator[Finding]:
     try:
         kept = within(ANSWERED_WITHIN, "the scheduler", client.run_on_scheduler, log_length)
     except Exception as problem:
-        told = "it lets clients change nothing, so its memory grows with each pass"
-        yield note("scheduler memory", f"{told} ({problem})", advice)
+        state = "it lets clients change nothing, so its memory grows with each pass"
+        yield note("scheduler memory", f"{state} ({problem})", advice)
         return
     if kept is None or kept > LOG_LENGTH:
         last = "all" if kept is None else f"the last {kept}"
-        told = f"it keeps {last} messages to each worker, up to 1 MB each"
-        yield note("scheduler memory", f"{told}; a fit has it keep {SENT_KEPT}", advice)
+        state = f"it keeps {last} messages to each worker, up to 1 MB each"
+        yield note("scheduler memory", f"{state}; a fit has it keep {SENT_KEPT}", advice)
     else:
         yield good("scheduler memory", f"it keeps the last {kept} messages to each worker")
 
@@ -90,23 +90,23 @@ def log_length() -> int | None:
 
 def same_versions(client: Client) -> Iterator[Finding]:
     """Workers and scheduler against this process."""
-    told = within(ANSWERED_WITHIN, ALL, client.get_versions, check=False)
-    here = told["client"]["packages"]
+    versions = within(ANSWERED_WITHIN, ALL, client.get_versions, check=False)
+    here = versions["client"]["packages"]
     differing = {
         f"{name} {part[name]} on the scheduler, {here[name]} here"
-        for part in [(told["scheduler"] or {}).get("packages", {})]
+        for part in [(versions["scheduler"] or {}).get("packages", {})]
         for name in ("python", "dask", "distributed")
         if name in part and part[name] != here[name]
     }
     own = installed()
-    for address, found in told_by_workers(client, installed).items():
-        if not isinstance(found, dict):
-            yield bad("workers", f"{address}: {found}", "install gmm-dask where workers run")
+    for address, theirs in told_by_workers(client, installed).items():
+        if not isinstance(theirs, dict):
+            yield bad("workers", f"{address}: {theirs}", "install gmm-dask where workers run")
             return
         differing |= {
-            f"{name} {found[name]} on workers, {own[name]} here"
+            f"{name} {theirs[name]} on workers, {own[name]} here"
             for name in MATTERS
-            if found.get(name) != own[name]
+            if theirs.get(name) != own[name]
         }
     if differing:
         advice = "install the same versions: results may differ in their last bits, or fail"
@@ -118,18 +118,18 @@ def same_versions(client: Client) -> Iterator[Finding]:
 def same_processors(client: Client) -> Iterator[Finding]:
     """Types of processors on workers: on unlike ones results agree to rounding, not bit for bit."""
     types = Counter(told_by_workers(client, processor, "ignore").values())
-    told = "; ".join(f"{count} compute with {kind}" for kind, count in types.most_common())
+    kinds = "; ".join(f"{count} compute with {kind}" for kind, count in types.most_common())
     if len(types) > 1:
         advice = "for the same bits every time, use workers of one type and the same libraries"
-        yield note("processors", told, advice)
+        yield note("processors", kinds, advice)
     elif types:
-        yield good("processors", told)
+        yield good("processors", kinds)
 
 
 def pinned(client: Client) -> Iterator[Finding]:
     """BLAS threads on workers: passes pin them, other work there may not."""
-    found = told_by_workers(client, blas_threads)
-    if any("1" not in values for values in found.values()):
+    limits = told_by_workers(client, blas_threads)
+    if any("1" not in values for values in limits.values()):
         advice = "start workers with OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1"
         yield note("worker threads", "BLAS is not limited to one thread on workers", advice)
     else:
@@ -141,8 +141,8 @@ def told_by_workers(
 ) -> dict[str, Any]:
     """What a function returns on each worker, within the time that anyone is waited for."""
     run = partial(client.run, function, on_error=on_error)
-    found: dict[str, Any] = within(ANSWERED_WITHIN, ALL, run)
-    return found
+    answers: dict[str, Any] = within(ANSWERED_WITHIN, ALL, run)
+    return answers
 
 
 def blas_threads() -> list[str]:

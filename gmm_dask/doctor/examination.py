@@ -37,5 +37,5 @@ def guarded(subject: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Fin
     try:
         yield from look()
     except Exception as problem:
-        told = str(problem) or type(problem).__name__
-        yield bad(subject, told, "mend this first, then look again")
+        why = str(problem) or type(problem).__name__
+        yield bad(subject, why, "mend this first, then look again")

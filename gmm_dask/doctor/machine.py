@@ -21,24 +21,24 @@ SMALL_MEMORY = 2**30
 
 def versions() -> Iterator[Finding]:
     """Installed packages against what this one asks for."""
-    found = installed()
+    present = installed()
     wrong = []
     for line in importlib.metadata.requires("gmm-dask") or ():
         wanted = Requirement(line)
-        present = version_of(wanted.name)
-        absent_extra = present is None and wanted.marker is not None
+        version = version_of(wanted.name)
+        absent_extra = version is None and wanted.marker is not None
         applies = wanted.marker is None or "extra" in str(wanted.marker)
         if not applies or absent_extra or "dev" in str(wanted.marker):
             continue
-        if present is None or not wanted.specifier.contains(present, prereleases=True):
-            wrong.append(f"{wanted.name} {present or 'is missing'} (needs {wanted.specifier})")
-    told = ", ".join(f"{name} {version}" for name, version in found.items())
+        if version is None or not wanted.specifier.contains(version, prereleases=True):
+            wrong.append(f"{wanted.name} {version or 'is missing'} (needs {wanted.specifier})")
+    listed = ", ".join(f"{name} {version}" for name, version in present.items())
     if wrong:
         yield bad("versions", "; ".join(wrong), "install again: pip install 'gmm-dask[report,s3]'")
-    elif found["dask"] != found["distributed"]:
-        yield bad("versions", told, "dask and distributed must have the same version")
+    elif present["dask"] != present["distributed"]:
+        yield bad("versions", listed, "dask and distributed must have the same version")
     else:
-        yield good("versions", told)
+        yield good("versions", listed)
 
 
 def parts() -> Iterator[Finding]:
@@ -74,21 +74,21 @@ def threads() -> Iterator[Finding]:
 
     pools = {(pool["internal_api"], pool["num_threads"]) for pool in threadpool_info()}
     libraries = ", ".join(f"{name} with {count}" for name, count in sorted(pools))
-    told = f"{CPU_COUNT} cores; thread pools: {libraries or 'none'}"
+    counts = f"{CPU_COUNT} cores; thread pools: {libraries or 'none'}"
     unset = [name for name in THREAD_VARIABLES if os.environ.get(name) != "1"]
     crowded = any(count > CPU_COUNT for _, count in pools)
     if crowded:
-        yield note("threads", told, "more threads than cores: export OMP_NUM_THREADS=1")
+        yield note("threads", counts, "more threads than cores: export OMP_NUM_THREADS=1")
     elif len(unset) == len(THREAD_VARIABLES):
-        yield good("threads", f"{told}; passes pin BLAS to one thread by themselves")
+        yield good("threads", f"{counts}; passes pin BLAS to one thread by themselves")
     else:
-        yield good("threads", told)
+        yield good("threads", counts)
 
 
 def memory() -> Iterator[Finding]:
     """What may be used here."""
-    told = f"{MEMORY_LIMIT / 2**30:.1f} GiB for this process"
+    limit = f"{MEMORY_LIMIT / 2**30:.1f} GiB for this process"
     if MEMORY_LIMIT < SMALL_MEMORY:
-        yield note("memory", told, "give workers at least 1 GiB each, or store smaller chunks")
+        yield note("memory", limit, "give workers at least 1 GiB each, or store smaller chunks")
     else:
-        yield good("memory", told)
+        yield good("memory", limit)

@@ -19,8 +19,8 @@ def server() -> Iterator[Finding]:
     address = os.environ.get("PREFECT_API_URL", "")
     if not address:
         present = version_of("prefect")
-        told = f"prefect {present} is installed" if present else "not installed"
-        yield good("Prefect", f"no server named (PREFECT_API_URL); {told}; only flows need it")
+        package = f"prefect {present} is installed" if present else "not installed"
+        yield good("Prefect", f"no server named (PREFECT_API_URL); {package}; only flows need it")
         return
     parts = urlsplit(address)
     shown = f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}"

@@ -52,18 +52,18 @@ def layout(source: ZarrSource) -> Iterator[Finding]:
     size = source.dtype.itemsize * prod(grid)
     kind = "shards" if sharding_of(array) else "chunks"
     kind += " of" if is_regular(array) else " of at most"
-    told = f"{kind} {grid}: {size / 2**20:.3g} MiB, {array.nchunks:,} chunks"
+    sizes = f"{kind} {grid}: {size / 2**20:.3g} MiB, {array.nchunks:,} chunks"
     if array.ndim == 2 and grid[1] < array.shape[1]:
         advice = "store all features of a row in one chunk: every block reads several"
-        yield note("chunks", told, advice)
+        yield note("chunks", sizes, advice)
     elif size > LARGE_CHUNK:
         advice = "a chunk is read as a whole, three times in memory per thread: store smaller ones"
-        yield note("chunks", told, advice)
+        yield note("chunks", sizes, advice)
     elif size < SMALL_CHUNK and array.nchunks > 1:
         advice = "each costs about a millisecond to read: aim at 1 to 64 MiB, or use shards"
-        yield note("chunks", told, advice)
+        yield note("chunks", sizes, advice)
     else:
-        yield good("chunks", told)
+        yield good("chunks", sizes)
 
 
 def checksums(source: ZarrSource) -> Iterator[Finding]:
@@ -104,16 +104,16 @@ def cache(rows: Rows) -> Iterator[Finding]:
 def regularisation(rows: Rows, reg_covar: float) -> Iterator[Finding]:
     """reg_covar beside the variances, of a few blocks: no pass is made."""
     looked = sorted({0, len(rows) // 2, len(rows) - 1})
-    found = no_moments(rows.shape[1])
+    moments = no_moments(rows.shape[1])
     for index in looked:
         with suppress(DataError):  # a missing chunk is told of already
             table, _ = kept_rows(*rows.read(index))
-            found += moments_of(table.astype(np.float64), None)
-    variances = np.where(found.minimum < found.maximum, found.variance, 0)
-    told = too_large(reg_covar, rows.feature_names, variances)
-    if told:
+            moments += moments_of(table.astype(np.float64), None)
+    variances = np.where(moments.minimum < moments.maximum, moments.variance, 0)
+    excess = too_large(reg_covar, rows.feature_names, variances)
+    if excess:
         advice = "give fit a smaller --reg-covar, or store these features in a smaller unit"
-        yield note("regularisation", told, advice)
+        yield note("regularisation", excess, advice)
     else:
         where = f"in {len(looked)} of {len(rows):,} blocks"
         yield good("regularisation", f"{reg_covar:g} is little beside the variances {where}")

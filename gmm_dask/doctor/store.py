@@ -47,8 +47,8 @@ def locks(folder: Path) -> Iterator[Finding]:
 def room(folder: Path) -> Iterator[Finding]:
     """Free space."""
     free = shutil.disk_usage(folder).free
-    told = f"{free / 2**30:.1f} GiB free"
+    space = f"{free / 2**30:.1f} GiB free"
     if free < LITTLE_ROOM:
-        yield note("disk", told, "checkpoints of large mixtures take 8·K·D² bytes each, thrice")
+        yield note("disk", space, "checkpoints of large mixtures take 8·K·D² bytes each, thrice")
     else:
-        yield good("disk", told)
+        yield good("disk", space)

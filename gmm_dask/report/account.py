@@ -48,8 +48,8 @@ class Account:
     @property
     def criterion(self) -> str | None:
         """By which a selection chooses; None for a single fit."""
-        found: str | None = self.record.configuration.get("criterion")
-        return found
+        criterion: str | None = self.record.configuration.get("criterion")
+        return criterion
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,8 +59,8 @@ class Account:
     @property
     def address(self) -> str | None:
         """Where the rows lie; None for rows that were in memory."""
-        found: str | None = self._fingerprint("source", {}).get("address")
-        return found
+        address: str | None = self._fingerprint("source", {}).get("address")
+        return address
 
     def _fingerprint(self, name: str, absent: Any) -> Any:
         return self.record.fingerprint.get(name) or absent

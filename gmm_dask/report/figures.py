@@ -86,7 +86,7 @@ def pairs(account: Account) -> str:
         return ""
     shown = (mixture.features if mixture.features <= PAIRS else 4) - 1
     edge = {1: 6.4, 2: 8.0}.get(shown, WIDTH)
-    told = (
+    chosen = (
         ""
         if mixture.features <= PAIRS
         else "Directions in which the components differ most, of unit variance; loadings are in "
@@ -101,8 +101,8 @@ def pairs(account: Account) -> str:
             edge,
             edge * 0.84,
             "Pairs of features with an ellipse for each component",
-            f"{told}Rows have the colour of their most probable component; each ellipse holds 90 % "
-            f"of its component; numbers stand at the means.{beyond(account)}",
+            f"{chosen}Rows have the colour of their most probable component; each ellipse holds "
+            f"90 % of its component; numbers stand at the means.{beyond(account)}",
         ),
     )
 

@@ -82,8 +82,8 @@ def conditions(mixture: Mixture) -> Array:
     scaled = mixture.matrices / (deviations[:, None] * deviations)
     values = np.linalg.eigvalsh(scaled)
     smallest = np.maximum(values[:, 0], np.finfo(np.float64).tiny)
-    found: Array = values[:, -1] / smallest
-    return found
+    ratios: Array = values[:, -1] / smallest
+    return ratios
 
 
 def events(account: Account) -> str:
@@ -121,10 +121,10 @@ def _resting(account: Account) -> str:
     reg_covar = account.configuration.get("reg_covar")
     if account.mixture is None or not reg_covar:
         return ""
-    found = resting_on(reg_covar, account.mixture)
-    if not found:
+    resting = resting_on(reg_covar, account.mixture)
+    if not resting:
         return ""
-    who = [str(event.component) for event in found if event.component is not None]
+    who = [str(event.component) for event in resting if event.component is not None]
     listed = f"Component{'s' * (len(who) > 1)} {', '.join(who)}" if who else "The shared covariance"
     return (
         f"{listed} rest{'s' * (len(who) < 2)} on reg_covar ({reg_covar:g}): in some direction more "
@@ -136,12 +136,12 @@ def _resting(account: Account) -> str:
 def _conditioning(account: Account) -> str:
     if account.mixture is None:
         return ""
-    found = conditions(account.mixture)
-    worst = int(found.argmax())
-    digits = max(0, round(15.9 - log10(max(float(found[worst]), 1))))
+    ratios = conditions(account.mixture)
+    worst = int(ratios.argmax())
+    digits = max(0, round(15.9 - log10(max(float(ratios[worst]), 1))))
     return (
-        f"The worst conditioned covariance is that of component {worst}, {found[worst]:.2g}: about "
-        f"{digits} of 16 digits are left in its inverse."
+        f"The worst conditioned covariance is that of component {worst}, {ratios[worst]:.2g}: "
+        f"about {digits} of 16 digits are left in its inverse."
     )
 
 
@@ -154,7 +154,7 @@ def identities(account: Account) -> str:
     rows = sample.rows[: max(200, CHECKED // cost)]
     given = sample.weights[: len(rows)]
     try:
-        found = verify(mixture, rows, given)
+        checks = verify(mixture, rows, given)
         (statistics,) = sweep(rows, (mixture,), given)
         poor = maximise(statistics, mixture.family, Regularisation(reg_covar=0)).events
     except (ValueError, ArithmeticError) as problem:
@@ -162,7 +162,7 @@ def identities(account: Account) -> str:
     marks = {True: "holds", False: "n/a" if poor else "FAILS"}
     lines = [
         (marks[i.holds], i.name, f"{i.left:.8g}", f"{i.right:.8g}", f"{i.error:.0e}", i.formula)
-        for i in found
+        for i in checks
     ]
     headings = ("", "identity", "left", "right", "error", "formula")
     thin = len({event.component for event in poor})
@@ -179,6 +179,6 @@ def identities(account: Account) -> str:
             "what is summed.",
             "note",
         ),
-        paragraph(note, "note") if poor and not found.holds else "",
+        paragraph(note, "note") if poor and not checks.holds else "",
         Table(headings, tuple(lines), frozenset({0, 1, 5})).html(),
     )

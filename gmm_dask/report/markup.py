@@ -60,8 +60,8 @@ def picture(
             warnings.filterwarnings("ignore", "Matplotlib currently does not support", UserWarning)
             figure.savefig(drawn, format="svg", metadata={"Date": None})
     content = b64encode(drawn.getvalue()).decode("ascii")
-    told = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    legend = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     return (
         f'<figure><img alt="{escape(alt)}" style="width:{width * 96:.0f}px" '
-        f'src="data:image/svg+xml;base64,{content}">{told}</figure>'
+        f'src="data:image/svg+xml;base64,{content}">{legend}</figure>'
     )

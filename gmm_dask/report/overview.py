@@ -52,12 +52,16 @@ def result(account: Account) -> str:
     statistics, mixture = account.statistics, account.mixture
     if statistics is None or mixture is None:
         return paragraph("No checkpoint of this run can be read, or none is written yet.", "warn")
-    told = account.finished or {}
+    finished = account.finished or {}
     cards = [
         ("components", f"{mixture.components}"),
         ("mean log-likelihood per row", f"{statistics.mean_log_likelihood:.6f}"),
         ("rows", f"{statistics.rows:,}"),
-        *((name.upper(), f"{told[name]:,.1f}") for name in ("bic", "aic", "icl") if name in told),
+        *(
+            (name.upper(), f"{finished[name]:,.1f}")
+            for name in ("bic", "aic", "icl")
+            if name in finished
+        ),
         ("iterations", f"{account.history[-1]['iteration']}" if account.history else "?"),
         ("passes over the data", f"{account.history[-1]['passes']}" if account.history else "?"),
     ]
@@ -95,13 +99,15 @@ def origin(account: Account) -> str:
 
 def features(account: Account) -> str:
     """What the first pass found of each feature."""
-    found = account.profile
-    if not found or not found.get("mean"):
+    profile = account.profile
+    if not profile or not profile.get("mean"):
         return ""
     kinds = ("mean", "sd", "minimum", "maximum")
-    shown = min(len(found["mean"]), MOST_LINES)
-    lines = [(account.names[j], *(f"{found[kind][j]:.6g}" for kind in kinds)) for j in range(shown)]
-    rest = len(found["mean"]) - shown
+    shown = min(len(profile["mean"]), MOST_LINES)
+    lines = [
+        (account.names[j], *(f"{profile[kind][j]:.6g}" for kind in kinds)) for j in range(shown)
+    ]
+    rest = len(profile["mean"]) - shown
     note = f"… and {rest} more features" if rest else ""
     table = Table(("feature", *kinds), tuple(lines), frozenset({0}), note=note)
     return section("The data, feature by feature", table.html())

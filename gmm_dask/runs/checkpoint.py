@@ -135,8 +135,8 @@ def write_snapshot(
 
 def complete_iterations(folder: Folder) -> list[int]:
     """The iterations whose checkpoint has a manifest, oldest first."""
-    found = (_MANIFEST.fullmatch(key) for key in folder.list(CHECKPOINTS))
-    return sorted(int(match[1]) for match in found if match)
+    matches = (_MANIFEST.fullmatch(key) for key in folder.list(CHECKPOINTS))
+    return sorted(int(match[1]) for match in matches if match)
 
 
 def load_checkpoint(folder: Folder, iteration: int) -> Checkpoint:
@@ -152,15 +152,15 @@ def load_checkpoint(folder: Folder, iteration: int) -> Checkpoint:
         content = from_json(state)
         if not isinstance(content, dict):
             raise ValueError("its state is no object")
-        found = unpack_arrays(arrays, f"{place}/{files['arrays']['name']}")
+        unpacked = unpack_arrays(arrays, f"{place}/{files['arrays']['name']}")
         for name, file in manifest.get("shared", {}).items():
             data = _read_checked(folder, _SHELF, file)
-            found[name] = unpack_arrays(data, f"{_SHELF}/{file['name']}")["vector"]
+            unpacked[name] = unpack_arrays(data, f"{_SHELF}/{file['name']}")["vector"]
     except KeyMissingError as error:
         raise DamagedError(f"{error} though its checkpoint is marked complete") from error
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedError(f"{place} is damaged: its files are not as it says ({error})") from error
-    return Checkpoint(iteration, content, found, manifest.get("shared", {}))
+    return Checkpoint(iteration, content, unpacked, manifest.get("shared", {}))
 
 
 def load_newest(folder: Folder, upto: int | None = None) -> Checkpoint | None:

@@ -111,8 +111,8 @@ def _claim_object(folder: ObjectFolder, restart: bool, time_to_live: float) -> C
 
 
 def _attempts(folder: ObjectFolder) -> list[int]:
-    found = (_ATTEMPT.fullmatch(key) for key in folder.list())
-    return sorted(int(match[1]) for match in found if match and match[2] == RECORD)
+    matches = (_ATTEMPT.fullmatch(key) for key in folder.list())
+    return sorted(int(match[1]) for match in matches if match and match[2] == RECORD)
 
 
 def _attempt_name(number: int) -> str:

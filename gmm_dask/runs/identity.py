@@ -33,7 +33,7 @@ def named(content: Mapping[str, object], run_id: str | None) -> dict[str, object
     return {**content} if run_id is None else {**content, FIELD: run_id}
 
 
-def confirm_id(content: Mapping[str, Any], run_id: str | None, told: str) -> None:
-    """Refuse what names another run than this, or none where it should; `told` says what it is."""
+def confirm_id(content: Mapping[str, Any], run_id: str | None, refusal: str) -> None:
+    """Refuse, in these words, what names another run than this, or none where it should."""
     if content.get(FIELD) != run_id:
-        raise OtherRunError(told)
+        raise OtherRunError(refusal)

@@ -43,25 +43,25 @@ class Inspection:
 
     def start(self) -> str | None:
         """What the fit began from."""
-        told = self.configuration
-        if "initial" in told:
+        settings = self.configuration
+        if "initial" in settings:
             return "a given mixture"
-        return "labels of all rows" if "labels" in told else told.get("init")
+        return "labels of all rows" if "labels" in settings else settings.get("init")
 
     def values(self) -> dict[str, Any]:
         """Everything, JSON-able."""
         names = ("kind", "where", "data", "state", "seconds", "report")
-        told = {name: getattr(self, name) for name in names}
-        told |= {
+        values = {name: getattr(self, name) for name in names}
+        values |= {
             name: dict(getattr(self, name)) for name in ("configuration", "result", "versions")
         }
-        told |= {"events": list(self.events), "iterations_kept": len(self.history)}
-        return told | {"mixture": None if self.mixture is None else parameters(self)}
+        values |= {"events": list(self.events), "iterations_kept": len(self.history)}
+        return values | {"mixture": None if self.mixture is None else parameters(self)}
 
 
-def parameters(found: Inspection) -> dict[str, Any]:
+def parameters(inspection: Inspection) -> dict[str, Any]:
     """The parameters of the mixture, JSON-able."""
-    mixture, names = found.mixture, found.feature_names
+    mixture, names = inspection.mixture, inspection.feature_names
     if mixture is None:
         return {}
     return {
@@ -112,17 +112,17 @@ def inspect_model(where: Location) -> Inspection:
 
 def inspected(where: Location, model: Model) -> Inspection:
     """What a model says of its fit."""
-    told = model.provenance
+    provenance = model.provenance
     return Inspection(
         "model",
         str(where),
-        told.get("data"),
-        str(told.get("reason", "a model")),
+        provenance.get("data"),
+        str(provenance.get("reason", "a model")),
         model.mixture,
         model.feature_names,
-        told.get("configuration", {}),
-        {name: told[name] for name in RESULT if name in told},
-        told.get("versions", {}),
+        provenance.get("configuration", {}),
+        {name: provenance[name] for name in RESULT if name in provenance},
+        provenance.get("versions", {}),
     )
 
 

@@ -42,13 +42,13 @@ class AddressError(Refusal):
 
 def patience() -> float:
     """Seconds for which a store is asked again: a minute, or as the environment says."""
-    told = os.environ.get(PATIENCE, "")
+    asked = os.environ.get(PATIENCE, "")
     try:
-        seconds = float(told or USUAL_PATIENCE)
+        seconds = float(asked or USUAL_PATIENCE)
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < float("inf"):
-        raise AddressError(f"{PATIENCE}={told!r} is no number of seconds: write {PATIENCE}=60")
+        raise AddressError(f"{PATIENCE}={asked!r} is no number of seconds: write {PATIENCE}=60")
     return seconds
 
 
@@ -110,8 +110,8 @@ def open_store(url: str) -> Any:
     try:
         return from_url(url, client_options=_client_options(url), retry_config=_retries())
     except (BaseError, ValueError) as problem:
-        told = str(problem).partition("\n")[0]
-        raise AddressError(f"{url} is not an address that obstore opens: {told}") from None
+        reason = str(problem).partition("\n")[0]
+        raise AddressError(f"{url} is not an address that obstore opens: {reason}") from None
 
 
 def failure(problem: BaseException) -> Literal["refused", "unanswered"] | None:
@@ -121,9 +121,9 @@ def failure(problem: BaseException) -> Literal["refused", "unanswered"] | None:
     """
     if not type(problem).__module__.startswith("obstore"):
         return None
-    told = str(problem).partition("\n\nDebug source")[0]
-    refused = isinstance(problem, _refusals()) or _REFUSED.search(told)
-    return "refused" if refused and not _FOR_NOW.search(told) else "unanswered"
+    reason = str(problem).partition("\n\nDebug source")[0]
+    refused = isinstance(problem, _refusals()) or _REFUSED.search(reason)
+    return "refused" if refused and not _FOR_NOW.search(reason) else "unanswered"
 
 
 def _refusals() -> tuple[type[Exception], ...]:

@@ -50,24 +50,24 @@ have heard of it."""
 @dataclass(frozen=True)
 class _Holder:
     epoch: int
-    told: Mapping[str, Any]
+    process: Mapping[str, Any]
     heard: float
     age: float
     released: bool
 
     @property
     def time_to_live(self) -> float:
-        return float(self.told["time_to_live"])
+        return float(self.process["time_to_live"])
 
     @property
     def is_gone(self) -> bool:
         """Nobody will beat for this epoch any more."""
-        return self.released or self.told["nonce"] in _LET_GO or is_dead(self.told)
+        return self.released or self.process["nonce"] in _LET_GO or is_dead(self.process)
 
     @property
     def is_here(self) -> bool:
         """This very process has it."""
-        return self.told["nonce"] in _HELD
+        return self.process["nonce"] in _HELD
 
     @property
     def left(self) -> float:
@@ -141,7 +141,7 @@ class Lease:
             self.confirm()
         except (KeyExistsError, LeaseLostError) as error:
             holder = _current_holder(self._folder)
-            raise _busy(self._folder, holder.told if holder else {}) from error
+            raise _busy(self._folder, holder.process if holder else {}) from error
         for epoch in set(_epochs(self._folder)) - {self.epoch}:
             self._folder.delete(_key(epoch))
             self._folder.delete(_key(epoch, ".beat"))
@@ -167,8 +167,8 @@ class Lease:
 def _outlived(folder: ObjectFolder, first: _Holder) -> _Holder | None:
     """The last holder, once its lease has run out; None if it was removed."""
     if first.is_here:
-        raise _busy(folder, first.told)
-    who = f"process {first.told['pid']} on {first.told['host']}, which holds {folder}"
+        raise _busy(folder, first.process)
+    who = f"process {first.process['pid']} on {first.process['host']}, which holds {folder}"
     grace = first.time_to_live * WATCHED
     end = max(first.left, grace)
     logger.info("waiting for a sign of life of %s, for %.0f s at most", who, end)
@@ -176,20 +176,20 @@ def _outlived(folder: ObjectFolder, first: _Holder) -> _Holder | None:
     with waiting_for(who, end):
         while not holder.is_gone:
             if (holder.epoch, holder.heard) > (first.epoch, first.heard):
-                raise _busy(folder, holder.told)
+                raise _busy(folder, holder.process)
             left = max(holder.left, began + grace - time.monotonic())
             if left <= 0:
                 return holder
             time.sleep(min(left, holder.time_to_live / LOOKS))
-            found = _current_holder(folder)
-            if found is None:
+            current = _current_holder(folder)
+            if current is None:
                 return None
-            holder = found
+            holder = current
     return holder
 
 
-def _busy(folder: ObjectFolder, told: Mapping[str, Any]) -> RunIsBusy:
-    return RunIsBusy(str(folder), told.get("host", "an unnamed host"), told.get("pid"))
+def _busy(folder: ObjectFolder, process: Mapping[str, Any]) -> RunIsBusy:
+    return RunIsBusy(str(folder), process.get("host", "an unnamed host"), process.get("pid"))
 
 
 def _key(epoch: int, kind: str = "") -> str:

@@ -68,14 +68,14 @@ class ObjectFolder:
         import obstore
 
         path = self._prefix + (f"{check_key(prefix)}/" if prefix else "")
-        found = self._asked(
+        entries = self._asked(
             prefix or "the folder",
             "listed",
             lambda: obstore.list(self._store, prefix=path or None).collect(),
         )
         return {
             entry["path"][len(self._prefix) :]: entry["last_modified"].timestamp()
-            for entry in found
+            for entry in entries
         }
 
     def delete(self, key: str) -> None:

@@ -26,9 +26,9 @@ def this_process() -> dict[str, Any]:
     }
 
 
-def is_dead(told: Mapping[str, Any]) -> bool:
+def is_dead(process: Mapping[str, Any]) -> bool:
     """Whether a process that was told of has ended; False where nobody here can know."""
-    machine, pid, started = (told.get(name) for name in ("machine", "pid", "started"))
+    machine, pid, started = (process.get(name) for name in ("machine", "pid", "started"))
     if machine is None or machine != _machine() or not isinstance(pid, int) or pid < 1:
         return False
     try:

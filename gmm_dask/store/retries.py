@@ -44,9 +44,9 @@ class Wait:
             return None
         why = f" ({self.why})" if self.why else ""
         end = "" if self.end is None else f"; after {self.end:.0f} s it is given up"
-        told = f"waiting for {self.what}, which has not answered for {self.next_word:.0f} s"
+        waiting = f"waiting for {self.what}, which has not answered for {self.next_word:.0f} s"
         self.next_word *= 2
-        return f"{told}{why}{end}"
+        return f"{waiting}{why}{end}"
 
 
 class _Watch:
@@ -137,12 +137,12 @@ def within(seconds: float, what: str, asked: Callable[..., T], *arguments: Any, 
 
     It runs in a thread of its own, which is left behind where it does not end.
     """
-    found: list[T] = []
+    answers: list[T] = []
     raised: list[BaseException] = []
 
     def ask() -> None:
         try:
-            found.append(asked(*arguments, **named))
+            answers.append(asked(*arguments, **named))
         except BaseException as problem:
             raised.append(problem)
 
@@ -152,6 +152,6 @@ def within(seconds: float, what: str, asked: Callable[..., T], *arguments: Any, 
         thread.join(seconds)
     if raised:
         raise raised[0]
-    if not found:
+    if not answers:
         raise TimeoutError(f"{what} has not answered within {seconds:.0f} s")
-    return found[0]
+    return answers[0]
