@@ -10,8 +10,8 @@ from importlib.resources import files
 from string import Template
 
 from gmm_dask.report import figures, findings, overview
-from gmm_dask.report.account import Account, account_of
 from gmm_dask.report.markup import section
+from gmm_dask.report.reported_run import ReportedRun, reported_run
 from gmm_dask.runs.documents import keep_document
 from gmm_dask.runs.layout import REPORT
 from gmm_dask.store.location import Location
@@ -25,32 +25,32 @@ def write_report(run: Location, *, source: object = None) -> str:
     Rows in the pictures are the sample that the run has kept; one that has none can be given
     its `source`, which is then read once.
     """
-    page = render(account_of(run, source))
+    page = render(reported_run(run, source))
     return keep_document(run, REPORT, page.encode("utf-8"))
 
 
-def render(account: Account) -> str:
+def render(run: ReportedRun) -> str:
     """The page."""
     parts = [
-        overview.result(account),
-        figures.missing_rows(account),
-        figures.selection(account),
-        overview.origin(account),
-        figures.convergence(account),
-        findings.components(account),
-        section("Weights and means", figures.weights_and_means(account)),
-        figures.pairs(account),
-        figures.densities(account),
-        findings.events(account),
-        figures.time_per_pass(account),
-        findings.identities(account),
-        overview.features(account),
-        overview.going_on(account),
+        overview.result(run),
+        figures.missing_rows(run),
+        figures.selection(run),
+        overview.origin(run),
+        figures.convergence(run),
+        findings.components(run),
+        section("Weights and means", figures.weights_and_means(run)),
+        figures.pairs(run),
+        figures.densities(run),
+        findings.events(run),
+        figures.time_per_pass(run),
+        findings.identities(run),
+        overview.features(run),
+        overview.going_on(run),
     ]
     template = files("gmm_dask.report").joinpath("template.html").read_text("utf-8")
     return Template(template).substitute(
-        title=escape(overview.title(account)),
-        status=escape(overview.status(account)),
+        title=escape(overview.title(run)),
+        status=escape(overview.status(run)),
         body="\n".join(filter(None, parts)),
-        footer=escape(overview.footer(account)),
+        footer=escape(overview.footer(run)),
     )

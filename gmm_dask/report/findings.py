@@ -15,8 +15,8 @@ from gmm_dask.mixture.regularisation import Regularisation
 from gmm_dask.mixture.summary import components_table
 from gmm_dask.mixture.sweep import sweep
 from gmm_dask.mixture.tables import Table
-from gmm_dask.report.account import Account
 from gmm_dask.report.markup import paragraph, section
+from gmm_dask.report.reported_run import ReportedRun
 
 MOST_EVENTS = 40
 ABREAST, MOST_FEATURES = 5, 10
@@ -25,22 +25,22 @@ CHECKED = 20_000_000
 """Identities are checked on so many rows that rows · K · D² stays below: in seconds."""
 
 
-def components(account: Account) -> str:
+def components(run: ReportedRun) -> str:
     """Weights, means ± sd, rows and conditioning of every component."""
-    mixture = account.mixture
+    mixture = run.mixture
     if mixture is None:
         return ""
     tables = [
         components_table(
             mixture,
-            account.names or None,
+            run.names or None,
             features=range(first, min(first + ABREAST, mixture.features)),
             components=mixture.components,
             title=False,
         )
         for first in range(0, min(mixture.features, MOST_FEATURES), ABREAST)
     ]
-    tables[0] = with_columns(tables[0], held(account))
+    tables[0] = with_columns(tables[0], held(run))
     tables = [*(replace(table, note="") for table in tables[:-1]), tables[-1]]
     return section(
         "Components",
@@ -64,9 +64,9 @@ def with_columns(table: Table, columns: dict[str, list[str]]) -> Table:
     )
 
 
-def held(account: Account) -> dict[str, list[str]]:
+def held(run: ReportedRun) -> dict[str, list[str]]:
     """The rows and the conditioning of every component."""
-    mixture, statistics = account.mixture, account.statistics
+    mixture, statistics = run.mixture, run.statistics
     columns: dict[str, list[str]] = {}
     if mixture is None:
         return columns
@@ -86,11 +86,11 @@ def conditions(mixture: Mixture) -> Array:
     return ratios
 
 
-def events(account: Account) -> str:
+def events(run: ReportedRun) -> str:
     """What happened to components on the way, and which kernels ran."""
     happened = [
         (str(entry["iteration"]), _named(event.get("component")), event["kind"], event["reason"])
-        for entry in account.history
+        for entry in run.history
         for event in entry.get("events", ())
     ]
     rest = len(happened) - MOST_EVENTS
@@ -100,15 +100,15 @@ def events(account: Account) -> str:
         frozenset({2, 3}),
         note=f"… and {rest} more" if rest > 0 else "",
     )
-    kernels = dict.fromkeys(str(entry.get("kernel")) for entry in account.history)
-    ran = f"Kernel: {', then '.join(kernels)}." if account.history else ""
+    kernels = dict.fromkeys(str(entry.get("kernel")) for entry in run.history)
+    ran = f"Kernel: {', then '.join(kernels)}." if run.history else ""
     calm = "Nothing degenerated: no component starved or collapsed, the likelihood never fell."
-    resting = _resting(account)
+    resting = _resting(run)
     return section(
         "Conditioning and events",
         table.html() if happened else "" if resting else paragraph(calm),
         paragraph(resting, "warn") if resting else "",
-        paragraph(f"{ran} {_conditioning(account)}", "note"),
+        paragraph(f"{ran} {_conditioning(run)}", "note"),
     )
 
 
@@ -116,12 +116,12 @@ def _named(component: int | None) -> str:
     return "all" if component is None else str(component)
 
 
-def _resting(account: Account) -> str:
+def _resting(run: ReportedRun) -> str:
     """Which components of the mixture as it is now are sound only by reg_covar."""
-    reg_covar = account.configuration.get("reg_covar")
-    if account.mixture is None or not reg_covar:
+    reg_covar = run.configuration.get("reg_covar")
+    if run.mixture is None or not reg_covar:
         return ""
-    resting = resting_on(reg_covar, account.mixture)
+    resting = resting_on(reg_covar, run.mixture)
     if not resting:
         return ""
     who = [str(event.component) for event in resting if event.component is not None]
@@ -133,10 +133,10 @@ def _resting(account: Account) -> str:
     )
 
 
-def _conditioning(account: Account) -> str:
-    if account.mixture is None:
+def _conditioning(run: ReportedRun) -> str:
+    if run.mixture is None:
         return ""
-    ratios = conditions(account.mixture)
+    ratios = conditions(run.mixture)
     worst = int(ratios.argmax())
     digits = max(0, round(15.9 - log10(max(float(ratios[worst]), 1))))
     return (
@@ -145,9 +145,9 @@ def _conditioning(account: Account) -> str:
     )
 
 
-def identities(account: Account) -> str:
+def identities(run: ReportedRun) -> str:
     """Both sides of every textbook identity, on the sample."""
-    mixture, sample = account.mixture, account.sample
+    mixture, sample = run.mixture, run.sample
     if mixture is None or sample is None:
         return ""
     cost = mixture.components * mixture.features**2

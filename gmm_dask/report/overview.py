@@ -11,34 +11,34 @@ import numpy as np
 from gmm_dask.fitting.selection import choices_table
 from gmm_dask.mixture.tables import Table
 from gmm_dask.plots.passes import seconds
-from gmm_dask.report.account import Account
 from gmm_dask.report.markup import code, facts, numbers, paragraph, section
+from gmm_dask.report.reported_run import ReportedRun
 
 MOST_LINES = 40
 
 
-def title(account: Account) -> str:
+def title(run: ReportedRun) -> str:
     """What was fitted to what."""
-    parts = (account.address or "rows in memory").rstrip("/").split("/")
+    parts = (run.address or "rows in memory").rstrip("/").split("/")
     inside = len(parts) > 1 and "." in parts[-2]  # an array in a store: rows.zarr/x
     name = "/".join(parts[-2:] if inside else parts[-1:])
-    if account.criterion:
+    if run.criterion:
         return f"A selection of Gaussian mixtures for {name}"
-    settings = account.configuration
+    settings = run.configuration
     count = settings.get("components", "?")
     return f"{count} {settings.get('covariance', '')} Gaussian{'s' * (count != 1)} for {name}"
 
 
-def status(account: Account) -> str:
+def status(run: ReportedRun) -> str:
     """Finished, or how far it is."""
-    last = account.history[-1] if account.history else None
-    if account.finished is not None:
-        return f"Finished: {str(account.finished.get('reason', '')).replace(': ', ', ')}."
+    last = run.history[-1] if run.history else None
+    if run.finished is not None:
+        return f"Finished: {str(run.finished.get('reason', '')).replace(': ', ', ')}."
     if last is None:
         return "Not finished: no iteration is done yet."
     return (
         f"Not finished: {last['iteration']} iterations and {last['passes']} passes are done, of at "
-        f"most {account.configuration.get('max_iter', '?')} iterations; the last one changed the "
+        f"most {run.configuration.get('max_iter', '?')} iterations; the last one changed the "
         f"mean log-likelihood by {_change(last)}. The same command goes on from here."
     )
 
@@ -47,12 +47,12 @@ def _change(entry: dict[str, Any]) -> str:
     return "an unknown amount" if entry.get("change") is None else f"{entry['change']:.2e}"
 
 
-def result(account: Account) -> str:
+def result(run: ReportedRun) -> str:
     """The result in a few numbers."""
-    statistics, mixture = account.statistics, account.mixture
+    statistics, mixture = run.statistics, run.mixture
     if statistics is None or mixture is None:
         return paragraph("No checkpoint of this run can be read, or none is written yet.", "warn")
-    finished = account.finished or {}
+    finished = run.finished or {}
     cards = [
         ("components", f"{mixture.components}"),
         ("mean log-likelihood per row", f"{statistics.mean_log_likelihood:.6f}"),
@@ -62,70 +62,68 @@ def result(account: Account) -> str:
             for name in ("bic", "aic", "icl")
             if name in finished
         ),
-        ("iterations", f"{account.history[-1]['iteration']}" if account.history else "?"),
-        ("passes over the data", f"{account.history[-1]['passes']}" if account.history else "?"),
+        ("iterations", f"{run.history[-1]['iteration']}" if run.history else "?"),
+        ("passes over the data", f"{run.history[-1]['passes']}" if run.history else "?"),
     ]
     if statistics.weight != statistics.rows:
         cards.insert(3, ("total weight", f"{statistics.weight:,.6g}"))
     return numbers(cards)
 
 
-def origin(account: Account) -> str:
+def origin(run: ReportedRun) -> str:
     """Data, configuration and versions."""
-    fingerprint, record = account.record.fingerprint, account.record
+    fingerprint, record = run.record.fingerprint, run.record
     shape = fingerprint.get("shape") or ("?", "?")
     weights = fingerprint.get("weights")
     data: list[tuple[str, object]] = [
-        ("data", account.address or "in memory"),
+        ("data", run.address or "in memory"),
         ("rows × features", " × ".join(f"{n:,}" if isinstance(n, int) else str(n) for n in shape)),
         ("stored as", np.dtype(fingerprint["dtype"]).name if "dtype" in fingerprint else "?"),
         ("weights", "none" if not weights else weights.get("address", "given")),
     ]
-    if account.profile and account.profile.get("skipped_rows"):
-        data.append(("rows left out (not finite)", f"{account.profile['skipped_rows']:,}"))
+    if run.profile and run.profile.get("skipped_rows"):
+        data.append(("rows left out (not finite)", f"{run.profile['skipped_rows']:,}"))
     versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
     settings = [
         (name, "none" if value is None else value)
-        for name, value in account.configuration.items()
+        for name, value in run.configuration.items()
         if not isinstance(value, list | dict)
-        and not (account.criterion and name in ("components", "covariance"))
+        and not (run.criterion and name in ("components", "covariance"))
     ]
     return section(
         "What was fitted to what",
-        facts([*data, ("versions", versions), ("run", account.where)]),
+        facts([*data, ("versions", versions), ("run", run.where)]),
         f"<details open><summary>All settings</summary>{facts(settings, 'facts many')}</details>",
     )
 
 
-def features(account: Account) -> str:
+def features(run: ReportedRun) -> str:
     """What the first pass found of each feature."""
-    profile = account.profile
+    profile = run.profile
     if not profile or not profile.get("mean"):
         return ""
     kinds = ("mean", "sd", "minimum", "maximum")
     shown = min(len(profile["mean"]), MOST_LINES)
-    lines = [
-        (account.names[j], *(f"{profile[kind][j]:.6g}" for kind in kinds)) for j in range(shown)
-    ]
+    lines = [(run.names[j], *(f"{profile[kind][j]:.6g}" for kind in kinds)) for j in range(shown)]
     rest = len(profile["mean"]) - shown
     note = f"… and {rest} more features" if rest else ""
     table = Table(("feature", *kinds), tuple(lines), frozenset({0}), note=note)
     return section("The data, feature by feature", table.html())
 
 
-def choices(account: Account) -> str:
+def choices(run: ReportedRun) -> str:
     """A selection's candidates."""
-    if not account.choices:
+    if not run.choices:
         return ""
-    return choices_table(account.choices).html()
+    return choices_table(run.choices).html()
 
 
-def time_spent(account: Account) -> str:
+def time_spent(run: ReportedRun) -> str:
     """Where the time went, in one sentence."""
-    if not account.history:
+    if not run.history:
         return ""
-    within, between = seconds(account.history)
-    rows = sum(entry.get("rows") or 0 for entry in account.history)
+    within, between = seconds(run.history)
+    rows = sum(entry.get("rows") or 0 for entry in run.history)
     total = float(within.sum())
     rate = f", {rows / total / 1e6:.3g} million rows/s" if total > 0 else ""
     return paragraph(
@@ -140,35 +138,35 @@ def _duration(seconds_: float) -> str:
     return f"{seconds_ / 60:.1f} min" if seconds_ < 7200 else f"{seconds_ / 3600:.1f} h"
 
 
-def going_on(account: Account) -> str:
+def going_on(run: ReportedRun) -> str:
     """How to use the model, and how to go on."""
     load = (
         "from gmm_dask.models.model import load_model\n"
-        f"mixture = load_model({account.model!r}).mixture\n"
+        f"mixture = load_model({run.model!r}).mixture\n"
         "labels = mixture.labels(rows)  # and log_density(rows), responsibilities(rows), …"
     )
-    run, model = shlex.quote(account.where), shlex.quote(account.model)
-    source = shlex.quote(account.address) if account.address else "SOURCE"
-    commands = [f"gmm-dask show {run}"]
-    if account.finished is None:
+    where, model = shlex.quote(run.where), shlex.quote(run.model)
+    source = shlex.quote(run.address) if run.address else "SOURCE"
+    commands = [f"gmm-dask show {where}"]
+    if run.finished is None:
         commands.insert(
-            0, f"gmm-dask watch {run}   # how far it is; the command that began it resumes"
+            0, f"gmm-dask watch {where}   # how far it is; the command that began it resumes"
         )
     else:
         commands.append(f"gmm-dask score {model} {source} --out scores.zarr")
     return section(
         "Using the model",
         code(load)
-        if account.finished is not None
+        if run.finished is not None
         else paragraph("The model is written when the run is finished. Then:") + code(load),
         code("\n".join(commands)),
     )
 
 
-def footer(account: Account) -> str:
+def footer(run: ReportedRun) -> str:
     """Which rows the pictures show."""
-    if account.sample is None:
+    if run.sample is None:
         return "No sample of rows is kept in this run: pictures show the mixture alone."
-    weights = account.sample.weights
+    weights = run.sample.weights
     drawn = "a uniform sample" if (weights == weights[0]).all() else "a sample, drawn by weight,"
-    return f"Pictures show {drawn} of {len(account.sample.rows):,} rows."
+    return f"Pictures show {drawn} of {len(run.sample.rows):,} rows."

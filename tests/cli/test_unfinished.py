@@ -8,7 +8,7 @@ import pytest
 
 from gmm_dask import Configuration, fit, select
 from gmm_dask.cli.watch import silence
-from gmm_dask.report.account import account_of
+from gmm_dask.report.reported_run import reported_run
 from gmm_dask.runs.inspection import inspect, model_at
 from gmm_dask.runs.resumption import kept_of_fit
 from gmm_dask.runs.view import look_at_run
@@ -50,7 +50,7 @@ def test_before_its_first_checkpoint_an_attempt_shows_no_mixture(where):  # noqa
     attempt = look_at_run(where).folder
     for key in attempt.list("checkpoints"):
         attempt.delete(key)
-    assert account_of(where).mixture is None
+    assert reported_run(where).mixture is None
     assert inspect(where).mixture is None
 
 

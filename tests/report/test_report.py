@@ -13,7 +13,7 @@ from matplotlib.image import imread
 
 from gmm_dask import Configuration, fit, select
 from gmm_dask.report import render, write_report
-from gmm_dask.report.account import account_of
+from gmm_dask.report.reported_run import reported_run
 from gmm_dask.store.errors import StorageError
 from tests.plots.test_plots import mixture_of
 from tests.store.conftest import s3_bucket  # noqa: F401  the fixture
@@ -139,8 +139,8 @@ def test_a_run_without_a_sample_is_told_where_to_get_one(tmp_path):
     run = tmp_path / "run"
     interrupted(run)
     (run / "sample.npz").unlink()
-    assert "has kept no sample" in render(account_of(run))
-    assert "has kept no sample" not in render(account_of(run, rows_of(3, 2)))
+    assert "has kept no sample" in render(reported_run(run))
+    assert "has kept no sample" not in render(reported_run(run, rows_of(3, 2)))
 
 
 def test_a_run_of_which_only_the_beginning_is_left(tmp_path):
@@ -148,7 +148,7 @@ def test_a_run_of_which_only_the_beginning_is_left(tmp_path):
     interrupted(run)
     for path in (run / "checkpoints").rglob("MANIFEST.json"):
         path.unlink()
-    assert "No checkpoint of this run can be read" in render(account_of(run))
+    assert "No checkpoint of this run can be read" in render(reported_run(run))
     with pytest.raises(StorageError, match="there is no run at"):
         write_report(tmp_path / "nowhere")
 

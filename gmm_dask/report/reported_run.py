@@ -25,7 +25,7 @@ from gmm_dask.store.location import Location
 
 
 @dataclass(frozen=True, eq=False)
-class Account:
+class ReportedRun:
     """A run as it stands: what has not come about yet is None or empty."""
 
     where: str
@@ -71,7 +71,7 @@ class Account:
         return model_place(self.where)
 
 
-def account_of(run: Location, source: object = None) -> Account:
+def reported_run(run: Location, source: object = None) -> ReportedRun:
     """Everything that a report needs; rows come from the run's own sample, else from `source`."""
     view = look_at_run(run)
     if view is None:
@@ -82,7 +82,7 @@ def account_of(run: Location, source: object = None) -> Account:
     if state is not None and state.candidates[0].statistics is not None:
         best, choices = leading(state, record)
     mixture = best.mixture if best else last_model(view, finished)
-    return Account(
+    return ReportedRun(
         where=view.where,
         record=record,
         finished=finished,
