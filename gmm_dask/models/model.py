@@ -21,6 +21,7 @@ from zarr.storage import MemoryStore
 
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.refusals import Refusal
+from gmm_dask.store.atomic_directory import replaced_directory
 from gmm_dask.store.errors import (
     DamagedError,
     KeyExistsError,
@@ -31,7 +32,6 @@ from gmm_dask.store.errors import (
 from gmm_dask.store.folder import Folder
 from gmm_dask.store.local import LocalFolder
 from gmm_dask.store.location import Location, checked_name, open_folder
-from gmm_dask.store.replacing import replaced_directory
 from gmm_dask.store.sealed import from_json, to_json
 
 FORMAT_VERSION = 1

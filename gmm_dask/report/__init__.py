@@ -9,7 +9,7 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from gmm_dask.report import figures, findings, overview
+from gmm_dask.report import components, figures, overview
 from gmm_dask.report.markup import section
 from gmm_dask.report.reported_run import ReportedRun, reported_run
 from gmm_dask.runs.documents import keep_document
@@ -37,13 +37,13 @@ def render(run: ReportedRun) -> str:
         figures.selection(run),
         overview.origin(run),
         figures.convergence(run),
-        findings.components(run),
+        components.components(run),
         section("Weights and means", figures.weights_and_means(run)),
         figures.pairs(run),
         figures.densities(run),
-        findings.events(run),
+        components.events(run),
         figures.time_per_pass(run),
-        findings.identities(run),
+        components.identities(run),
         overview.features(run),
         overview.going_on(run),
     ]

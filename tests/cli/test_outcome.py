@@ -16,7 +16,7 @@ from gmm_dask.mixture.regularisation import Regularisation
 from gmm_dask.mixture.starts.initial import squared_distances
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.tables import Table
-from gmm_dask.report.findings import with_columns
+from gmm_dask.report.components import with_columns
 from gmm_dask.scoring.options import ScoreOptions
 from gmm_dask.store.errors import (
     DamagedError,
