@@ -18,9 +18,9 @@ from gmm_dask.mixture.arrays import Array, Indices
 from gmm_dask.mixture.density import log_sum_exp
 from gmm_dask.mixture.parameters import Mixture
 
-Place: TypeAlias = Callable[[int], str]
+NameOfRow: TypeAlias = Callable[[int], str]
 """What to call row i of a block in an error message."""
-Columns: TypeAlias = Callable[[int], Mapping[str, NDArray[Any]]]
+ColumnsFor: TypeAlias = Callable[[int], Mapping[str, NDArray[Any]]]
 """Arrays for so many more rows of a block, to be filled."""
 
 STRIP_VALUES = 8_000
@@ -34,7 +34,7 @@ SKIPPED = -1
 """The label of a row that the policy skips; its densities and probabilities are NaN."""
 
 
-def log_joint_of(table: Values, mixture: Mixture, nonfinite: Policy, place: Place) -> Array:
+def log_joint_of(table: Values, mixture: Mixture, nonfinite: Policy, place: NameOfRow) -> Array:
     """log w_k N(x_n | μ_k, Σ_k), (N, K); rows that are not finite are errors, or NaN if skipped."""
     usable = usable_rows(table)
     if not usable.all():
@@ -72,7 +72,7 @@ def usable_rows(table: Values) -> NDArray[np.bool_]:
     return np.asarray((np.abs(table) <= limit).all(axis=1))
 
 
-def _unusable(table: Values, usable: NDArray[np.bool_], place: Place) -> DataError:
+def _unusable(table: Values, usable: NDArray[np.bool_], place: NameOfRow) -> DataError:
     first = int(np.argmin(usable))
     feature = int(np.argmin(np.abs(table[first]) <= largest_value(table.dtype)))
     others = int(len(usable) - usable.sum()) - 1
@@ -104,11 +104,11 @@ def log_density_of(logs: Array) -> Array:
 
 
 def fill_scores(
-    columns_for: Columns,
+    columns_for: ColumnsFor,
     table: Values,
     mixture: Mixture,
     nonfinite: Policy,
-    place: Place,
+    place: NameOfRow,
     threshold: float | None = None,
 ) -> Array:
     """Fill arrays that are named for what they hold with the scores of a block; and count.
@@ -124,7 +124,7 @@ def fill_scores(
     return counts
 
 
-def _shifted(place: Place, start: int, row: int) -> str:
+def _shifted(place: NameOfRow, start: int, row: int) -> str:
     return place(start + row)
 
 

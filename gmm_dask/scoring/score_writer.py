@@ -24,7 +24,7 @@ from gmm_dask.scoring.blocks import chosen_blocks
 from gmm_dask.scoring.group import ScoreGroup
 from gmm_dask.scoring.layout import ScoreLayout
 from gmm_dask.scoring.quantile import quantile as find_quantile
-from gmm_dask.scoring.tasks import Assignment, Statistics, flag_block, write_block
+from gmm_dask.scoring.tasks import Assignment, BlockStatistics, flag_block, write_block
 from gmm_dask.store.errors import StorageError
 from gmm_dask.store.lock import Lock
 
@@ -90,7 +90,7 @@ class ScoreWriter:
             )
         return len(pending), np.array([lines[i] for i in range(count)])
 
-    def _score(self, pending: tuple[int, ...]) -> Statistics:
+    def _score(self, pending: tuple[int, ...]) -> BlockStatistics:
         layout, rows = self.layout, self.layout.rows
         chosen = chosen_blocks(rows, pending)
         assignment = Assignment(
@@ -134,7 +134,7 @@ class ScoreWriter:
         return threshold, outliers, len(pending)
 
 
-def _refuse_faults(statistics: Statistics) -> None:
+def _refuse_faults(statistics: BlockStatistics) -> None:
     if statistics.fault:
         count = statistics.faulty
         others = f"; {count} blocks have such rows" if count > 1 else ""

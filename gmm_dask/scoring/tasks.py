@@ -17,7 +17,7 @@ from gmm_dask.scoring.group import ScoreGroup
 
 
 @dataclass(frozen=True, eq=False)
-class Statistics:
+class BlockStatistics:
     """Of some blocks in order: COUNTS and rows per component, one line each; and what is wrong.
 
     Rows that cannot be scored are told of at the end, the first of all and how many blocks have
@@ -29,8 +29,8 @@ class Statistics:
     fault: str = ""
     faulty: int = 0
 
-    def __add__(self, other: Statistics) -> Statistics:
-        return Statistics(
+    def __add__(self, other: BlockStatistics) -> BlockStatistics:
+        return BlockStatistics(
             self.blocks + other.blocks,
             np.concatenate([self.lines, other.lines]),
             self.fault or other.fault,
@@ -61,7 +61,7 @@ class Assignment:
 
 def write_block(
     table: Values, weights: Weights, first_row: int, assignment: Assignment
-) -> Statistics:
+) -> BlockStatistics:
     """Score one block and write it, its line of statistics last: that one says that it is done."""
     del weights
     block = assignment.block_of(first_row)
@@ -77,10 +77,12 @@ def write_block(
             assignment.threshold,
         )
     except DataError as problem:
-        return Statistics((), np.empty((0, assignment.statistics.columns or 0)), str(problem), 1)
+        return BlockStatistics(
+            (), np.empty((0, assignment.statistics.columns or 0)), str(problem), 1
+        )
     trays.clear()
     assignment.group.write(block, {assignment.statistics: line[None]})
-    return Statistics((block,), line[None])
+    return BlockStatistics((block,), line[None])
 
 
 @dataclass(eq=False)
