@@ -10,7 +10,7 @@ import numpy as np
 from gmm_dask.chunked.engines.protocol import Engine
 from gmm_dask.chunked.rows import Values, Weights, kept_rows
 from gmm_dask.chunked.sources import Source
-from gmm_dask.mixture.arrays import Layout
+from gmm_dask.mixture.covariance.layouts import Layout
 from gmm_dask.mixture.kernels import Kernel
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics

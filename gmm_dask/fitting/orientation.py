@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from distributed.system import MEMORY_LIMIT
 
 from gmm_dask.chunked.rows import DataError, Rows
+from gmm_dask.mixture.covariance import family_named
 from gmm_dask.settings.configuration import Configuration
 
 logger = logging.getLogger("gmm_dask")
@@ -40,4 +41,4 @@ def check_upright(rows: Rows, candidates: Sequence[Configuration]) -> None:
 
 def _square(candidate: Configuration) -> int:
     """How many D × D covariances a candidate has."""
-    return {"full": candidate.components, "tied": 1}.get(candidate.covariance, 0)
+    return family_named(candidate.covariance).layout.matrices(candidate.components)

@@ -1,6 +1,6 @@
 """The array types the mathematics speaks of, and how arguments become read-only arrays of them."""
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,10 +11,6 @@ Array: TypeAlias = NDArray[np.float64]
 Indices: TypeAlias = NDArray[np.intp]
 Rows: TypeAlias = NDArray[Any]
 """Rows as they are stored: any real dtype; kernels convert a few thousand at a time."""
-
-FamilyName: TypeAlias = Literal["full", "tied", "diag", "spherical"]
-Layout: TypeAlias = Literal["outer", "pooled", "squares"]
-"""How scatter is laid out: (K, D, D) matrices, one (D, D) matrix for all, or (K, D) squares."""
 
 
 def frozen(values: ArrayLike) -> Array:

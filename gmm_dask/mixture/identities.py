@@ -19,9 +19,9 @@ from gmm_dask.mixture.kernels import Kernel
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.regularisation import Regularisation
-from gmm_dask.mixture.statistics import SufficientStatistics, between
+from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.sweep import Statistics, sweep
-from gmm_dask.mixture.textbook import Parameters, Sum, Textbook, family_mean, summed
+from gmm_dask.mixture.textbook import Parameters, Sum, Textbook, formulas_of, summed
 
 TOLERANCE = 1e-9
 """Relative errors up to here are rounding, where means are no larger than a million sd."""
@@ -33,10 +33,7 @@ def expected_log_likelihood(mixture: Mixture, statistics: SufficientStatistics) 
     Q = Σ_k n_k (log π_k − ½ log |2π Σ_k|) − ½ Σ_k tr Σ_k⁻¹ (S_k + n_k (m_k − μ_k)(m_k − μ_k)ᵀ)
     """
     second = second_moments(mixture, statistics)
-    precisions = mixture.spread(mixture.precisions)
-    if statistics.layout == "pooled":
-        precisions = precisions[0]
-    distances = float(np.vdot(precisions, second))
+    distances = statistics.layout.inner(mixture.spread(mixture.precisions), second)
     return float(statistics.counts @ mixture.log_normalisers) - 0.5 * distances
 
 
@@ -45,11 +42,11 @@ def second_moments(mixture: Mixture, statistics: SufficientStatistics) -> Array:
     layout = mixture.kind.layout
     if statistics.layout != layout or statistics.means.shape != mixture.means.shape:
         raise Refusal(
-            f"{mixture.family} mixtures of means {mixture.means.shape} need {layout} statistics, "
-            f"these are {statistics.layout} of means {statistics.means.shape}"
+            f"{mixture.family} mixtures of means {mixture.means.shape} need {layout.name} "
+            f"statistics, these are {statistics.layout.name} of means {statistics.means.shape}"
         )
     offsets = statistics.means - mixture.means
-    return statistics.scatter + between(layout, statistics.counts, offsets)
+    return statistics.scatter + layout.between(statistics.counts, offsets)
 
 
 def gradient(mixture: Mixture, statistics: SufficientStatistics) -> Parameters:
@@ -60,25 +57,14 @@ def gradient(mixture: Mixture, statistics: SufficientStatistics) -> Parameters:
     """
     offsets = (statistics.means - mixture.means) * statistics.counts[:, None]
     precisions = mixture.spread(mixture.precisions)
-    if mixture.kind.layout == "squares":
+    if mixture.diagonal:
         by_mean = precisions * offsets
     else:
         by_mean = np.einsum("kde,ke->kd", precisions, offsets)
-    return Parameters(
-        lagrange_multipliers(mixture, statistics), by_mean, _covariance_slope(mixture, statistics)
+    by_covariance = mixture.kind.slope(
+        precisions, statistics.counts, second_moments(mixture, statistics)
     )
-
-
-def _covariance_slope(mixture: Mixture, statistics: SufficientStatistics) -> Array:
-    counts, second = statistics.counts, second_moments(mixture, statistics)
-    precisions = mixture.spread(mixture.precisions)
-    if mixture.kind.layout == "squares":
-        slopes = 0.5 * (precisions**2 * second - counts[:, None] * precisions)
-        return slopes.sum(axis=1) if mixture.family == "spherical" else slopes
-    if mixture.kind.layout == "pooled":
-        shared = precisions[0]
-        return 0.5 * (shared @ second @ shared - counts.sum() * shared)
-    return 0.5 * (precisions @ second @ precisions - counts[:, None, None] * precisions)
+    return Parameters(lagrange_multipliers(mixture, statistics), by_mean, by_covariance)
 
 
 def lagrange_multipliers(mixture: Mixture, statistics: SufficientStatistics) -> Array:
@@ -310,7 +296,7 @@ def parameters(
     """The solution's parameters beside those of a formula, in units of its standard deviations."""
     deviations = np.sqrt(solution.variances)
     products = deviations[:, :, None] * deviations[:, None, :]
-    units = family_mean(products, np.ones(solution.components), solution.family)
+    units = formulas_of(solution.family).mean(products, np.ones(solution.components))
     sizes = {"weights": solution.weights, "means": deviations, "covariances": units}
     for (name, size), formula in zip(sizes.items(), FORMULAS[case], strict=True):
         value = getattr(expected, name)

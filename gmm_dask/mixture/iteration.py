@@ -15,7 +15,6 @@ from gmm_dask.mixture.acceleration import acceleration_named
 from gmm_dask.mixture.acceleration.chart import expected_gain
 from gmm_dask.mixture.acceleration.floor import lifted
 from gmm_dask.mixture.acceleration.memory import Acceleration, Memory
-from gmm_dask.mixture.arrays import FamilyName
 from gmm_dask.mixture.kernels import Arithmetic, Kernel
 from gmm_dask.mixture.kernels.choice import accurate, choose_kernels, require_float32
 from gmm_dask.mixture.kernels.frame import Frame
@@ -190,7 +189,7 @@ def evaluate(
     return found, 2 if again else 1
 
 
-def _with_policy(found: Evaluation, family: FamilyName, settings: Settings) -> Evaluation:
+def _with_policy(found: Evaluation, family: str, settings: Settings) -> Evaluation:
     if not found.maximised.events:
         return found
     return replace(found, maximised=maximise(found.statistics, family, settings.regularisation))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gmm_dask.mixture.arrays import Array, FamilyName, fixed
+from gmm_dask.mixture.arrays import Array, fixed
 from gmm_dask.mixture.covariance import family_named
 from gmm_dask.mixture.covariance.family import Family
 from gmm_dask.mixture.parameters import Mixture
@@ -69,7 +69,7 @@ class Maximised:
 
 def maximise(
     statistics: SufficientStatistics,
-    family: FamilyName,
+    family: str,
     regularisation: Regularisation = Regularisation(),
 ) -> Maximised:
     """The mixture of this family that maximises Q for these statistics, kept from degenerating."""
@@ -115,7 +115,7 @@ def resting_on(reg_covar: float, mixture: Mixture) -> tuple[Event, ...]:
     it was added to: λ_min(S_k / n_k) < reg_covar. A covariance that all share is no component's."""
     found = np.flatnonzero(mixture.kind.thinner(mixture.factors, 2 * reg_covar)).tolist()
     told = f"smallest variance is more than half reg_covar, which is {reg_covar:g}"
-    if mixture.family == "tied":
+    if mixture.kind.shared:
         return tuple(Event(None, RESTS, f"the shared covariance's {told}") for _ in found)
     return tuple(Event(k, RESTS, f"its {told}") for k in found)
 
@@ -146,10 +146,9 @@ def split_heaviest(mixture: Mixture, into: int, among: np.ndarray) -> Mixture:
     weights[[heavy, into]] = mixture.weights[heavy] / 2
     means[into] = mixture.means[heavy] - offset
     means[heavy] = mixture.means[heavy] + offset
-    covariances = mixture.covariances
-    if len(covariances) == mixture.components and mixture.family != "tied":
-        covariances = covariances.copy()
-        covariances[into] = covariances[heavy]
+    sources = np.arange(mixture.components)
+    sources[into] = heavy
+    covariances = mixture.kind.take(mixture.covariances, sources)
     return Mixture(weights / weights.sum(), means, covariances, mixture.family)
 
 

@@ -5,16 +5,17 @@ Knows nothing of how it is fitted, nor of where rows come from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gmm_dask.mixture import density
-from gmm_dask.mixture.arrays import Array, FamilyName, Indices, fixed, frozen
-from gmm_dask.mixture.covariance import family_named
+from gmm_dask.mixture.arrays import Array, Indices, fixed, frozen
+from gmm_dask.mixture.covariance import FAMILIES, family_named, register
 from gmm_dask.mixture.covariance.family import Family
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.summary import components_table
@@ -33,7 +34,7 @@ class Mixture:
     weights: Array
     means: Array
     covariances: Array
-    family: FamilyName
+    family: str
 
     def __init__(
         self, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, family: str = "full"
@@ -44,8 +45,8 @@ class Mixture:
         object.__setattr__(self, "family", family_named(family).name)
         self._check()
 
-    def __reduce__(self) -> tuple[type[Mixture], tuple[Array, Array, Array, str]]:
-        return Mixture, (self.weights, self.means, self.covariances, self.family)
+    def __reduce__(self) -> tuple[Restore, tuple[Array, Array, Array, Family]]:
+        return restored, (self.weights, self.means, self.covariances, self.kind)
 
     def _check(self) -> None:
         if self.means.ndim != 2 or 0 in self.means.shape:
@@ -66,7 +67,7 @@ class Mixture:
                 raise Refusal(f"{name} must be finite numbers")
         if not (self.weights > 0).all() or abs(self.weights.sum() - 1) > 1e-6:
             raise Refusal(f"weights must be positive and sum to 1, these are {self.weights}")
-        if self.kind.layout != "squares" and not symmetric(self.covariances):
+        if not self.diagonal and not symmetric(self.covariances):
             raise Refusal("covariances must be symmetric")
         self.factors  # noqa: B018  fails here, with the component named, unless positive definite
 
@@ -74,6 +75,11 @@ class Mixture:
     def kind(self) -> Family:
         """The covariance family as an object."""
         return family_named(self.family)
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether no component has correlations, whatever its covariances."""
+        return self.kind.layout.diagonal
 
     @property
     def components(self) -> int:
@@ -169,7 +175,7 @@ class Mixture:
         values = np.array([float(value) for value in given.values()])
         posterior = self.marginal(known.tolist()).responsibilities(values[None])[0]
         means = self.means[:, kept]
-        if self.kind.layout != "squares":
+        if not self.diagonal:
             across = self.matrices[:, kept[:, None], known]
             within = self.matrices[:, known[:, None], known]
             offset = (values - self.means[:, known])[:, :, None]
@@ -212,7 +218,7 @@ class Mixture:
             self.components, size=rows, p=self.weights / self.weights.sum()
         ).astype(np.intp)
         drawn = random.standard_normal((rows, self.features))
-        if self.kind.layout == "squares":
+        if self.diagonal:
             return self.means[labels] + drawn * np.sqrt(self.variances[labels]), labels
         for k, matrix in enumerate(self.matrices):
             drawn[labels == k] = drawn[labels == k] @ np.linalg.cholesky(matrix).T
@@ -223,6 +229,16 @@ class Mixture:
 
     def _repr_html_(self) -> str:
         return components_table(self).html()
+
+
+Restore: TypeAlias = Callable[[Array, Array, Array, Family], Mixture]
+
+
+def restored(weights: Array, means: Array, covariances: Array, family: Family) -> Mixture:
+    """A mixture in a process that may not know its family yet: it comes along."""
+    if family.name not in FAMILIES:
+        register(family.name, family)
+    return Mixture(weights, means, covariances, family.name)
 
 
 def symmetric(matrices: Array) -> bool:

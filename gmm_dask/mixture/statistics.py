@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gmm_dask.mixture.arrays import Array, Layout
+from gmm_dask.mixture.arrays import Array
+from gmm_dask.mixture.covariance.layouts import Layout
 
 NEGLIGIBLE = 1e-30
 """Rows of less than this share of a component add nothing to its means and scatter that float64
@@ -41,16 +42,11 @@ class SufficientStatistics:
     @classmethod
     def zero(cls, components: int, features: int, layout: Layout) -> SufficientStatistics:
         """The statistics of no rows: what `+` leaves everything else as it is with."""
-        shapes: dict[Layout, tuple[int, ...]] = {
-            "outer": (components, features, features),
-            "pooled": (features, features),
-            "squares": (components, features),
-        }
         return cls(
             np.zeros(components),
             np.zeros((components, features)),
             np.zeros((components, features)),
-            np.zeros(shapes[layout]),
+            np.zeros(layout.shape(components, features)),
             layout,
             log_likelihood=0.0,
             entropy=0.0,
@@ -68,8 +64,8 @@ class SufficientStatistics:
         """
         if self.layout != other.layout or self.means.shape != other.means.shape:
             raise ValueError(
-                f"statistics of different mixtures: {self.layout} {self.means.shape} and "
-                f"{other.layout} {other.means.shape}"
+                f"statistics of different mixtures: {self.layout.name} {self.means.shape} and "
+                f"{other.layout.name} {other.means.shape}"
             )
         if not self.rows or not other.rows:
             return other if not self.rows else self
@@ -81,7 +77,7 @@ class SufficientStatistics:
             counts,
             means,
             remainders,
-            self.scatter + other.scatter + between(self.layout, self.counts * share, difference),
+            self.scatter + other.scatter + self.layout.between(self.counts * share, difference),
             self.layout,
             self.log_likelihood + other.log_likelihood,
             self.entropy + other.entropy,
@@ -110,23 +106,9 @@ class SufficientStatistics:
 
     def variance(self) -> Array:
         """The variance of all rows in each feature, (D,): within plus between the components."""
-        squares = self.scatter
-        if self.layout != "squares":
-            squares = np.diagonal(self.scatter, axis1=-2, axis2=-1)
-        within = squares if self.layout == "pooled" else squares.sum(axis=0)
+        within = self.layout.squares(self.scatter)
         between_means = self.counts @ (self.means - self.mean()) ** 2
         return (within + between_means) / self.counts.sum()
-
-
-def between(layout: Layout, weights: Array, differences: Array) -> Array:
-    """w_k d_k d_kᵀ of weights (K,) and rows (K, D) as the layout keeps them: each, their sum, or
-    their diagonals; exactly symmetric."""
-    if layout == "outer":
-        return weights[:, None, None] * (differences[:, :, None] * differences[:, None, :])
-    if layout == "pooled":
-        scaled = np.sqrt(weights)[:, None] * differences
-        return scaled.T @ scaled
-    return weights[:, None] * differences**2
 
 
 def two_sum(a: Array, b: Array) -> tuple[Array, Array]:

@@ -8,7 +8,8 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gmm_dask.mixture.arrays import Array, Layout, Rows, as_rows, as_weights
+from gmm_dask.mixture.arrays import Array, Rows, as_rows, as_weights
+from gmm_dask.mixture.covariance.layouts import OUTER, Layout
 from gmm_dask.mixture.kernels import Arithmetic, Kernel
 from gmm_dask.mixture.kernels.centred import CentredKernel, statistics_of_responsibilities
 from gmm_dask.mixture.kernels.choice import choose_kernels, require_float32
@@ -70,7 +71,7 @@ def _accumulators(
         if kernel == "centred":
             yield [i], CentredKernel(mixture)
         else:
-            groups.setdefault((kernel, mixture.kind.layout == "squares"), []).append(i)
+            groups.setdefault((kernel, mixture.diagonal), []).append(i)
     for (kernel, _), members in groups.items():
         together = [mixtures[i] for i in members]
         if kernel == "fused":
@@ -111,7 +112,7 @@ def sweep_labels(
     block: ArrayLike,
     labels: ArrayLike,
     components: int,
-    layout: Layout = "outer",
+    layout: Layout = OUTER,
     weights: ArrayLike | None = None,
 ) -> SufficientStatistics:
     """The statistics of rows whose components are known: responsibilities of 0 and 1."""
@@ -127,7 +128,7 @@ def sweep_responsibilities(
     block: ArrayLike,
     responsibilities: Callable[[slice], Array],
     components: int,
-    layout: Layout = "outer",
+    layout: Layout = OUTER,
     weights: ArrayLike | None = None,
 ) -> SufficientStatistics:
     """The statistics of rows under given responsibilities, asked for (B, K) at a time."""

@@ -6,6 +6,7 @@ holds the kernels' statistics against. Nothing is fitted with it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -13,8 +14,9 @@ from typing import TypeAlias
 import numpy as np
 from scipy.special import expit, logsumexp
 
-from gmm_dask.mixture.arrays import Array, FamilyName
+from gmm_dask.mixture.arrays import Array
 from gmm_dask.mixture.parameters import LOG_TWO_PI, Mixture
+from gmm_dask.mixture.refusals import Refusal
 
 Sum: TypeAlias = tuple[Array, Array]
 """A sum over rows and the sum of its absolute terms: what rounding errors are relative to."""
@@ -111,16 +113,15 @@ class Textbook:
             [(y * r[:, None]).T @ y for y, r in zip(self.solved, self.members.T, strict=True)]
         )
         inverses = self.members.sum(axis=0)[:, None, None] * np.linalg.inv(self.mixture.matrices)
-        family = self.mixture.family
-        size = np.abs(products) + np.abs(inverses)
-        return family_sum(0.5 * (products - inverses), family), family_sum(size, family)
+        total = formulas_of(self.mixture.family).total
+        return total(0.5 * (products - inverses)), total(np.abs(products) + np.abs(inverses))
 
     def maximised(self) -> Parameters:
         """π_k = n_k / n, μ_k = Σ r x / n_k, Σ_k = Σ r (x − μ_k)(x − μ_k)ᵀ / n_k in the family."""
         counts = self.members.sum(axis=0)
         pairs = [weighted_mean_and_scatter(self.rows, r) for r in self.members.T]
         means, scatter = (np.stack(of_all) for of_all in zip(*pairs, strict=True))
-        covariances = family_mean(scatter, counts, self.mixture.family)
+        covariances = formulas_of(self.mixture.family).mean(scatter, counts)
         return Parameters(counts / counts.sum(), means, covariances)
 
     def univariate(self) -> Parameters:
@@ -133,7 +134,7 @@ class Textbook:
         return Parameters(
             np.array(counts) / float(self.weights.sum()),
             np.array(means)[:, None],
-            family_mean(squares[:, None, None], np.array(counts), self.mixture.family),
+            formulas_of(self.mixture.family).mean(squares[:, None, None], np.array(counts)),
         )
 
     def _univariate_members(self) -> Array:
@@ -159,10 +160,8 @@ class Textbook:
         return Parameters(
             np.array([share, 1 - share]),
             np.stack([mean_1, mean_2]),
-            family_mean(
-                np.stack([scatter_1, scatter_2]),
-                np.array([gamma.sum(), others.sum()]),
-                self.mixture.family,
+            formulas_of(self.mixture.family).mean(
+                np.stack([scatter_1, scatter_2]), np.array([gamma.sum(), others.sum()])
             ),
         )
 
@@ -178,22 +177,35 @@ def summed(terms: Array) -> Sum:
     return terms.sum(axis=0), np.abs(terms).sum(axis=0)
 
 
-def family_mean(scatter: Array, counts: Array, family: FamilyName) -> Array:
-    """Covariances of a family from every component's scatter (K, D, D) and count (K,)."""
-    features = scatter.shape[-1]
-    if family == "full":
-        return scatter / counts[:, None, None]
-    if family == "tied":
-        return scatter.sum(axis=0) / counts.sum()
-    variances = np.diagonal(scatter, axis1=1, axis2=2) / counts[:, None]
-    return variances if family == "diag" else variances.sum(axis=1) / features
+@dataclass(frozen=True)
+class Formulas:
+    """What a family makes of every component's matrix (K, D, D), by the book."""
+
+    mean: Callable[[Array, Array], Array]
+    """Covariances from scatter and counts (K,)."""
+    total: Callable[[Array], Array]
+    """The matrices' entries, summed where the family shares one number."""
 
 
-def family_sum(matrices: Array, family: FamilyName) -> Array:
-    """(K, D, D) brought to a family's shape: summed where the family shares one number."""
-    if family == "full":
-        return matrices
-    if family == "tied":
-        return matrices.sum(axis=0)
-    diagonals = np.diagonal(matrices, axis1=1, axis2=2)
-    return diagonals if family == "diag" else diagonals.sum(axis=1)
+FORMULAS = {
+    "full": Formulas(lambda s, n: s / n[:, None, None], lambda m: m),
+    "tied": Formulas(lambda s, n: s.sum(axis=0) / n.sum(), lambda m: m.sum(axis=0)),
+    "diag": Formulas(lambda s, n: diagonals(s) / n[:, None], lambda m: diagonals(m)),
+    "spherical": Formulas(
+        lambda s, n: (diagonals(s) / n[:, None]).sum(axis=1) / s.shape[-1],
+        lambda m: diagonals(m).sum(axis=1),
+    ),
+}
+"""By family; written out here, as what is to be checked may not check itself."""
+
+
+def formulas_of(family: str) -> Formulas:
+    """Those of a family, or a sentence that says where they belong."""
+    if family not in FORMULAS:
+        raise Refusal(f"the textbook has no formulas of {family} covariances: add them to FORMULAS")
+    return FORMULAS[family]
+
+
+def diagonals(matrices: Array) -> Array:
+    """Of matrices (K, D, D), (K, D)."""
+    return np.diagonal(matrices, axis1=1, axis2=2)

@@ -5,8 +5,6 @@ Matplotlib (the extra `report`) is imported where a picture is made, not before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from gmm_dask.mixture.refusals import NotInstalledError, Refusal
@@ -15,14 +13,6 @@ from gmm_dask.mixture.refusals import NotInstalledError, Refusal
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D1F", "#6A4C93")
 STYLES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (4, 1.2, 1, 1.2)))
 INK, FAINT, ALARM = "#222222", "#9A9A9A", "#B2182B"
-FAMILIES: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "full": (PALETTE[0], "o"),
-        "tied": (PALETTE[3], "s"),
-        "diag": (PALETTE[2], "^"),
-        "spherical": (PALETTE[4], "D"),
-    }
-)
 LONGEST = 22
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from gmm_dask.plots.colours import FAMILIES, INK, axes
+from gmm_dask.mixture.covariance import family_named
+from gmm_dask.plots.colours import INK, axes
 from gmm_dask.plots.passes import whole_numbers
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def choices_curve(table: Sequence[Choice], criterion: str, ax: Any = None) -> An
         own = sorted(
             (c for c in table if c.covariance == family), key=lambda choice: choice.components
         )
-        shade, marker = FAMILIES[family]
+        shade, marker = family_named(family).colour, family_named(family).marker
         numbers, values = [c.components for c in own], [getattr(c, criterion) for c in own]
         ax.plot(numbers, values, color=shade, lw=1.4, marker=marker, ms=5, label=family)
         dropped = [c for c in own if c.reason.startswith("dropped")]

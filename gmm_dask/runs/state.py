@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from gmm_dask.mixture.acceleration.chart import as_vector
 from gmm_dask.mixture.acceleration.memory import Memory
-from gmm_dask.mixture.covariance import family_named
+from gmm_dask.mixture.covariance import family_named, layout_named
+from gmm_dask.mixture.covariance.layouts import Layout
 from gmm_dask.mixture.iteration import Candidate, EMState, Record
 from gmm_dask.mixture.maximisation import Event
 from gmm_dask.mixture.parameters import Mixture
@@ -42,6 +43,8 @@ class _Encoder:
     def encode(self, value: Any) -> Any:
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
+        if isinstance(value, Layout):
+            return value.name
         if isinstance(value, tuple):
             return [self.encode(item) for item in value]
         if id(value) in self.seen:
@@ -134,23 +137,22 @@ def _made(
     expected = {f.name for f in fields(kind)}
     if set(values) != expected:
         raise DamagedError(f"a checkpointed {kind.__name__} must have {sorted(expected)}")
+    if kind is SufficientStatistics:
+        values["layout"] = layout_named(values["layout"])
     return kind(**values)
 
 
 def _is_vector_of(vector: NDArray[Any], mixture: Mixture) -> bool:
     """Whether the mixture is all in this vector, to the last bit."""
-    if mixture.kind.layout != "squares" and not _symmetric(mixture.covariances):
+    if not mixture.diagonal and not _symmetric(mixture.covariances):
         return False
     return as_vector(mixture).tobytes() == vector.tobytes()
 
 
 def _mixture(vector: NDArray[Any], family: str, k: int, d: int) -> Mixture:
     kind = family_named(family)
-    weights, means, rest = np.split(vector, [k, k + k * d])
-    shape = kind.shape(k, d)
-    if kind.layout == "squares":
-        return Mixture(weights, means.reshape(k, d), rest.reshape(shape), family)
-    covariances = _unpacked(rest.reshape(*shape[:-2], -1), d)
+    weights, means, packed = np.split(vector, [k, k + k * d])
+    covariances = kind.layout.unpack(packed, kind.shape(k, d))
     return Mixture(weights, means.reshape(k, d), _read_only(covariances), family)
 
 

@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Any
 
 from gmm_dask.mixture.acceleration import acceleration_named
-from gmm_dask.mixture.arrays import FamilyName
 from gmm_dask.mixture.covariance import family_named
 from gmm_dask.mixture.iteration import Settings
 from gmm_dask.mixture.kernels import Arithmetic
@@ -44,7 +43,7 @@ class Configuration:
     """
 
     components: int
-    covariance: FamilyName = "full"
+    covariance: str = "full"
     init: str = "kmeans"
     n_init: int = 1
     finalists: int = 2

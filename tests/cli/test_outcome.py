@@ -9,6 +9,7 @@ from gmm_dask.chunked.sources.protocol import OutageError
 from gmm_dask.cli.outcome import code_for, explained
 from gmm_dask.cli.signals import Interrupted
 from gmm_dask.fitting.starts import GivenParameters
+from gmm_dask.mixture.covariance.layouts import OUTER
 from gmm_dask.mixture.kernels.choice import PrecisionError
 from gmm_dask.mixture.maximisation import maximise
 from gmm_dask.mixture.refusals import NotInstalledError, Refusal
@@ -71,7 +72,7 @@ def test_codes(problem, code, capsys):
         (lambda: ONE.log_density([[np.nan]]), "not finite"),
         (lambda: Mixture([1], [[0.0]], [[[0.0]]]), "not positive definite"),
         (lambda: Regularisation(-1), "reg_covar"),
-        (lambda: maximise(SufficientStatistics.zero(2, 2, "outer"), "full"), "nothing to fit"),
+        (lambda: maximise(SufficientStatistics.zero(2, 2, OUTER), "full"), "nothing to fit"),
         (lambda: fit([[1.0], [2]], 1, labels=[0, 3]), "labels must be whole numbers"),
         (lambda: fit([[1.0], [2]], 1, initial=GivenParameters(weights=[2])), "sum to 1"),
         (lambda: GaussianMixture().fit([[1.0], [2]]).sample(0), "at least 1"),

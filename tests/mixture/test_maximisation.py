@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gmm_dask.mixture.covariance.layouts import OUTER, POOLED, SQUARES
 from gmm_dask.mixture.iteration import run, start
 from gmm_dask.mixture.maximisation import (
     DegenerateComponentError,
@@ -18,7 +19,7 @@ from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.sweep import sweep, sweep_labels
 from tests.mixture.problems import FAMILY_NAMES, drawn_mixture, drawn_rows, over, plain
 
-LAYOUTS = {"full": "outer", "tied": "pooled", "diag": "squares", "spherical": "squares"}
+LAYOUTS = {"full": OUTER, "tied": POOLED, "diag": SQUARES, "spherical": SQUARES}
 GENTLE = Regularisation(reg_covar=0)
 
 
@@ -157,7 +158,7 @@ def test_the_floor_is_what_float64_can_tell_apart():
 
 def test_no_rows_at_all():
     with pytest.raises(ValueError, match="nothing to fit"):
-        maximise(SufficientStatistics.zero(2, 2, "outer"), "full")
+        maximise(SufficientStatistics.zero(2, 2, OUTER), "full")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gmm_dask.mixture.statistics import SufficientStatistics, between, two_sum
+from gmm_dask.mixture.covariance.layouts import OUTER, POOLED, SQUARES
+from gmm_dask.mixture.statistics import SufficientStatistics, two_sum
 from gmm_dask.mixture.sweep import sweep
 from tests.mixture.problems import (
     FAMILY_NAMES,
@@ -79,11 +80,9 @@ def test_variance_of_all_rows(family):
 def test_layouts_are_views_of_the_same_scatter():
     rows, random = np.random.default_rng(0).normal(size=(4, 3)), np.random.default_rng(1)
     weights = random.random(4)
-    outer = between("outer", weights, rows)
-    np.testing.assert_allclose(between("pooled", weights, rows), outer.sum(axis=0))
-    np.testing.assert_allclose(
-        between("squares", weights, rows), np.diagonal(outer, axis1=1, axis2=2)
-    )
+    outer = OUTER.between(weights, rows)
+    np.testing.assert_allclose(POOLED.between(weights, rows), outer.sum(axis=0))
+    np.testing.assert_allclose(SQUARES.between(weights, rows), np.diagonal(outer, axis1=1, axis2=2))
 
 
 @pytest.mark.parametrize("family", ["full", "tied"])

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gmm_dask.mixture.covariance.layouts import OUTER, POOLED, SQUARES
 from gmm_dask.mixture.kernels import centred
 from gmm_dask.mixture.kernels.frame import Frame
 from gmm_dask.mixture.kernels.quadratic import QuadraticKernel
@@ -257,7 +258,7 @@ def test_as_many_kernels_as_mixtures():
         sweep(np.zeros((4, 3)), [drawn_mixture(2, 3)] * 2, kernels=["centred"])
 
 
-@pytest.mark.parametrize("layout", ["outer", "pooled", "squares"])
+@pytest.mark.parametrize("layout", [OUTER, POOLED, SQUARES], ids=lambda layout: layout.name)
 def test_labels_are_responsibilities_of_0_and_1(layout):
     rows = np.random.default_rng(0).normal(size=(90, 2)) + 1e6
     labels = np.arange(90) % 3
@@ -265,7 +266,7 @@ def test_labels_are_responsibilities_of_0_and_1(layout):
     np.testing.assert_array_equal(found.counts, [30, 30, 30, 0])
     for k in range(3):
         np.testing.assert_allclose(found.means[k], rows[labels == k].mean(axis=0), rtol=1e-15)
-        if layout == "outer":
+        if layout == OUTER:
             expected = 30 * np.cov(rows[labels == k].T, ddof=0)
             np.testing.assert_allclose(found.scatter[k], expected, rtol=1e-8)
     assert not found.means[3].any()

@@ -14,7 +14,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gmm_dask.mixture.arrays import Array, Layout, Rows
+from gmm_dask.mixture.arrays import Array, Rows
+from gmm_dask.mixture.covariance.layouts import Layout
 from gmm_dask.mixture.density import LARGEST_DEVIATION
 from gmm_dask.mixture.kernels.look import RULED_OUT, Look
 from gmm_dask.mixture.kernels.quadratic import LOWEST_EXPONENT, softmax
@@ -130,19 +131,14 @@ def statistics_of_responsibilities(
     means[counts == 0] = 0
     remainders = np.zeros_like(means)
     roots = np.sqrt(posteriors)
-    k, d = means.shape
-    scatter = np.zeros({"outer": (k, d, d), "pooled": (d, d)}.get(layout, (k, d)))
-    for j in np.flatnonzero(counts > 0):
+    scatter = np.zeros(layout.shape(*means.shape))
+    for j in np.flatnonzero(counts > 0).tolist():
         members = np.flatnonzero(posteriors[j] > NEGLIGIBLE * counts[j])
         deviations, root = block[members], roots[j, members]
         deviations -= means[j]
         deviations *= root[:, None]
         remainders[j] = root @ deviations / counts[j]
-        if layout == "squares":
-            np.einsum("nd,nd->d", deviations, deviations, out=scatter[j])
-        else:
-            target = scatter if layout == "pooled" else scatter[j]
-            target += deviations.T @ deviations  # a matrix by its own transpose: half is made
+        layout.add(scatter, j, deviations)
     size = len(block) if weights is None else int(np.count_nonzero(weights))
     weight = float(len(block)) if weights is None else float(weights.sum())
     means, remainders = two_sum(means, remainders)

@@ -63,7 +63,7 @@ def faster_centred(mixture: Mixture, other: Kernel) -> bool:
     """Whether the centred kernel is faster than the other as well; never for diagonal families,
     which have few quadratic features."""
     features = mixture.features
-    if mixture.kind.layout == "squares":
+    if mixture.diagonal:
         return False
     if other == "fused":
         return features >= max(FEW_FROM_FEATURES, FEATURES_EACH * mixture.components)

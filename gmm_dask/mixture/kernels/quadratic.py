@@ -26,7 +26,7 @@ from gmm_dask.mixture.kernels import Arithmetic
 from gmm_dask.mixture.kernels.frame import Frame
 from gmm_dask.mixture.memo import Remembered
 from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.mixture.statistics import SufficientStatistics, between, two_sum
+from gmm_dask.mixture.statistics import SufficientStatistics, two_sum
 
 TEMPORARIES = 4 * 2**20
 """Bytes for features and responsibilities: more falls out of the caches."""
@@ -96,22 +96,15 @@ class QuadraticSums:
         mixture = self.mixtures[index]
         second, first, counts = self.features.unpack(self.sums[self.slices[index]])
         means = first / np.where(counts > 0, counts, 1)[:, None]
-        scale = self.frame.scale
-        if mixture.kind.layout == "squares":
-            scatter = (second - between("squares", counts, means)) * scale**2
-        else:
-            scatter = second
-            scatter -= between("outer", counts, means)
-            scatter *= np.outer(scale, scale)  # powers of two: exact in any order
-        if mixture.kind.layout == "pooled":
-            scatter = scatter.sum(axis=0)
+        scale, layout = self.frame.scale, mixture.kind.layout
+        scatter = layout.about_means(second, counts, means, scale)
         log_likelihood, entropy, log_max = self.totals[index].tolist()
         centre = np.where(counts > 0, 1.0, 0.0)[:, None] * self.frame.centre
         return SufficientStatistics(
             counts,
             *two_sum(centre, means * scale),
             scatter,
-            mixture.kind.layout,
+            layout,
             log_likelihood,
             entropy,
             log_max,
@@ -241,7 +234,7 @@ def pairs(left: Indices, right: Indices, features: int) -> tuple[Indices, Indice
 
 def features_of(mixture: Mixture) -> OuterFeatures | SquareFeatures:
     """The features that the mixture's family needs."""
-    kind = squares if mixture.kind.layout == "squares" else outer
+    kind = squares if mixture.diagonal else outer
     return kind(mixture.features)
 
 

@@ -76,7 +76,7 @@ def _affordable(mixtures: tuple[Mixture, ...], frame: Frame) -> tuple[int, float
     """How many features the cheapest look sees, and how many pairs a row it may leave; None where
     it would leave more."""
     features, components = mixtures[0].features, sum(m.components for m in mixtures)
-    if mixtures[0].kind.layout == "squares" or features < APART_FROM_FEATURES:
+    if mixtures[0].diagonal or features < APART_FROM_FEATURES:
         return None
     whole = WHOLE * components * _columns(features)
     pair = 2 * features * (features + BESIDE) * max(1, OWN_ROWS * components / height(components))

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gmm_dask.mixture.arrays import Array, FamilyName, Indices, as_rows, as_weights
+from gmm_dask.mixture.arrays import Array, Indices, as_rows, as_weights
 from gmm_dask.mixture.covariance import family_named
 from gmm_dask.mixture.maximisation import maximise
 from gmm_dask.mixture.parameters import Mixture
@@ -121,7 +121,7 @@ def random_responsibilities(sample: Sample, components: int, random: np.random.G
 def initial_mixture(
     sample: Sample,
     components: int,
-    family: FamilyName,
+    family: str,
     random: np.random.Generator,
     method: str = "kmeans",
     regularisation: Regularisation = Regularisation(),
@@ -137,7 +137,7 @@ def initial_mixture(
 
 
 def from_responsibilities(
-    sample: Sample, posteriors: Array, family: FamilyName, regularisation: Regularisation
+    sample: Sample, posteriors: Array, family: str, regularisation: Regularisation
 ) -> Mixture:
     """The M-step of given responsibilities (n, K) of the sample's rows."""
     layout = family_named(family).layout
@@ -149,7 +149,7 @@ def from_responsibilities(
 
 def from_statistics(
     statistics: SufficientStatistics,
-    family: FamilyName,
+    family: str,
     regularisation: Regularisation = Regularisation(),
 ) -> Mixture:
     """The start that label statistics give: of all rows, or of a sample.
@@ -160,7 +160,7 @@ def from_statistics(
     return maximise(lent(statistics, family), family, settings).mixture
 
 
-def lent(statistics: SufficientStatistics, family: FamilyName) -> SufficientStatistics:
+def lent(statistics: SufficientStatistics, family: str) -> SufficientStatistics:
     """Statistics in which every component has the rows that its covariance needs."""
     kind = family_named(family)
     features = statistics.means.shape[1]
@@ -171,22 +171,17 @@ def lent(statistics: SufficientStatistics, family: FamilyName) -> SufficientStat
         return statistics
     counts = statistics.counts + needed * poor
     means = np.where((statistics.counts > 0)[:, None], statistics.means, statistics.mean())
-    scatter = statistics.scatter
-    if kind.layout != "pooled":
-        average = scatter.sum(axis=0) / statistics.counts.sum()
-        if kind.layout == "outer" and not np.diagonal(average).all():
-            average = average + np.diag(statistics.variance())
-        elif kind.layout == "squares" and not average.all():
-            average = average + statistics.variance()
-        borrowed = needed * poor
-        scatter = scatter + borrowed.reshape(-1, *[1] * average.ndim) * average
+    borrowed: Array = np.where(poor, needed, 0.0)
+    scatter = kind.layout.lent(
+        statistics.scatter, borrowed, float(statistics.counts.sum()), statistics.variance()
+    )
     return replace(statistics, counts=counts, means=means, scatter=scatter)
 
 
 def from_parameters(
     sample: Sample,
     components: int,
-    family: FamilyName,
+    family: str,
     random: np.random.Generator,
     *,
     weights: ArrayLike | None = None,
@@ -216,9 +211,7 @@ def from_parameters(
     return Mixture(base.weights if weights is None else weights, means, covariances, family)
 
 
-def _around(
-    sample: Sample, means: Array, family: FamilyName, regularisation: Regularisation
-) -> Mixture:
+def _around(sample: Sample, means: Array, family: str, regularisation: Regularisation) -> Mixture:
     stacked = Sample(
         np.vstack([sample.rows, means]),
         np.concatenate([sample.weights, np.zeros(len(means))]),

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gmm_dask.mixture.covariance import FAMILIES
+from gmm_dask.mixture.covariance.layouts import OUTER
 from gmm_dask.mixture.iteration import Settings, run, start
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.starts import METHODS
@@ -77,7 +78,7 @@ def test_weight_zero_equals_absence_and_two_equals_twice():
     weights = np.repeat([0.0, 1.0, 2.0], 20)
     repeated = np.repeat(rows, weights.astype(int), axis=0)
     one, two = (
-        from_statistics(sweep_labels(x, np.arange(len(x)) * 0, 1, "outer", w), "full")
+        from_statistics(sweep_labels(x, np.arange(len(x)) * 0, 1, OUTER, w), "full")
         for x, w in ((rows, weights), (repeated, None))
     )
     np.testing.assert_allclose(one.covariances, two.covariances, rtol=1e-12)
@@ -85,7 +86,7 @@ def test_weight_zero_equals_absence_and_two_equals_twice():
 
 def test_labels_of_all_rows_give_the_class_moments():
     rows, labels = blobs()
-    mixture = from_statistics(sweep_labels(rows, labels, 3, "outer"), "full")
+    mixture = from_statistics(sweep_labels(rows, labels, 3, OUTER), "full")
     for k in range(3):
         np.testing.assert_allclose(mixture.means[k], rows[labels == k].mean(axis=0), rtol=1e-12)
         expected = np.cov(rows[labels == k].T, bias=True) + 1e-6 * np.eye(2)

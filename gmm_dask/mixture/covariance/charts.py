@@ -1,0 +1,143 @@
+"""Coordinates of covariances around an origin, in which EM is close to linear.
+
+With those of weights and means (`acceleration/chart.py`) they make the Fisher information of the
+complete data the identity at the origin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from gmm_dask.mixture.arrays import Array, Indices
+
+AT_ONCE = 2**18
+"""Numbers of covariances worked on at a time: temporaries stay small beside many large matrices."""
+
+
+class CovarianceChart(Protocol):
+    """Coordinates around covariances Σ₀ = C Cᵀ, which have coordinates 0."""
+
+    def whiten(self, offsets: Array) -> Array:
+        """C⁻¹ d of offsets (K, D)."""
+
+    def unwhiten(self, whitened: Array) -> Array:
+        """C z of whitened offsets (K, D)."""
+
+    def coordinates(self, packed: Array) -> tuple[Array, ...]:
+        """Of covariances as one vector, packed as their layout does; one after the other."""
+
+    def covariances(self, coordinates: Array) -> Array:
+        """The covariances there."""
+
+    def by_component(self, coordinates: Array, components: int) -> tuple[Array, ...]:
+        """Those that are a component's own, (K, ·) each."""
+
+    def shared_square(self, coordinates: Array) -> float:
+        """The squared length of those that all components share."""
+
+
+class VarianceChart:
+    """Of variances: log(σ²/σ₀²) times √(w/2) for each feature that has it, as `roots`."""
+
+    def __init__(
+        self, variances: Array, roots: Array, deviations: Array, shared: bool = False
+    ) -> None:
+        self.origin, self.roots, self.deviations, self.shared = variances, roots, deviations, shared
+
+    def whiten(self, offsets: Array) -> Array:
+        return offsets / self.deviations
+
+    def unwhiten(self, whitened: Array) -> Array:
+        return whitened * self.deviations
+
+    def coordinates(self, packed: Array) -> tuple[Array, ...]:
+        logs = np.log(packed.reshape(self.origin.shape) / self.origin)
+        return ((self.roots * logs).ravel(),)
+
+    def covariances(self, coordinates: Array) -> Array:
+        return self.origin * np.exp(coordinates.reshape(self.origin.shape) / self.roots)
+
+    def by_component(self, coordinates: Array, components: int) -> tuple[Array, ...]:
+        return () if self.shared else (coordinates.reshape(components, -1),)
+
+    def shared_square(self, coordinates: Array) -> float:
+        return float(coordinates @ coordinates) if self.shared else 0.0
+
+
+class FactorChart:
+    """Of matrices: the logarithm of the diagonal (times √2) and the rest of the Cholesky factor of
+    C⁻¹ Σ C⁻ᵀ, times √w as `roots`."""
+
+    def __init__(
+        self, matrices: Array, roots: Array, shape: tuple[int, ...], shared: bool = False
+    ) -> None:
+        self.lower: Array = np.asarray(np.linalg.cholesky(matrices), np.float64)
+        self.roots, self.shape, self.shared = roots, shape, shared
+
+    def whiten(self, offsets: Array) -> Array:
+        lower = np.broadcast_to(self.lower, (len(offsets), *self.lower.shape[1:]))
+        return np.asarray(np.linalg.solve(lower, offsets[:, :, None])[:, :, 0], np.float64)
+
+    def unwhiten(self, whitened: Array) -> Array:
+        offsets: Array = (self.lower @ whitened[:, :, None])[:, :, 0]
+        return offsets
+
+    def coordinates(self, packed: Array) -> tuple[Array, ...]:
+        """Diagonals, then what is below them."""
+        lower, below = self.lower, self._below()
+        count, d, _ = lower.shape
+        packed = packed.reshape(count, -1)
+        diagonals, rest = np.empty((count, d)), np.empty((count, len(below[0])))
+        for part in _parts(lower):
+            factors = np.linalg.solve(lower[part], np.linalg.cholesky(_whole(packed[part], d)))
+            diagonals[part] = np.log(np.diagonal(factors, axis1=1, axis2=2)) * np.sqrt(2)
+            rest[part] = factors[:, *below]
+        return (self.roots * diagonals).ravel(), (self.roots * rest).ravel()
+
+    def covariances(self, coordinates: Array) -> Array:
+        lower, index = self.lower, np.arange(self.lower.shape[1])
+        diagonals, below = self._split(coordinates)
+        matrices = np.empty_like(lower)
+        roots = np.broadcast_to(self.roots, (len(lower), 1))
+        for part in _parts(lower):
+            factors = np.zeros_like(lower[part])
+            factors[:, index, index] = np.exp(diagonals[part] / roots[part] / np.sqrt(2))
+            factors[:, *self._below()] = below[part] / roots[part]
+            product = lower[part] @ factors
+            squares = product @ product.transpose(0, 2, 1)
+            matrices[part] = (squares + squares.transpose(0, 2, 1)) / 2
+        return matrices.reshape(self.shape)
+
+    def by_component(self, coordinates: Array, components: int) -> tuple[Array, ...]:  # noqa: ARG002
+        return () if self.shared else self._split(coordinates)
+
+    def shared_square(self, coordinates: Array) -> float:
+        return float(coordinates @ coordinates) if self.shared else 0.0
+
+    def _split(self, coordinates: Array) -> tuple[Array, Array]:
+        count, d, _ = self.lower.shape
+        diagonals, below = np.split(coordinates, [count * d])
+        return diagonals.reshape(count, d), below.reshape(count, -1)
+
+    def _below(self) -> tuple[Indices, Indices]:
+        return np.tril_indices(self.lower.shape[1], -1)
+
+
+def _parts(matrices: Array) -> Iterator[slice]:
+    step = max(1, AT_ONCE // matrices[0].size)
+    return (slice(first, first + step) for first in range(0, len(matrices), step))
+
+
+def _whole(packed: Array, features: int) -> Array:
+    """Matrices (K, D, D) with these lower triangles, which are all that Cholesky factors need.
+
+    Vectors that earlier versions have stored hold whole matrices.
+    """
+    if packed.shape[1] == features**2:
+        return packed.reshape(-1, features, features)
+    matrices = np.zeros((len(packed), features, features))
+    matrices[:, *np.tril_indices(features)] = packed
+    return matrices

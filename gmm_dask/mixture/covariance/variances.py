@@ -1,0 +1,42 @@
+"""What families of variances share: covariances that are diagonal, and kept as such."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gmm_dask.mixture.arrays import Array, Indices
+from gmm_dask.mixture.covariance.family import Family
+from gmm_dask.mixture.covariance.layouts import SQUARES
+from gmm_dask.mixture.covariance.positive import square_root_factors
+
+
+class Variances(Family):
+    """A family whose covariances are variances, the component on their first axis."""
+
+    layout = SQUARES
+
+    def minimum_count(self, features: int) -> int:  # noqa: ARG002
+        return 2
+
+    def add(self, covariances: Array, variance: float) -> Array:
+        return covariances + variance
+
+    def factors(self, covariances: Array) -> Array:
+        return square_root_factors(covariances)
+
+    def thinner(self, factors: Array, variance: float) -> NDArray[np.bool_]:
+        thin: NDArray[np.bool_] = factors.reshape(len(factors), -1).max(axis=1) ** 2 * variance > 1
+        return thin
+
+    def from_factors(self, factors: Array) -> Array:
+        return factors**2
+
+    def take(self, covariances: Array, components: Indices) -> Array:
+        return covariances[components]
+
+    def conditional(self, covariances: Array, kept: Indices, given: Indices) -> Array:  # noqa: ARG002
+        return self.marginal(covariances, kept)
+
+
+def variance_slopes(precisions: Array, counts: Array, second: Array) -> Array:
+    """∂Q/∂σ²_kd (K, D), as if all of them were free."""
+    return 0.5 * (precisions**2 * second - counts[:, None] * precisions)
