@@ -53,8 +53,7 @@ def fit(
     Ctrl-C or SIGTERM writes a checkpoint and ends within 15 s, with exit code 130.
     """
     given = options.nested(locals())
-    family = None if covariance is None else covariance.value
-    given["mixture"] |= {"components": components, "covariance": family}
+    given["mixture"] |= {"components": components, "covariance": covariance}
     from gmm_dask.cli import execution
 
     job = execution.job_of(given, config)

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from gmm_dask.mixture.covariance import family_names
+
 LogFormat = StrEnum("LogFormat", ["text", "json"])
-Family = StrEnum("Family", ["full", "tied", "diag", "spherical"])
 CacheName = Literal["auto", "memory", "none"]
 PolicyName = Literal["error", "skip"]
 
@@ -87,8 +88,12 @@ Components = Annotated[
     ),
 ]
 Covariance = Annotated[
-    Family | None,
-    typer.Option(help="Family of the covariances (default full).", rich_help_panel=MIXTURE),
+    str | None,
+    typer.Option(
+        metavar=f"[{'|'.join(family_names())}]",
+        help="Family of the covariances (default full).",
+        rich_help_panel=MIXTURE,
+    ),
 ]
 Init = Annotated[
     str | None,

@@ -117,8 +117,7 @@ def refit(
     came of it, and rolls back.
     """
     given = options.nested({"out": None, "performance_report": None, **locals()})
-    family = None if covariance is None else covariance.value
-    given["mixture"] |= {"components": components, "covariance": family}
+    given["mixture"] |= {"components": components, "covariance": covariance}
     deciding = ("margin", "held_back", "drift_alarm", "outlier_quantile", "outlier_alarm")
     told = locals()
     given["models"] = models

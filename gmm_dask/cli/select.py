@@ -9,6 +9,7 @@ import typer
 
 from gmm_dask.cli import options, output
 from gmm_dask.cli.outcome import INTERRUPTED
+from gmm_dask.mixture.covariance import family_names
 
 if TYPE_CHECKING:
     from gmm_dask.fitting.selection import Selection
@@ -19,7 +20,12 @@ Numbers = Annotated[
     str, typer.Option("--components", "-k", help="Numbers of components: 1:12 (12 too), or 2,4,8.")
 ]
 Families = Annotated[
-    list[options.Family], typer.Option("--covariance", help="A family; may be given again.")
+    list[str],
+    typer.Option(
+        "--covariance",
+        metavar=f"[{'|'.join(family_names())}]",
+        help="A family; may be given again.",
+    ),
 ]
 Out = Annotated[
     str | None, typer.Option(help="Run folder (default runs/<name of source>-select-<date>).")
@@ -29,7 +35,7 @@ Out = Annotated[
 def select(
     source: options.Source,
     components: Numbers,
-    covariance: Families = [options.Family.full],  # noqa: B006  typer takes lists only
+    covariance: Families = ["full"],  # noqa: B006  typer takes lists only
     criterion: Annotated[Literal["bic", "aic", "icl"], typer.Option(help="What is best.")] = "bic",
     out: Out = None,
     drop: Annotated[
@@ -66,9 +72,9 @@ def select(
     given = options.nested(locals())
     numbers = selection.numbers_of(components)
     given["mixture"]["components"] = numbers[0]
-    given["mixture"]["covariance"] = covariance[0].value
+    given["mixture"]["covariance"] = covariance[0]
     job = execution.job_of(given, None)
-    grid = selection.Grid(tuple(numbers), tuple(c.value for c in covariance), criterion, drop)
+    grid = selection.Grid(tuple(numbers), tuple(covariance), criterion, drop)
     try:
         run, found = selection.run(job, grid, restart=restart)
     except execution.InterruptedRun as stopped:

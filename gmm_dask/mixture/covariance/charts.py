@@ -111,7 +111,7 @@ class FactorChart:
             matrices[part] = (squares + squares.transpose(0, 2, 1)) / 2
         return matrices.reshape(self.shape)
 
-    def by_component(self, coordinates: Array, components: int) -> tuple[Array, ...]:  # noqa: ARG002
+    def by_component(self, coordinates: Array, components: int) -> tuple[Array, ...]:
         return () if self.shared else self._split(coordinates)
 
     def shared_square(self, coordinates: Array) -> float:

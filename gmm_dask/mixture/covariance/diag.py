@@ -30,13 +30,13 @@ class Diag(Variances):
     def floor(self, covariances: Array, variances: Array) -> Floored:
         return Floored(*floor_variances(covariances, variances))
 
-    def spread(self, values: Array, components: int, features: int) -> Array:  # noqa: ARG002
+    def spread(self, values: Array, components: int, features: int) -> Array:
         return values
 
     def marginal(self, covariances: Array, features: Indices) -> Array:
         return covariances[:, features]
 
-    def chart(self, weights: Array, covariances: Array, features: int) -> CovarianceChart:  # noqa: ARG002
+    def chart(self, weights: Array, covariances: Array, features: int) -> CovarianceChart:
         roots = np.sqrt(weights)[:, None] * np.sqrt(1 / 2)
         return VarianceChart(covariances, roots, np.sqrt(covariances))
 

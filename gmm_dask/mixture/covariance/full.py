@@ -26,7 +26,7 @@ class Full(Matrices):
     def slope(self, precisions: Array, counts: Array, second: Array) -> Array:
         return 0.5 * (precisions @ second @ precisions - counts[:, None, None] * precisions)
 
-    def spread(self, values: Array, components: int, features: int) -> Array:  # noqa: ARG002
+    def spread(self, values: Array, components: int, features: int) -> Array:
         return values
 
     def take(self, covariances: Array, components: Indices) -> Array:

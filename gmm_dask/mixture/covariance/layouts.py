@@ -121,13 +121,13 @@ class Pooled(Outer):
 
     name = "pooled"
 
-    def shape(self, components: int, features: int) -> tuple[int, ...]:  # noqa: ARG002
+    def shape(self, components: int, features: int) -> tuple[int, ...]:
         return (features, features)
 
-    def matrices(self, components: int) -> int:  # noqa: ARG002
+    def matrices(self, components: int) -> int:
         return 1
 
-    def add(self, scatter: Array, component: int, deviations: Array) -> None:  # noqa: ARG002
+    def add(self, scatter: Array, component: int, deviations: Array) -> None:
         scatter += deviations.T @ deviations
 
     def between(self, weights: Array, differences: Array) -> Array:
@@ -143,7 +143,7 @@ class Pooled(Outer):
     def inner(self, precisions: Array, scatter: Array) -> float:
         return float(np.vdot(precisions[0], scatter))
 
-    def lent(self, scatter: Array, rows: Array, count: float, variance: Array) -> Array:  # noqa: ARG002
+    def lent(self, scatter: Array, rows: Array, count: float, variance: Array) -> Array:
         return scatter
 
 
@@ -156,7 +156,7 @@ class Squares(Layout):
     def shape(self, components: int, features: int) -> tuple[int, ...]:
         return (components, features)
 
-    def matrices(self, components: int) -> int:  # noqa: ARG002
+    def matrices(self, components: int) -> int:
         return 0
 
     def add(self, scatter: Array, component: int, deviations: Array) -> None:

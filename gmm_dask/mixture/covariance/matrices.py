@@ -40,7 +40,7 @@ class Matrices(Family):
         conditional = conditional_matrices(stacked(covariances), kept, given)
         return conditional if covariances.ndim == 3 else conditional[0]
 
-    def chart(self, weights: Array, covariances: Array, features: int) -> CovarianceChart:  # noqa: ARG002
+    def chart(self, weights: Array, covariances: Array, features: int) -> CovarianceChart:
         roots = np.ones((1, 1)) if self.shared else np.sqrt(weights)[:, None]
         return FactorChart(stacked(covariances), roots, covariances.shape, self.shared)
 

@@ -15,10 +15,10 @@ class Spherical(Variances):
     name = "spherical"
     colour, marker = "#CC79A7", "D"
 
-    def shape(self, components: int, features: int) -> tuple[int, ...]:  # noqa: ARG002
+    def shape(self, components: int, features: int) -> tuple[int, ...]:
         return (components,)
 
-    def parameter_count(self, components: int, features: int) -> int:  # noqa: ARG002
+    def parameter_count(self, components: int, features: int) -> int:
         return components
 
     def maximise(self, counts: Array, scatter: Array) -> Array:
@@ -34,7 +34,7 @@ class Spherical(Variances):
     def spread(self, values: Array, components: int, features: int) -> Array:
         return np.broadcast_to(values[:, None], (components, features))
 
-    def marginal(self, covariances: Array, features: Indices) -> Array:  # noqa: ARG002
+    def marginal(self, covariances: Array, features: Indices) -> Array:
         return covariances
 
     def chart(self, weights: Array, covariances: Array, features: int) -> CovarianceChart:

@@ -13,13 +13,13 @@ class Tied(Matrices):
     name, layout, shared = "tied", POOLED, True
     colour, marker = "#D55E00", "s"
 
-    def shape(self, components: int, features: int) -> tuple[int, ...]:  # noqa: ARG002
+    def shape(self, components: int, features: int) -> tuple[int, ...]:
         return (features, features)
 
-    def parameter_count(self, components: int, features: int) -> int:  # noqa: ARG002
+    def parameter_count(self, components: int, features: int) -> int:
         return features * (features + 1) // 2
 
-    def minimum_count(self, features: int) -> int:  # noqa: ARG002
+    def minimum_count(self, features: int) -> int:
         return 1
 
     def maximise(self, counts: Array, scatter: Array) -> Array:
@@ -32,7 +32,7 @@ class Tied(Matrices):
     def spread(self, values: Array, components: int, features: int) -> Array:
         return np.broadcast_to(values, (components, features, features))
 
-    def take(self, covariances: Array, components: Indices) -> Array:  # noqa: ARG002
+    def take(self, covariances: Array, components: Indices) -> Array:
         return covariances
 
 

@@ -14,7 +14,7 @@ class Variances(Family):
 
     layout = SQUARES
 
-    def minimum_count(self, features: int) -> int:  # noqa: ARG002
+    def minimum_count(self, features: int) -> int:
         return 2
 
     def add(self, covariances: Array, variance: float) -> Array:
@@ -33,7 +33,7 @@ class Variances(Family):
     def take(self, covariances: Array, components: Indices) -> Array:
         return covariances[components]
 
-    def conditional(self, covariances: Array, kept: Indices, given: Indices) -> Array:  # noqa: ARG002
+    def conditional(self, covariances: Array, kept: Indices, given: Indices) -> Array:
         return self.marginal(covariances, kept)
 
 
