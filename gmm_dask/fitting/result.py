@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from gmm_dask.fitting.html_table import html_table
 from gmm_dask.mixture import criteria
 from gmm_dask.mixture.iteration import Candidate, EMState
 from gmm_dask.mixture.parameters import Mixture
@@ -54,7 +55,7 @@ class Fit:
         return f"{self._headline()}\n{components_table(self.mixture, self.feature_names)}"
 
     def _repr_html_(self) -> str:
-        table = components_table(self.mixture, self.feature_names).html()
+        table = html_table(components_table(self.mixture, self.feature_names))
         return f"<p>{escape(self._headline())}</p>{table}"
 
     def _headline(self) -> str:

@@ -17,6 +17,7 @@ from gmm_dask.chunked.engines.protocol import Cache, Engine
 from gmm_dask.chunked.profile import Profile
 from gmm_dask.chunked.rows import Rows
 from gmm_dask.fitting.fit import opened, whole
+from gmm_dask.fitting.html_table import html_table
 from gmm_dask.fitting.journal import EVERY_ITERATION, Rhythm
 from gmm_dask.fitting.orientation import check_upright
 from gmm_dask.fitting.result import Fit, concluded
@@ -65,7 +66,7 @@ class Selection:
         return str(choices_table(self.table, self._note()))
 
     def _repr_html_(self) -> str:
-        return choices_table(self.table, self._note()).html()
+        return html_table(choices_table(self.table, self._note()))
 
     def _note(self) -> str:
         best = self.table[0]

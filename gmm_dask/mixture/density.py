@@ -1,17 +1,12 @@
-"""Densities and posteriors of rows under one mixture, a few thousand rows at a time."""
+"""Densities and posteriors of rows, a few thousand rows at a time: arrays in, arrays out."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gmm_dask.mixture.arrays import Array, Rows, as_rows
 from gmm_dask.mixture.refusals import Refusal
-
-if TYPE_CHECKING:
-    from gmm_dask.mixture.parameters import Mixture
 
 LARGEST_DEVIATION = 1e150
 """Standardised deviations are cut here: their squares still sum without overflow."""
@@ -28,32 +23,26 @@ def squared_distances(rows: Array, mean: Array, factor: Array) -> Array:
     return np.einsum("nd,nd->n", whitened, whitened)
 
 
-def log_joint(mixture: Mixture, rows: ArrayLike) -> Array:
-    """log w_k N(x_n | μ_k, Σ_k), (N, K)."""
-    rows = as_rows(rows, mixture.features)
-    logs = np.empty((len(rows), mixture.components))
-    factors = mixture.spread(mixture.factors)
-    step = max(64, 2**18 // mixture.features)
+def log_joint(rows: ArrayLike, means: Array, factors: Array, log_normalisers: Array) -> Array:
+    """log w_k N(x_n | μ_k, Σ_k), (N, K); factors (K, D, D) or (K, D), log_normalisers (K,)."""
+    k, d = means.shape
+    rows = as_rows(rows, d)
+    logs = np.empty((len(rows), k))
+    step = max(64, 2**18 // d)
     for start in range(0, len(rows), step):
         block: Rows = rows[start : start + step].astype(np.float64)
         if not np.isfinite(block).all():
             bad = start + int(np.argmax(~np.isfinite(block).all(axis=1)))
             raise Refusal(f"row {bad} is not finite: {rows[bad]}")
-        for k in range(mixture.components):
-            logs[start : start + step, k] = squared_distances(block, mixture.means[k], factors[k])
+        for j in range(k):
+            logs[start : start + step, j] = squared_distances(block, means[j], factors[j])
     logs *= -0.5
-    logs += mixture.log_normalisers
+    logs += log_normalisers
     return logs
 
 
-def log_density(mixture: Mixture, rows: ArrayLike) -> Array:
-    """log p(x_n), (N,)."""
-    return log_sum_exp(log_joint(mixture, rows))
-
-
-def responsibilities(mixture: Mixture, rows: ArrayLike) -> Array:
-    """p(component k | x_n), (N, K)."""
-    logs = log_joint(mixture, rows)
+def responsibilities(logs: Array) -> Array:
+    """p(component k | x_n) of log joint densities (N, K), which are overwritten."""
     logs -= logs.max(axis=1, keepdims=True)
     np.exp(logs, out=logs)
     logs /= logs.sum(axis=1, keepdims=True)

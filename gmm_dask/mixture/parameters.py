@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,7 +20,14 @@ from gmm_dask.mixture.covariance.family import Family
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.summary import components_table
 
+
 LOG_TWO_PI = float(np.log(2 * np.pi))
+
+
+class Printer(Protocol):
+    """What a notebook has text written to."""
+
+    def text(self, text: str) -> None: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,33 +50,11 @@ class Mixture:
         object.__setattr__(self, "means", frozen(means))
         object.__setattr__(self, "covariances", frozen(covariances))
         object.__setattr__(self, "family", family_named(family).name)
-        self._check()
+        check(self)
+        self.factors  # noqa: B018  fails here, with the component named, unless positive definite
 
     def __reduce__(self) -> tuple[Restore, tuple[Array, Array, Array, Family]]:
         return restored, (self.weights, self.means, self.covariances, self.kind)
-
-    def _check(self) -> None:
-        if self.means.ndim != 2 or 0 in self.means.shape:
-            raise Refusal(f"means must have shape (K, D), not {self.means.shape}")
-        if self.weights.shape != (self.components,):
-            raise Refusal(
-                f"{self.components} components need weights of shape ({self.components},), "
-                f"not {self.weights.shape}"
-            )
-        expected = self.kind.shape(self.components, self.features)
-        if self.covariances.shape != expected:
-            raise Refusal(
-                f"{self.family} covariances of {self.components} components in {self.features} "
-                f"features must have shape {expected}, not {self.covariances.shape}"
-            )
-        for name in ("weights", "means", "covariances"):
-            if not np.isfinite(getattr(self, name)).all():
-                raise Refusal(f"{name} must be finite numbers")
-        if not (self.weights > 0).all() or abs(self.weights.sum() - 1) > 1e-6:
-            raise Refusal(f"weights must be positive and sum to 1, these are {self.weights}")
-        if not self.diagonal and not symmetric(self.covariances):
-            raise Refusal("covariances must be symmetric")
-        self.factors  # noqa: B018  fails here, with the component named, unless positive definite
 
     @property
     def kind(self) -> Family:
@@ -153,7 +138,7 @@ class Mixture:
 
     def marginal(self, features: Sequence[int]) -> Mixture:
         """The mixture that these features follow, in this order."""
-        kept = self._feature_indices(features)
+        kept = feature_indices(features, self.features)
         return Mixture(
             self.weights,
             self.means[:, kept],
@@ -168,7 +153,7 @@ class Mixture:
         """
         if not given:
             return self
-        known = self._feature_indices(list(given))
+        known = feature_indices(list(given), self.features)
         kept = np.setdiff1d(np.arange(self.features), known)
         if not len(kept):
             raise Refusal("every feature is given: there is none left to condition")
@@ -188,25 +173,18 @@ class Mixture:
             self.family,
         )
 
-    def _feature_indices(self, features: Sequence[int]) -> Indices:
-        indices = np.asarray(features, dtype=np.intp)
-        if indices.ndim != 1 or not len(indices) or len(np.unique(indices)) < len(indices):
-            raise Refusal(f"features must be one or more different indices, not {features}")
-        if indices.min() < 0 or indices.max() >= self.features:
-            raise Refusal(f"features run from 0 to {self.features - 1}, not {features}")
-        return indices
-
     def log_joint(self, rows: ArrayLike) -> Array:
         """log w_k N(x_n | μ_k, Σ_k), (N, K)."""
-        return density.log_joint(self, rows)
+        factors = self.spread(self.factors)
+        return density.log_joint(rows, self.means, factors, self.log_normalisers)
 
     def log_density(self, rows: ArrayLike) -> Array:
         """log p(x_n), (N,)."""
-        return density.log_density(self, rows)
+        return density.log_sum_exp(self.log_joint(rows))
 
     def responsibilities(self, rows: ArrayLike) -> Array:
         """p(component k | x_n), (N, K): posteriors by Bayes' theorem, each row summing to 1."""
-        return density.responsibilities(self, rows)
+        return density.responsibilities(self.log_joint(rows))
 
     def labels(self, rows: ArrayLike) -> Indices:
         """The most probable component of each row, (N,)."""
@@ -227,8 +205,10 @@ class Mixture:
     def __str__(self) -> str:
         return str(components_table(self))
 
-    def _repr_html_(self) -> str:
-        return components_table(self).html()
+    def _repr_pretty_(self, printer: Printer, cycle: bool) -> None:
+        """The table, in notebooks."""
+        del cycle
+        printer.text(str(self))
 
 
 Restore: TypeAlias = Callable[[Array, Array, Array, Family], Mixture]
@@ -239,6 +219,41 @@ def restored(weights: Array, means: Array, covariances: Array, family: Family) -
     if family.name not in FAMILIES:
         register(family.name, family)
     return Mixture(weights, means, covariances, family.name)
+
+
+def check(mixture: Mixture) -> None:
+    """Refuse parameters that are no mixture; whether covariances are positive definite, their
+    factors tell."""
+    if mixture.means.ndim != 2 or 0 in mixture.means.shape:
+        raise Refusal(f"means must have shape (K, D), not {mixture.means.shape}")
+    if mixture.weights.shape != (mixture.components,):
+        raise Refusal(
+            f"{mixture.components} components need weights of shape ({mixture.components},), "
+            f"not {mixture.weights.shape}"
+        )
+    expected = mixture.kind.shape(mixture.components, mixture.features)
+    if mixture.covariances.shape != expected:
+        raise Refusal(
+            f"{mixture.family} covariances of {mixture.components} components in "
+            f"{mixture.features} features must have shape {expected}, not {mixture.covariances.shape}"
+        )
+    for name in ("weights", "means", "covariances"):
+        if not np.isfinite(getattr(mixture, name)).all():
+            raise Refusal(f"{name} must be finite numbers")
+    if not (mixture.weights > 0).all() or abs(mixture.weights.sum() - 1) > 1e-6:
+        raise Refusal(f"weights must be positive and sum to 1, these are {mixture.weights}")
+    if not mixture.diagonal and not symmetric(mixture.covariances):
+        raise Refusal("covariances must be symmetric")
+
+
+def feature_indices(features: Sequence[int], count: int) -> Indices:
+    """Different features of so many, as an array."""
+    indices = np.asarray(features, dtype=np.intp)
+    if indices.ndim != 1 or not len(indices) or len(np.unique(indices)) < len(indices):
+        raise Refusal(f"features must be one or more different indices, not {features}")
+    if indices.min() < 0 or indices.max() >= count:
+        raise Refusal(f"features run from 0 to {count - 1}, not {features}")
+    return indices
 
 
 def symmetric(matrices: Array) -> bool:

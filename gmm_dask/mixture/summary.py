@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
-from gmm_dask.mixture.arrays import Indices
+from gmm_dask.mixture.arrays import Array, Indices
 from gmm_dask.mixture.tables import Table, aligned, joined
-
-if TYPE_CHECKING:
-    from gmm_dask.mixture.parameters import Mixture
 
 SHOWN_FEATURES, SHOWN_COMPONENTS = 6, 60
 
 
+class Described(Protocol):
+    """What a table tells of a mixture."""
+
+    @property
+    def weights(self) -> Array: ...
+
+    @property
+    def means(self) -> Array: ...
+
+    @property
+    def variances(self) -> Array: ...
+
+    @property
+    def family(self) -> str: ...
+
+
 def components_table(
-    mixture: Mixture,
+    mixture: Described,
     names: Sequence[str] | None = None,
     *,
     features: range | None = None,
@@ -25,17 +38,17 @@ def components_table(
     title: bool = True,
 ) -> Table:
     """Weight, and mean ± sd of the first features; the heaviest components where there are many."""
+    count, width = mixture.means.shape
     named = (
-        [f"x{j}" for j in range(mixture.features)]
+        [f"x{j}" for j in range(width)]
         if names is None
         else [" ".join(name.split()) for name in names]
     )
     kept = np.sort(np.argsort(-mixture.weights, kind="stable")[:components])
     columns = [[str(k) for k in kept], aligned(mixture.weights[kept], 0.01, small=True)]
-    shown = range(min(SHOWN_FEATURES, mixture.features)) if features is None else features
+    shown = range(min(SHOWN_FEATURES, width)) if features is None else features
     columns += [_column(mixture, kept, j) for j in shown]
     headings = ["k", "weight", *(named[j] for j in shown)]
-    count, width = mixture.means.shape
     rest = width - shown.stop
     left_out = [
         f"{count - len(kept)} lighter components" * (count > len(kept)),
@@ -50,7 +63,7 @@ def components_table(
     )
 
 
-def described(mixture: Mixture) -> str:
+def described(mixture: Described) -> str:
     """In a few words."""
     k, d = mixture.means.shape
     return (
@@ -58,7 +71,7 @@ def described(mixture: Mixture) -> str:
     )
 
 
-def _column(mixture: Mixture, kept: Indices, feature: int) -> list[str]:
+def _column(mixture: Described, kept: Indices, feature: int) -> list[str]:
     deviations = np.sqrt(mixture.variances[kept, feature])
     unit = float(np.median(deviations))
     return joined(

@@ -1,10 +1,9 @@
-"""Tables of words and numbers, for a terminal and for a page: plain Python, no field of its own."""
+"""Tables of words and numbers, as aligned text: plain Python, no field of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 from math import floor, isfinite, log10
 
 WIDEST = 9
@@ -13,9 +12,6 @@ SMALLEST = 1e-4
 """Below, they are too."""
 DIGITS = 15
 """A float64 has no more that mean anything."""
-
-LEFT = "text-align:left"
-RIGHT = "text-align:right;font-variant-numeric:tabular-nums;white-space:pre"
 
 
 @dataclass(frozen=True)
@@ -43,21 +39,6 @@ class Table:
             for j, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         return "  ".join(cells).rstrip()
-
-    def html(self) -> str:
-        """The same as HTML, every cell escaped; styled inline, for pages of others."""
-        head = self._html(self.headings, "th")
-        body = "".join(f"<tr>{self._html(line, 'td')}</tr>\n" for line in self.lines)
-        title = f"<p><b>{escape(self.title)}</b></p>" if self.title else ""
-        note = f"<p>{escape(self.note)}</p>" if self.note else ""
-        table = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>"
-        return f'{title}<div style="overflow-x:auto">{table}</div>{note}\n'
-
-    def _html(self, row: Sequence[str], tag: str) -> str:
-        return "".join(
-            f'<{tag} style="{LEFT if j in self.left else RIGHT}">{escape(cell)}</{tag}>'
-            for j, cell in enumerate(row)
-        )
 
 
 def aligned(

@@ -7,6 +7,7 @@ from math import log10
 
 import numpy as np
 
+from gmm_dask.fitting.html_table import html_table
 from gmm_dask.mixture.arrays import Array
 from gmm_dask.mixture.identities import verify
 from gmm_dask.mixture.maximisation import maximise, resting_on
@@ -50,7 +51,7 @@ def components(run: ReportedRun) -> str:
             "covariance over the smallest, in units of the data's standard deviations.",
             "note",
         ),
-        *(table.html() for table in tables),
+        *map(html_table, tables),
     )
 
 
@@ -106,7 +107,7 @@ def events(run: ReportedRun) -> str:
     resting = _resting(run)
     return section(
         "Conditioning and events",
-        table.html() if happened else "" if resting else paragraph(calm),
+        html_table(table) if happened else "" if resting else paragraph(calm),
         paragraph(resting, "warn") if resting else "",
         paragraph(f"{ran} {_conditioning(run)}", "note"),
     )
@@ -180,5 +181,5 @@ def identities(run: ReportedRun) -> str:
             "note",
         ),
         paragraph(note, "note") if poor and not checks.holds else "",
-        Table(headings, tuple(lines), frozenset({0, 1, 5})).html(),
+        html_table(Table(headings, tuple(lines), frozenset({0, 1, 5}))),
     )

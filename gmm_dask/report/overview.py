@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gmm_dask.fitting.html_table import html_table
 from gmm_dask.fitting.selection import choices_table
 from gmm_dask.mixture.tables import Table
 from gmm_dask.plots.passes import seconds
@@ -108,14 +109,14 @@ def features(run: ReportedRun) -> str:
     rest = len(profile["mean"]) - shown
     note = f"… and {rest} more features" if rest else ""
     table = Table(("feature", *kinds), tuple(lines), frozenset({0}), note=note)
-    return section("The data, feature by feature", table.html())
+    return section("The data, feature by feature", html_table(table))
 
 
 def choices(run: ReportedRun) -> str:
     """A selection's candidates."""
     if not run.choices:
         return ""
-    return choices_table(run.choices).html()
+    return html_table(choices_table(run.choices))
 
 
 def time_spent(run: ReportedRun) -> str:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gmm_dask import Configuration, Mixture, fit, select
+from gmm_dask.fitting.html_table import html_table
 from gmm_dask.mixture.tables import Table, aligned
 
 
@@ -50,7 +51,8 @@ def test_large_mixtures_are_cut_and_say_so():
 
 
 def test_cells_are_escaped_on_a_page():
-    page = Table(("<b>", "n"), (("a & b", "<script>"),), frozenset({0}), title="<i>").html()
+    table = Table(("<b>", "n"), (("a & b", "<script>"),), frozenset({0}), title="<i>")
+    page = html_table(table)
     assert "<script>" not in page
     assert "<b>" not in page.replace("<p><b>", "")
     assert "a &amp; b" in page
@@ -62,5 +64,5 @@ def test_fits_and_selections_show_themselves_in_notebooks():
     found = fit(rows, Configuration(2))
     assert "2 passes over 100 rows" in str(found)
     assert "<table>" in found._repr_html_()
-    assert found.mixture._repr_html_().count("<tr>") == 3
+    assert found._repr_html_().count("<tr>") == 3
     assert select(rows, (1, 2))._repr_html_().count("<tr>") == 3
