@@ -14,7 +14,7 @@ from typing import Any
 
 from gmm_dask.chunked.engines.protocol import Engine
 from gmm_dask.chunked.metrics.textfile import kept_by_environment
-from gmm_dask.mixture.iteration import EMState, Settings
+from gmm_dask.mixture.iteration import EMSettings, EMState
 from gmm_dask.mixture.maximisation import DEGENERATE
 
 TOLD = (
@@ -52,7 +52,7 @@ class Upkeep:
 
 @contextmanager
 def telling(
-    engine: Engine, run: str | None, settings: Settings, past: Sequence[Mapping[str, Any]] = ()
+    engine: Engine, run: str | None, settings: EMSettings, past: Sequence[Mapping[str, Any]] = ()
 ) -> Iterator[None]:
     """Tell that a fit begins, or goes on after `past`, and how it ends, whichever way it does."""
     rows = engine.rows

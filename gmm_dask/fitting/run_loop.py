@@ -28,7 +28,7 @@ from gmm_dask.fitting.journal import EVERY_ITERATION, Journal, Rhythm, history_e
 from gmm_dask.fitting.performance_report import performance_kept
 from gmm_dask.fitting.result import Fit
 from gmm_dask.fitting.row_changes import watched
-from gmm_dask.mixture.iteration import EMState, Settings, iterate
+from gmm_dask.mixture.iteration import EMSettings, EMState, iterate
 from gmm_dask.mixture.maximisation import Event, too_large
 from gmm_dask.mixture.regularisation import RegularisationWarning
 from gmm_dask.models.model import Model
@@ -56,7 +56,7 @@ class Plan(Protocol):
     def sample_rows(self) -> int:
         """How many rows to draw in the profile pass."""
 
-    def settings(self) -> Settings:
+    def settings(self) -> EMSettings:
         """How to iterate."""
 
     def identity(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from gmm_dask.fitting.run_loop import Callback, Conduct, carry_out
 from gmm_dask.fitting.starts import drawn
 from gmm_dask.mixture.covariance import family_named
 from gmm_dask.mixture.criteria import CRITERIA, Criterion
-from gmm_dask.mixture.iteration import Candidate, EMState, Settings, start
+from gmm_dask.mixture.iteration import Candidate, EMSettings, EMState, start
 from gmm_dask.mixture.starts.initial import Sample
 from gmm_dask.mixture.tables import Table
 from gmm_dask.settings.configuration import Configuration, ConfigurationError
@@ -110,7 +110,7 @@ class Grid:
         """How many rows to draw in the profile pass."""
         return self.configurations[0].sample_rows
 
-    def settings(self) -> Settings:
+    def settings(self) -> EMSettings:
         """How to iterate: the same for all candidates."""
         return self.configurations[0].settings()
 

@@ -19,7 +19,7 @@ from gmm_dask.chunked.sources import Source
 from gmm_dask.fitting.orientation import check_upright
 from gmm_dask.fitting.result import Fit, concluded
 from gmm_dask.mixture.covariance import family_named
-from gmm_dask.mixture.iteration import EMState, Settings, start
+from gmm_dask.mixture.iteration import EMSettings, EMState, start
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.starts.initial import (
     Sample,
@@ -74,7 +74,7 @@ class Starts:
         """How many rows to draw in the profile pass."""
         return self.configuration.sample_rows
 
-    def settings(self) -> Settings:
+    def settings(self) -> EMSettings:
         """How to iterate."""
         return self.configuration.settings()
 

@@ -17,8 +17,9 @@ from distributed import Client
 from gmm_dask.chunked.engines.choice import engine_over
 from gmm_dask.chunked.expectation import statistics_over
 from gmm_dask.chunked.rows import Rows
+from gmm_dask.mixture.evaluation import evaluate
 from gmm_dask.mixture.identities import Identity, tolerance
-from gmm_dask.mixture.iteration import ROUNDING, Settings, evaluate
+from gmm_dask.mixture.iteration import ROUNDING, EMSettings
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.stopping import CONVERGED, parameter_change
@@ -60,15 +61,15 @@ def verify_fit(model: Model, rows: Rows, client: Client | None = None) -> Iterat
         yield at_rest(step, asked, drawn_anew=not same)
 
 
-def one_step(mixture: Mixture, rows: Rows, settings: Settings, client: Client | None) -> Step:
+def one_step(mixture: Mixture, rows: Rows, settings: EMSettings, client: Client | None) -> Step:
     """The plain EM step, with the floors that the fit had."""
-    gentle = replace(settings, regularisation=replace(settings.regularisation, degenerate="floor"))
+    gentle = replace(settings.regularisation, degenerate="floor"), settings.arithmetic
     with engine_over(rows, client, "none") as (engine, _):
         mixture = copy(mixture)  # its factors made by one thread of BLAS, as on workers
         statistics_of = statistics_over(engine)
-        (here,), _ = evaluate(statistics_of, (mixture,), gentle)
+        (here,), _ = evaluate(statistics_of, (mixture,), *gentle)
         solution = here.maximised.mixture
-        (after,), _ = evaluate(statistics_of, (solution,), gentle)
+        (after,), _ = evaluate(statistics_of, (solution,), *gentle)
     return Step(mixture, here.statistics, solution, after.statistics)
 
 

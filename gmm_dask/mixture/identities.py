@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gmm_dask.mixture.arrays import Array, as_rows, as_weights
-from gmm_dask.mixture.iteration import Settings, evaluate
+from gmm_dask.mixture.evaluation import evaluate
 from gmm_dask.mixture.kernels import Kernel
 from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.mixture.refusals import Refusal
+from gmm_dask.mixture.q_function import expected_log_likelihood, gradient
 from gmm_dask.mixture.regularisation import Regularisation
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.sweep import Statistics, sweep
@@ -25,51 +25,6 @@ from gmm_dask.mixture.textbook import Parameters, Sum, Textbook, formulas_of, su
 
 TOLERANCE = 1e-9
 """Relative errors up to here are rounding, where means are no larger than a million sd."""
-
-
-def expected_log_likelihood(mixture: Mixture, statistics: SufficientStatistics) -> float:
-    """Q(θ, θ*), the expected complete-data log-likelihood, of statistics gathered at θ*:
-
-    Q = Σ_k n_k (log π_k − ½ log |2π Σ_k|) − ½ Σ_k tr Σ_k⁻¹ (S_k + n_k (m_k − μ_k)(m_k − μ_k)ᵀ)
-    """
-    second = second_moments(mixture, statistics)
-    distances = statistics.layout.inner(mixture.spread(mixture.precisions), second)
-    return float(statistics.counts @ mixture.log_normalisers) - 0.5 * distances
-
-
-def second_moments(mixture: Mixture, statistics: SufficientStatistics) -> Array:
-    """Σ_n r_nk (x_n − μ_k)(x_n − μ_k)ᵀ about the mixture's means, in the statistics' layout."""
-    layout = mixture.kind.layout
-    if statistics.layout != layout or statistics.means.shape != mixture.means.shape:
-        raise Refusal(
-            f"{mixture.family} mixtures of means {mixture.means.shape} need {layout.name} "
-            f"statistics, these are {statistics.layout.name} of means {statistics.means.shape}"
-        )
-    offsets = statistics.means - mixture.means
-    return statistics.scatter + layout.between(statistics.counts, offsets)
-
-
-def gradient(mixture: Mixture, statistics: SufficientStatistics) -> Parameters:
-    """The gradient of Q(θ, θ*) at θ; where θ = θ* this is the gradient of L (Fisher's identity).
-
-    n_k / π_k;  n_k Σ_k⁻¹ (m_k − μ_k);  ½ Σ_k⁻¹ (M_k − n_k Σ_k) Σ_k⁻¹, where M_k are the
-    second moments Σ_n r_nk (x_n − μ_k)(x_n − μ_k)ᵀ.
-    """
-    offsets = (statistics.means - mixture.means) * statistics.counts[:, None]
-    precisions = mixture.spread(mixture.precisions)
-    if mixture.diagonal:
-        by_mean = precisions * offsets
-    else:
-        by_mean = np.einsum("kde,ke->kd", precisions, offsets)
-    by_covariance = mixture.kind.slope(
-        precisions, statistics.counts, second_moments(mixture, statistics)
-    )
-    return Parameters(lagrange_multipliers(mixture, statistics), by_mean, by_covariance)
-
-
-def lagrange_multipliers(mixture: Mixture, statistics: SufficientStatistics) -> Array:
-    """n_k / π_k (K,) = ∂Q/∂π_k: at the M-step's solution the total weight, the same for every k."""
-    return statistics.counts / mixture.weights
 
 
 @dataclass(frozen=True)
@@ -110,17 +65,17 @@ def verify(mixture: Mixture, rows: ArrayLike, weights: ArrayLike | None = None) 
     Left sides come from the sweep's statistics, right sides from the rows by definition. What
     concerns the M-step holds where no component is degenerate: a floor is not a maximum.
     """
-    found = as_rows(rows, mixture.features).astype(np.float64)
-    given = as_weights(weights, len(found))
+    values = as_rows(rows, mixture.features).astype(np.float64)
+    given = as_weights(weights, len(values))
 
     def statistics_of(mixtures: tuple[Mixture, ...], kernels: tuple[Kernel, ...]) -> Statistics:
-        return sweep(found, mixtures, given, kernels)
+        return sweep(values, mixtures, given, kernels)
 
-    settings = Settings(regularisation=Regularisation(reg_covar=0))
-    (evaluation,), _ = evaluate(statistics_of, (mixture,), settings)
+    alone = Regularisation(reg_covar=0)
+    (evaluation,), _ = evaluate(statistics_of, (mixture,), alone)
     solution = evaluation.maximised.mixture
-    (after,), _ = evaluate(statistics_of, (solution,), settings)
-    book = Textbook(mixture, found, np.ones(len(found)) if given is None else given)
+    (after,), _ = evaluate(statistics_of, (solution,), alone)
+    book = Textbook(mixture, values, np.ones(len(values)) if given is None else given)
     with np.errstate(divide="ignore", invalid="ignore"):  # components without any rows
         return comparison(book, evaluation.statistics, solution, after.statistics)
 
@@ -192,17 +147,19 @@ def likelihoods(
 ) -> Iterator[Identity]:
     """L, H and Q at θ*, and L = Q + H."""
     value, size = book.log_likelihood()
-    found = expected_log_likelihood(book.mixture, statistics)
+    expected = expected_log_likelihood(book.mixture, statistics)
     yield compare.equal(
         "log-likelihood", "L = Σ log Σ_k π_k N(x|k)", statistics.log_likelihood, (value, size)
     )
     yield compare.equal("entropy", "H = −Σ Σ_k r log r", statistics.entropy, book.entropy())
-    yield compare.equal("Q at θ*", "Q(θ*, θ*) = Σ Σ_k r log π_k N(x|k)", found, book.expected(book))
+    yield compare.equal(
+        "Q at θ*", "Q(θ*, θ*) = Σ Σ_k r log π_k N(x|k)", expected, book.expected(book)
+    )
     yield compare.equal(
         "decomposition",
         "L = Q(θ*, θ*) + H",
         statistics.log_likelihood,
-        (np.array(found + statistics.entropy), size),
+        (np.array(expected + statistics.entropy), size),
     )
     yield compare.equal("counts", "n_k = Σ r_k", statistics.counts, summed(book.members))
 

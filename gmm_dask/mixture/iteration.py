@@ -15,10 +15,10 @@ from gmm_dask.mixture.acceleration import acceleration_named
 from gmm_dask.mixture.acceleration.chart import expected_gain
 from gmm_dask.mixture.acceleration.floor import lifted
 from gmm_dask.mixture.acceleration.memory import Acceleration, Memory
+from gmm_dask.mixture.evaluation import Evaluation, evaluate
 from gmm_dask.mixture.kernels import Arithmetic, Kernel
-from gmm_dask.mixture.kernels.choice import accurate, choose_kernels, require_float32
-from gmm_dask.mixture.kernels.frame import Frame
-from gmm_dask.mixture.maximisation import Event, Maximised, maximise
+from gmm_dask.mixture.kernels.choice import require_float32
+from gmm_dask.mixture.maximisation import Event
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.regularisation import Regularisation
 from gmm_dask.mixture.statistics import SufficientStatistics
@@ -30,7 +30,7 @@ ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
-class Settings:
+class EMSettings:
     """How to iterate; not what to fit, nor to what."""
 
     stopping: Stopping = Stopping()
@@ -117,7 +117,7 @@ def start(mixtures: Sequence[Mixture]) -> EMState:
 def iterate(
     statistics_of: StatisticsOf,
     state: EMState,
-    settings: Settings = Settings(),
+    settings: EMSettings = EMSettings(),
     revise: Callable[[EMState], EMState] = lambda state: state,
 ) -> Iterator[EMState]:
     """States, one a pass, until every candidate has a reason to stop.
@@ -129,141 +129,118 @@ def iterate(
         yield state
 
 
-def run(statistics_of: StatisticsOf, state: EMState, settings: Settings = Settings()) -> EMState:
+def run(
+    statistics_of: StatisticsOf, state: EMState, settings: EMSettings = EMSettings()
+) -> EMState:
     """The last of the states of `iterate`."""
     *_, last = (state, *iterate(statistics_of, state, settings))
     return last
 
 
-def advance(statistics_of: StatisticsOf, state: EMState, settings: Settings) -> EMState:
+def advance(statistics_of: StatisticsOf, state: EMState, settings: EMSettings) -> EMState:
     """One pass: evaluate every proposal, keep or refuse it, and propose the next."""
     active = [i for i, candidate in enumerate(state.candidates) if not candidate.reason]
     proposals = tuple(state.candidates[i].proposal for i in active)
     if settings.arithmetic == "float32" and not state.passes:
         require_float32(proposals)
-    evaluated, passes = evaluate(statistics_of, proposals, settings)
+    evaluations, passes = evaluate(
+        statistics_of, proposals, settings.regularisation, settings.arithmetic
+    )
     acceleration = acceleration_named(settings.accelerate)
     candidates = list(state.candidates)
-    for i, found in zip(active, evaluated, strict=True):
-        candidates[i] = judged(candidates[i], found, acceleration, settings)
+    for i, evaluation in zip(active, evaluations, strict=True):
+        candidates[i] = judged(candidates[i], evaluation, acceleration, settings)
     return EMState(tuple(candidates), state.passes + passes)
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """A proposal's own statistics, the M-step from them, and the kernel that found them."""
-
-    statistics: SufficientStatistics
-    maximised: Maximised
-    kernel: Kernel
-
-
-def evaluate(
-    statistics_of: StatisticsOf, mixtures: tuple[Mixture, ...], settings: Settings
-) -> tuple[list[Evaluation], int]:
-    """E-step and M-step of every mixture, and the passes that it took.
-
-    A kernel is chosen by its error bound for the mixtures that go in; where a component shrinks so
-    much in this pass that the bound does not hold for what comes out, those are summed again with
-    the centred kernel.
-    """
-    frame = Frame.of(mixtures)
-    kernels = choose_kernels(mixtures, settings.arithmetic)
-    # what degenerates is told by good statistics only, so the policy waits for them
-    gentle = replace(settings.regularisation, degenerate="floor")
-    found = [
-        Evaluation(statistics, maximise(statistics, m.family, gentle), kernel)
-        for m, statistics, kernel in zip(
-            mixtures, statistics_of(mixtures, kernels), kernels, strict=True
-        )
-    ]
-    again = [i for i, e in enumerate(found) if not accurate(frame, e.maximised.mixture, e.kernel)]
-    if again:
-        repeated = tuple(mixtures[i] for i in again)
-        centred: list[Kernel] = ["centred" for _ in again]
-        for i, statistics in zip(again, statistics_of(repeated, tuple(centred)), strict=True):
-            maximised = maximise(statistics, mixtures[i].family, gentle)
-            found[i] = Evaluation(statistics, maximised, "centred")
-    if settings.regularisation != gentle:
-        found = [_with_policy(e, m.family, settings) for m, e in zip(mixtures, found, strict=True)]
-    return found, 2 if again else 1
-
-
-def _with_policy(found: Evaluation, family: str, settings: Settings) -> Evaluation:
-    if not found.maximised.events:
-        return found
-    return replace(found, maximised=maximise(found.statistics, family, settings.regularisation))
-
-
 def judged(
-    candidate: Candidate, found: Evaluation, acceleration: Acceleration | None, settings: Settings
+    candidate: Candidate,
+    evaluation: Evaluation,
+    acceleration: Acceleration | None,
+    settings: EMSettings,
 ) -> Candidate:
     """The candidate after its proposal was evaluated: moved there, or back on the plain step."""
-    before, now = candidate.mean_log_likelihood, found.statistics.mean_log_likelihood
-    iteration = candidate.iteration + 1
-    if candidate.accelerated and acceleration is not None and not now >= before:
-        refused = Record(
-            iteration, before, 0.0, "refused", found.kernel, candidate.mixture.components
-        )
-        pair = () if found.maximised.events else (candidate.proposal, found.maximised.mixture)
-        plain = candidate.plain or candidate.mixture
-        lower = Evaluated(candidate.proposal, now, iteration)
-        kept = Evaluated(candidate.mixture, before, iteration)
-        return replace(
-            candidate,
-            proposal=plain,
-            accelerated=False,
-            memory=acceleration.refused(candidate.memory, *pair),
-            iteration=iteration,
-            record=refused,
-            reason=reason_of_accelerated(settings.stopping, lower, kept, plain),
-        )
-    return _moved(candidate, found, acceleration, settings)
+    higher = evaluation.statistics.mean_log_likelihood >= candidate.mean_log_likelihood
+    if candidate.accelerated and acceleration is not None and not higher:
+        return _refused(candidate, evaluation, acceleration, settings.stopping)
+    return _moved(candidate, evaluation, acceleration, settings)
+
+
+def _refused(
+    candidate: Candidate, evaluation: Evaluation, acceleration: Acceleration, stopping: Stopping
+) -> Candidate:
+    before, now = candidate.mean_log_likelihood, evaluation.statistics.mean_log_likelihood
+    iteration, components = candidate.iteration + 1, candidate.mixture.components
+    maximised, plain = evaluation.maximised, candidate.plain or candidate.mixture
+    pair = () if maximised.events else (candidate.proposal, maximised.mixture)
+    lower = Evaluated(candidate.proposal, now, iteration)
+    kept = Evaluated(candidate.mixture, before, iteration)
+    return replace(
+        candidate,
+        proposal=plain,
+        accelerated=False,
+        memory=acceleration.refused(candidate.memory, *pair),
+        iteration=iteration,
+        record=Record(iteration, before, 0.0, "refused", evaluation.kernel, components),
+        reason=reason_of_accelerated(stopping, lower, kept, plain),
+    )
 
 
 def _moved(
-    candidate: Candidate, found: Evaluation, acceleration: Acceleration | None, settings: Settings
+    candidate: Candidate,
+    evaluation: Evaluation,
+    acceleration: Acceleration | None,
+    settings: EMSettings,
 ) -> Candidate:
-    here, plain = candidate.proposal, found.maximised.mixture
-    before, now = candidate.mean_log_likelihood, found.statistics.mean_log_likelihood
+    statistics, maximised = evaluation.statistics, evaluation.maximised
+    here, plain = candidate.proposal, maximised.mixture
+    before, now = candidate.mean_log_likelihood, statistics.mean_log_likelihood
     iteration = candidate.iteration + 1
     previous = Evaluated(candidate.mixture, before, iteration - 1) if candidate.statistics else None
-    told = (*found.maximised.events, *found.maximised.resting)
-    new = tuple(e for e in told if _place(e) not in map(_place, candidate.degenerate))
+    degenerate = (*maximised.events, *maximised.resting)
+    new = tuple(e for e in degenerate if _place(e) not in map(_place, candidate.degenerate))
     step = "accelerated" if candidate.accelerated else "plain" if previous else "start"
-    record = Record(
-        iteration,
-        now,
-        now - before,
-        step,
-        found.kernel,
-        here.components,
-        (*new, *fall(before, now)),
-    )
+    events = (*new, *fall(before, now))
+    record = Record(iteration, now, now - before, step, evaluation.kernel, here.components, events)
     current = Evaluated(here, now, iteration)
     if candidate.accelerated:
         reason = reason_of_accelerated(settings.stopping, previous, current, plain)
     else:
         reason = settings.stopping.reason(previous, current)
-    memory, proposal = Memory(), None
-    repaired = found.maximised.events and settings.regularisation.degenerate != "floor"
-    if acceleration is not None and isfinite(now) and not repaired:
-        memory, proposal = acceleration.propose(candidate.memory, here, plain, now)
-        if proposal is not None:
-            proposal = lifted(proposal, found.statistics, settings.regularisation)
-            memory = acceleration.refused(memory) if proposal is None else memory
+    memory, proposal = _proposed(candidate.memory, here, evaluation, acceleration, settings)
     return Candidate(
         proposal=proposal or plain,
         mixture=here,
-        statistics=found.statistics,
+        statistics=statistics,
         plain=plain,
         accelerated=proposal is not None,
         memory=memory,
         iteration=iteration,
-        degenerate=told,
+        degenerate=degenerate,
         record=record,
         reason=reason,
     )
+
+
+def _proposed(
+    memory: Memory,
+    here: Mixture,
+    evaluation: Evaluation,
+    acceleration: Acceleration | None,
+    settings: EMSettings,
+) -> tuple[Memory, Mixture | None]:
+    """An extrapolation that is worth a pass, if there is one; none from where a component was
+    repaired, or the likelihood is not finite."""
+    statistics, maximised = evaluation.statistics, evaluation.maximised
+    now, regularisation = statistics.mean_log_likelihood, settings.regularisation
+    repaired = maximised.events and regularisation.degenerate != "floor"
+    if acceleration is None or not isfinite(now) or repaired:
+        return Memory(), None
+    memory, proposal = acceleration.propose(memory, here, maximised.mixture, now)
+    if proposal is not None:
+        proposal = lifted(proposal, statistics, regularisation)
+        memory = acceleration.refused(memory) if proposal is None else memory
+    return memory, proposal
 
 
 def reason_of_accelerated(

@@ -53,8 +53,8 @@ def distances(mixture: Mixture, other: Mixture) -> Array:
     offsets = (mixture.means[:, None] - other.means)[..., None]
     apart = np.swapaxes(offsets, -1, -2) @ np.linalg.solve(middle, offsets)
     logs = [np.linalg.slogdet(matrices)[1] for matrices in (one, two, middle)]
-    found: Array = apart[..., 0, 0] / 8 + (logs[2] - (logs[0][:, None] + logs[1]) / 2) / 2
-    return found
+    bhattacharyya: Array = apart[..., 0, 0] / 8 + (logs[2] - (logs[0][:, None] + logs[1]) / 2) / 2
+    return bhattacharyya
 
 
 def _match(mixture: Mixture, other: Mixture, k: int, j: int) -> Match:

@@ -31,13 +31,17 @@ SMALLEST_WEIGHT = 1e-300
 def too_large(reg_covar: float, names: Sequence[str], variances: Array) -> str:
     """A sentence where reg_covar is more than a hundredth of the variance of a feature, else
     nothing; constant features have none, and without reg_covar no density."""
-    found = np.flatnonzero((variances > 0) & (reg_covar > NOTICEABLE * variances))
-    if not len(found):
+    noticeable = np.flatnonzero((variances > 0) & (reg_covar > NOTICEABLE * variances))
+    if not len(noticeable):
         return ""
-    worst = int(found[variances[found].argmin()])
+    worst = int(noticeable[variances[noticeable].argmin()])
     share = reg_covar / float(variances[worst])
     much = f"{share:.0%} of" if share < 2 else f"{share:,.0f} times"
-    others = f" (and more than {NOTICEABLE:.0%} of {len(found) - 1} more)" if len(found) > 1 else ""
+    others = (
+        f" (and more than {NOTICEABLE:.0%} of {len(noticeable) - 1} more)"
+        if len(noticeable) > 1
+        else ""
+    )
     return (
         f"reg_covar, {reg_covar:g}, is {much} the variance of {names[worst]}{others}, whose "
         f"standard deviation is {np.sqrt(variances[worst]):.3g}: it is added to what is found"
@@ -113,11 +117,11 @@ def collapsed(components: Iterable[int]) -> Iterable[Event]:
 def resting_on(reg_covar: float, mixture: Mixture) -> tuple[Event, ...]:
     """Components of whose variance in some direction reg_covar is more than half, in a mixture that
     it was added to: λ_min(S_k / n_k) < reg_covar. A covariance that all share is no component's."""
-    found = np.flatnonzero(mixture.kind.thinner(mixture.factors, 2 * reg_covar)).tolist()
-    told = f"smallest variance is more than half reg_covar, which is {reg_covar:g}"
+    thin = np.flatnonzero(mixture.kind.thinner(mixture.factors, 2 * reg_covar)).tolist()
+    reason = f"smallest variance is more than half reg_covar, which is {reg_covar:g}"
     if mixture.kind.shared:
-        return tuple(Event(None, RESTS, f"the shared covariance's {told}") for _ in found)
-    return tuple(Event(k, RESTS, f"its {told}") for k in found)
+        return tuple(Event(None, RESTS, f"the shared covariance's {reason}") for _ in thin)
+    return tuple(Event(k, RESTS, f"its {reason}") for k in thin)
 
 
 def _without(mixture: Mixture, events: tuple[Event, ...], policy: DegeneratePolicy) -> Mixture:

@@ -20,7 +20,6 @@ from gmm_dask.mixture.covariance.family import Family
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.summary import components_table
 
-
 LOG_TWO_PI = float(np.log(2 * np.pi))
 
 
@@ -235,7 +234,8 @@ def check(mixture: Mixture) -> None:
     if mixture.covariances.shape != expected:
         raise Refusal(
             f"{mixture.family} covariances of {mixture.components} components in "
-            f"{mixture.features} features must have shape {expected}, not {mixture.covariances.shape}"
+            f"{mixture.features} features must have shape {expected}, "
+            f"not {mixture.covariances.shape}"
         )
     for name in ("weights", "means", "covariances"):
         if not np.isfinite(getattr(mixture, name)).all():

@@ -54,12 +54,12 @@ def sweep(
         raise ValueError(f"{len(mixtures)} mixtures need as many kernels, not {len(kernels)}")
     if "quadratic-float32" in kernels:
         require_float32(mixtures)
-    found: dict[int, SufficientStatistics] = {}
+    statistics: dict[int, SufficientStatistics] = {}
     frame = Frame.of(mixtures)
     for members, accumulator in _accumulators(mixtures, kernels, frame):
         summed = _pass(accumulator, [mixtures[i] for i in members], rows, row_weights)
-        found.update(zip(members, summed, strict=True))
-    return tuple(found[i] for i in range(len(mixtures)))
+        statistics.update(zip(members, summed, strict=True))
+    return tuple(statistics[i] for i in range(len(mixtures)))
 
 
 def _accumulators(

@@ -54,9 +54,9 @@ def axes(ax: Any = None) -> Any:
 def pyplot() -> Any:
     """matplotlib.pyplot, or a sentence that says how to get it."""
     try:
-        from matplotlib import pyplot as found
+        from matplotlib import pyplot as plt
     except ImportError as missing:
         raise NotInstalledError(
             "pictures need matplotlib: pip install 'gmm-dask[report]'"
         ) from missing
-    return found
+    return plt

@@ -87,8 +87,8 @@ def differing(between: Array, spread: Array) -> Array:
     leading = values > SEPARATED * values[-1]
     rest = vectors[:, ~leading]
     _, turned = eigh(symmetric(rest.T @ spread @ rest)) if rest.size else (None, np.eye(0))
-    found: Array = np.hstack([vectors[:, leading][:, ::-1], (rest @ turned)[:, ::-1]])
-    return found
+    directions: Array = np.hstack([vectors[:, leading][:, ::-1], (rest @ turned)[:, ::-1]])
+    return directions
 
 
 def described(index: int, loadings: Array, names: Sequence[str]) -> str:

@@ -95,7 +95,7 @@ def _points(
     weights: ArrayLike | None,
     labels: Indices | None,
 ) -> None:
-    found = mixture.labels(rows) if labels is None else labels
+    assigned = mixture.labels(rows) if labels is None else labels
     size = float(np.clip(6000 / max(len(rows), 1), 4, 24))
     sizes: Any = size
     if weights is not None:
@@ -105,7 +105,7 @@ def _points(
         rows[:, features[0]],
         rows[:, features[1]],
         s=sizes,
-        c=np.array([colour(k) for k in range(mixture.components)])[found],
+        c=np.array([colour(k) for k in range(mixture.components)])[assigned],
         alpha=0.45,
         lw=0,
         rasterized=True,

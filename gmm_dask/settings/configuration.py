@@ -9,7 +9,7 @@ from typing import Any
 
 from gmm_dask.mixture.acceleration import acceleration_named
 from gmm_dask.mixture.covariance import family_named
-from gmm_dask.mixture.iteration import Settings
+from gmm_dask.mixture.iteration import EMSettings
 from gmm_dask.mixture.kernels import Arithmetic
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.regularisation import DegeneratePolicy, Regularisation
@@ -83,9 +83,9 @@ class Configuration:
         except (Refusal, TypeError) as problem:
             raise ConfigurationError(str(problem)) from None
 
-    def settings(self) -> Settings:
+    def settings(self) -> EMSettings:
         """The part that the EM loop needs."""
-        return Settings(
+        return EMSettings(
             Stopping(self.tol, self.relative_tol, self.parameter_tol, self.max_iter),
             Regularisation(self.reg_covar, self.relative_floor, self.degenerate),
             self.accelerate,

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from gmm_dask.mixture.iteration import Settings, evaluate
+from gmm_dask.mixture.evaluation import evaluate
 from gmm_dask.mixture.kernels import Kernel
 from gmm_dask.mixture.kernels.choice import error_bound
 from gmm_dask.mixture.kernels.compilation import compiles
@@ -167,7 +167,6 @@ def measured(case: Case) -> Errors:
         (found,), _ = evaluate(
             lambda mixtures, kernels, blocks=blocks: folded(blocks, mixtures, kernels),
             (case.mixture,),
-            Settings(),
         )
         chosen[way] = error(found.statistics, truth)
     return Errors(case.name, case.bound, pinned, chosen, found.kernel)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from gmm_dask.mixture.iteration import Settings, iterate, start
+from gmm_dask.mixture.iteration import EMSettings, iterate, start
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.starts import METHODS
 from gmm_dask.mixture.starts.initial import Sample, initial_mixture
@@ -110,7 +110,7 @@ def fitted(problem: Problem, names: Sequence[str] = NAMES) -> tuple[Run, dict[st
     statistics_of = statistics_of_sample(sample)
 
     def run(accelerate: str | None) -> Run:
-        settings = Settings(Stopping(tol=TOL, max_iter=50_000), accelerate=accelerate)
+        settings = EMSettings(Stopping(tol=TOL, max_iter=50_000), accelerate=accelerate)
         states = iterate(statistics_of, start([begin]), settings)
         return Run(tuple(state.candidates[0].mean_log_likelihood for state in states))
 

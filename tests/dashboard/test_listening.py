@@ -28,7 +28,7 @@ from gmm_dask.doctor import cluster as doctor
 from gmm_dask.fitting.events import MOST_PAST, Upkeep, tell_iteration, telling
 from gmm_dask.fitting.job import ClusterOptions
 from gmm_dask.fitting.run_loop import Progress
-from gmm_dask.mixture.iteration import Settings, start
+from gmm_dask.mixture.iteration import EMSettings, start
 from gmm_dask.mixture.kernels import compilation
 from tests.dashboard.running import Paused, cluster, engine_of, page
 
@@ -80,7 +80,7 @@ def compiled(seconds: float) -> None:
 def test_a_worker_that_compiles_is_shown_in_place_of_the_first_pass(
     client: Client, listener: Listener, stored: str
 ) -> None:
-    with telling(engine_of(client, stored), "fresh", Settings()):
+    with telling(engine_of(client, stored), "fresh", EMSettings()):
         followed = listener.fits.newest_first()[0]
         assert "first pass" in text.facts(followed)
         done = client.submit(compiled, 2 * compilation.AT_ONCE, pure=False)
@@ -102,7 +102,7 @@ def test_a_driver_that_leaves_without_a_word(
     client: Client, listener: Listener, stored: str
 ) -> None:
     with Client(client.scheduler.address, set_as_default=False) as driver:
-        told = telling(engine_of(driver, stored), "left", Settings())
+        told = telling(engine_of(driver, stored), "left", EMSettings())
         told.__enter__()
         until(lambda: listener.fits.newest_first()[0].name == "left")
         assert listener.fits.newest_first()[0].running
@@ -167,8 +167,8 @@ def test_of_two_fits_it_is_told_which_waits_for_which(stored: str) -> None:
         listener = client.cluster.scheduler.plugins[Listener.name]
         first, second = (engine_of(client, stored) for _ in range(2))
         with (
-            telling(first, "runs/first", Settings()),
-            telling(second, "runs/second", Settings()),
+            telling(first, "runs/first", EMSettings()),
+            telling(second, "runs/second", EMSettings()),
             ThreadPoolExecutor(2) as pool,
         ):
             one = pool.submit(first.map_reduce, slowly, 0.3, combine=add)
@@ -258,7 +258,7 @@ def test_what_is_kept_is_bounded() -> None:
     """Millions of iterations fit: the whole way stays to be seen, the newest in full."""
     found = fit(np.random.default_rng(0).normal(size=(50, 1)), 2)
     told = Noted(open_rows(np.zeros((50, 1))))
-    with telling(told, "long", Settings()):
+    with telling(told, "long", EMSettings()):
         for number in range(5 * MOST_LINES):
             entry = {**found.history[0], "iteration": number, "events": [ODD]}
             tell_iteration(told, start([found.mixture]), entry, Upkeep(0.0, 0.0, None))
@@ -283,7 +283,7 @@ def test_a_scheduler_that_preloads_it(stored: str, tmp_path: Path) -> None:
             until(address.exists)
             with Client(scheduler_file=str(address)) as client:
                 link = client.dashboard_link
-                with telling(engine_of(client, stored), "told", Settings()):
+                with telling(engine_of(client, stored), "told", EMSettings()):
                     pages = {
                         name: urllib.request.urlopen(link.replace("status", name)).read().decode()
                         for name in ("gmm", "mixtures", "metrics", "status")

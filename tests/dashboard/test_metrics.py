@@ -15,7 +15,7 @@ from gmm_dask.chunked.metrics.definitions import FAMILIES, FIT, OUTCOMES, Family
 from gmm_dask.dashboard import Listener
 from gmm_dask.fitting.events import telling
 from gmm_dask.fitting.job import job_from
-from gmm_dask.mixture.iteration import Settings
+from gmm_dask.mixture.iteration import EMSettings
 from tests.dashboard.running import Paused, engine_of, page
 from tests.faults.cluster import until
 
@@ -79,7 +79,7 @@ def test_every_outcome_is_counted(client: Client, stored: str, tmp_path: Path) -
         with pytest.raises(type(problem)):
             fit(stored, 2, client=client, run=model, callbacks=[stop])
     with Client(client.scheduler.address, set_as_default=False) as driver:
-        left = telling(engine_of(driver, stored), model, Settings())
+        left = telling(engine_of(driver, stored), model, EMSettings())
         left.__enter__()
     fit(stored, Configuration(2, max_iter=2), client=client, run=model, restart=True)
     until(lambda: scraped(client, model)["fits_total"] == dict.fromkeys(OUTCOMES, 1))
@@ -104,9 +104,9 @@ def test_old_models_are_forgotten(
 ) -> None:
     """Labels do not pile up; of what goes on nothing is forgotten."""
     monkeypatch.setattr(meters, "MOST_MODELS", 5)
-    with telling(engine_of(client, stored), "kept", Settings()):
+    with telling(engine_of(client, stored), "kept", EMSettings()):
         for number in range(8):
-            with telling(engine_of(client, stored), f"fit-{number}", Settings()):
+            with telling(engine_of(client, stored), f"fit-{number}", EMSettings()):
                 pass
         # what is told arrives soon, not at once
         until(lambda: "running" in scraped(client, "fit-7"))

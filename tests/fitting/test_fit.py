@@ -15,7 +15,7 @@ from gmm_dask.fitting.job import Job
 from gmm_dask.fitting.journal import Journal, Rhythm, iteration_line
 from gmm_dask.fitting.run_loop import Progress
 from gmm_dask.fitting.starts import GivenParameters
-from gmm_dask.mixture.iteration import Settings, fall, start
+from gmm_dask.mixture.iteration import EMSettings, fall, start
 from gmm_dask.mixture.iteration import run as run_em
 from gmm_dask.mixture.regularisation import RegularisationWarning
 from gmm_dask.mixture.starts.initial import Sample
@@ -29,7 +29,7 @@ from gmm_dask.runs.inspection import inspect
 from gmm_dask.store.errors import OtherRunError, RunDiffersError
 from gmm_dask.store.location import open_folder
 
-ONE_PASS = Settings(Stopping(max_iter=0))
+ONE_PASS = EMSettings(Stopping(max_iter=0))
 
 
 def rows_of(seed: int = 0, size: int = 3000) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from gmm_dask.mixture.covariance import FAMILIES
-from gmm_dask.mixture.iteration import Settings
+from gmm_dask.mixture.iteration import EMSettings
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.regularisation import DegeneratePolicy, Regularisation
 from gmm_dask.mixture.statistics import SufficientStatistics
@@ -62,9 +62,9 @@ def plain(
     reg_covar: float = 0.0,
     degenerate: DegeneratePolicy = "floor",
     tol: float | None = None,
-) -> Settings:
+) -> EMSettings:
     """Plain EM for so many iterations."""
-    return Settings(
+    return EMSettings(
         Stopping(tol=tol, max_iter=iterations), Regularisation(reg_covar, degenerate=degenerate)
     )
 

@@ -19,7 +19,7 @@ from gmm_dask.mixture.acceleration.memory import Memory
 from gmm_dask.mixture.acceleration.quasi_newton import quasi_newton
 from gmm_dask.mixture.acceleration.squarem import squarem
 from gmm_dask.mixture.covariance import FAMILIES
-from gmm_dask.mixture.iteration import Candidate, EMState, Settings, advance, iterate, run, start
+from gmm_dask.mixture.iteration import Candidate, EMSettings, EMState, advance, iterate, run, start
 from gmm_dask.mixture.maximisation import maximise
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.regularisation import Regularisation
@@ -55,7 +55,7 @@ def over(rows):
 
 
 def asked(accelerate, tol=1e-8, max_iter=400, regularisation=FREE):
-    return Settings(Stopping(tol=tol, max_iter=max_iter), regularisation, accelerate)
+    return EMSettings(Stopping(tol=tol, max_iter=max_iter), regularisation, accelerate)
 
 
 def candidates(rows, begin, settings):

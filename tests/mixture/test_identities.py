@@ -5,15 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gmm_dask.mixture.identities import (
-    comparison,
-    expected_log_likelihood,
-    gradient,
-    lagrange_multipliers,
-    verify,
-)
+from gmm_dask.mixture.identities import comparison, verify
 from gmm_dask.mixture.maximisation import maximise
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.q_function import expected_log_likelihood, gradient, lagrange_multipliers
 from gmm_dask.mixture.regularisation import Regularisation
 from gmm_dask.mixture.sweep import sweep
 from gmm_dask.mixture.textbook import Textbook

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gmm_dask.mixture.iteration import Settings, fall, iterate, run, start
+from gmm_dask.mixture.iteration import EMSettings, fall, iterate, run, start
 from gmm_dask.mixture.maximisation import DegenerateComponentError
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.regularisation import Regularisation
@@ -178,7 +178,7 @@ def test_resuming_from_any_state_is_going_on(family, accelerate):
     begin = [drawn_mixture(3, 2, family, 1), drawn_mixture(2, 2, "full", 2)]
     rows = drawn_rows(300, begin[0])
     statistics_of = over(*np.array_split(rows, 4))
-    how = Settings(Stopping(tol=1e-5, max_iter=12), Regularisation(0), accelerate)
+    how = EMSettings(Stopping(tol=1e-5, max_iter=12), Regularisation(0), accelerate)
     states = list(iterate(statistics_of, start(begin), how))
     for i, state in enumerate(states):
         saved = pickle.loads(pickle.dumps(state))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gmm_dask import Mixture
-from gmm_dask.mixture.iteration import Settings, iterate, start
+from gmm_dask.mixture.iteration import EMSettings, iterate, start
 from gmm_dask.mixture.sweep import sweep
 
 
@@ -41,7 +41,7 @@ def test_a_fit_holds_a_few_mixtures_however_many_there_were():
         seen.extend(map(weakref.ref, mixtures))
         return sweep(rows, mixtures, kernels=kernels)
 
-    settings = Settings(accelerate="auto")
+    settings = EMSettings(accelerate="auto")
     for state in iterate(statistics_of, start([drawn(3)]), settings):
         alive = sum(mixture() is not None for mixture in seen)
         assert alive <= 3, state.passes

@@ -11,7 +11,7 @@ import pytest
 from gmm_dask import Configuration, fit
 from gmm_dask.fitting.run_loop import Progress
 from gmm_dask.mixture.arrays import Array
-from gmm_dask.mixture.iteration import EMState, Settings, iterate, start
+from gmm_dask.mixture.iteration import EMSettings, EMState, iterate, start
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.stopping import Stopping
 from gmm_dask.mixture.sweep import StatisticsOf, sweep
@@ -24,7 +24,7 @@ from gmm_dask.store.sealed import unseal
 
 COMPONENTS, FEATURES = 16, 64
 PARAMETERS = 8 * COMPONENTS * (1 + FEATURES + FEATURES**2)
-SETTINGS = Settings(stopping=Stopping(tol=0, max_iter=30), accelerate="auto")
+SETTINGS = EMSettings(stopping=Stopping(tol=0, max_iter=30), accelerate="auto")
 FAMILIES = ("full", "tied", "diag", "spherical")
 
 

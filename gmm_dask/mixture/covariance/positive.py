@@ -110,10 +110,10 @@ def thinner_matrices(factors: Array, variance: float) -> NDArray[np.bool_]:
     λ_min = 1 / ‖U‖², which is accurate whatever the scales of the features; cheap where the
     Frobenius norm leaves no doubt.
     """
-    found: NDArray[np.bool_] = np.einsum("kde,kde->k", factors, factors) * variance > 1
-    for k in np.flatnonzero(found):
-        found[k] = np.linalg.norm(factors[k], 2) ** 2 * variance > 1
-    return found
+    thin: NDArray[np.bool_] = np.einsum("kde,kde->k", factors, factors) * variance > 1
+    for k in np.flatnonzero(thin):
+        thin[k] = np.linalg.norm(factors[k], 2) ** 2 * variance > 1
+    return thin
 
 
 def positive_part(correlation: Array) -> Array:

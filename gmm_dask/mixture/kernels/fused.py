@@ -13,9 +13,10 @@ import numpy as np
 
 from gmm_dask.mixture.arrays import Array, Rows
 from gmm_dask.mixture.kernels.compilation import SWITCH, compiles, loops
+from gmm_dask.mixture.kernels.features import SquareFeatures
 from gmm_dask.mixture.kernels.frame import Frame
 from gmm_dask.mixture.kernels.look import RULED_OUT
-from gmm_dask.mixture.kernels.quadratic import LOWEST_EXPONENT, QuadraticSums, SquareFeatures
+from gmm_dask.mixture.kernels.quadratic import LOWEST_EXPONENT, QuadraticSums
 from gmm_dask.mixture.kernels.separation import APART_FROM_FEATURES, Apart, height
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import NEGLIGIBLE
@@ -102,7 +103,7 @@ class FusedKernel(QuadraticSums):
             return
         # The last feature is 1: its products are neither computed nor stored.
         coefficients, constants = self.expansion.even
-        found, counts = np.zeros_like(coefficients), sums[:, -1].copy()
+        added, counts = np.zeros_like(coefficients), sums[:, -1].copy()
         self.loops.sweep(
             *double_or_single(rows),
             weights,
@@ -116,24 +117,24 @@ class FusedKernel(QuadraticSums):
             LOWEST_EXPONENT["float64"],
             NEGLIGIBLE,
             *room(*coefficients.shape),
-            found,
+            added,
             counts,
             totals,
         )
         components, columns = sums.shape
-        sums[:, :-1] += found[:components, : columns - 1]
+        sums[:, :-1] += added[:components, : columns - 1]
         sums[:, -1] = counts
 
 
 def required(which: str) -> Any:
     """Compiled loops that the driver counts on."""
-    found = loops(which)
-    if isinstance(found, str):
+    compiled = loops(which)
+    if isinstance(compiled, str):
         raise RuntimeError(
-            f"the driver chose the fused kernel and here {found}: install gmm-dask[fast] on every "
-            f"worker, or set {SWITCH}=0 where the fit is started"
+            f"the driver chose the fused kernel and here {compiled}: install gmm-dask[fast] on "
+            f"every worker, or set {SWITCH}=0 where the fit is started"
         )
-    return found
+    return compiled
 
 
 def prepare(features: int) -> None:

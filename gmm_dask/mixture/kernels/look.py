@@ -51,17 +51,17 @@ class Look:
 
     def bounds(self, block: Array) -> Array:
         """At least log w_k N(x | k), (K, B)."""
-        found = np.empty((len(self.constants), len(block)))
+        bounds = np.empty((len(self.constants), len(block)))
         rows = np.ones((self.seen + 1, self.step))
         for first in range(0, len(block), self.step):
             some = rows[:, : len(block) - first]
             part = slice(first, first + self.step)
             np.subtract(block[part, : self.seen].T, self.centre, out=some[:-1])
-            whitened = (self.factors @ some).reshape(len(found), self.seen, -1)
-            np.einsum("kib,kib->kb", whitened, whitened, out=found[:, part])
-        found *= -0.5
-        found += self.constants
-        return found
+            whitened = (self.factors @ some).reshape(len(bounds), self.seen, -1)
+            np.einsum("kib,kib->kb", whitened, whitened, out=bounds[:, part])
+        bounds *= -0.5
+        bounds += self.constants
+        return bounds
 
     def left(self, mixture: Mixture) -> float:
         """About how many components it leaves to a row of this mixture, its own among them; judged

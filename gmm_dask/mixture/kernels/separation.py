@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from gmm_dask.mixture.arrays import Array
+from gmm_dask.mixture.kernels.features import Indices, outer
 from gmm_dask.mixture.kernels.frame import Frame
 from gmm_dask.mixture.kernels.look import Look
-from gmm_dask.mixture.kernels.quadratic import Indices, even, linear_forms, outer, standardised
+from gmm_dask.mixture.kernels.quadratic import even, linear_forms, standardised
 from gmm_dask.mixture.memo import Remembered
 from gmm_dask.mixture.parameters import Mixture
 

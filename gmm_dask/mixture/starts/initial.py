@@ -37,11 +37,11 @@ class Sample:
     @classmethod
     def of(cls, rows: ArrayLike, weights: ArrayLike | None = None) -> Sample:
         """A sample of these rows; those of weight 0 are left out."""
-        found = as_rows(rows).astype(np.float64)
-        given = as_weights(weights, len(found))
+        values = as_rows(rows).astype(np.float64)
+        given = as_weights(weights, len(values))
         if given is None:
-            return cls(found, np.ones(len(found)))
-        return cls(found[given > 0], given[given > 0])
+            return cls(values, np.ones(len(values)))
+        return cls(values[given > 0], given[given > 0])
 
     def standardised(self) -> Array:
         """Rows in units of each feature's standard deviation: nearness must not depend on units."""

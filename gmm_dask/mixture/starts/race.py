@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import isfinite
 
-from gmm_dask.mixture.iteration import Candidate, EMState, Settings, run, start
+from gmm_dask.mixture.iteration import Candidate, EMSettings, EMState, run, start
 from gmm_dask.mixture.kernels import Kernel
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.refusals import Refusal
@@ -27,7 +27,7 @@ def statistics_of_sample(sample: Sample) -> StatisticsOf:
 
 
 def race(
-    sample: Sample, starts: Sequence[Mixture], keep: int, settings: Settings = Settings()
+    sample: Sample, starts: Sequence[Mixture], keep: int, settings: EMSettings = EMSettings()
 ) -> tuple[Mixture, ...]:
     """The `keep` mixtures that lead after rounds of EM on the sample, the best first.
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gmm_dask.mixture.iteration import Settings, run, start
+from gmm_dask.mixture.iteration import EMSettings, run, start
 from gmm_dask.mixture.kernels.choice import (
     ALWAYS_CENTRED_FROM,
     CENTRED_FROM_FEATURES,
@@ -123,7 +123,7 @@ def test_float32_arithmetic_is_refused_where_its_bound_is_too_large():
     sweep(rows, [good], kernels=["quadratic-float32"])
     with pytest.raises(PrecisionError, match=message):
         sweep(rows, [bad], kernels=["quadratic-float32"])
-    settings = Settings(Stopping(max_iter=1), arithmetic="float32")
+    settings = EMSettings(Stopping(max_iter=1), arithmetic="float32")
     with pytest.raises(PrecisionError, match=message):
         run(over(rows), start([bad]), settings)
 
@@ -131,7 +131,7 @@ def test_float32_arithmetic_is_refused_where_its_bound_is_too_large():
 def test_a_fit_in_float32_goes_on_in_float64_where_it_must():
     random = np.random.default_rng(0)
     rows = np.vstack([random.normal(size=(200, 2)), random.normal(size=(200, 2)) * 1e-3 + [10, 0]])
-    settings = Settings(Stopping(tol=None, max_iter=3), arithmetic="float32")
+    settings = EMSettings(Stopping(tol=None, max_iter=3), arithmetic="float32")
     state = run(over(rows), start([apart(10)]), settings)
     (candidate,) = state.candidates
     assert candidate.record.kernel in ("fused", "centred")

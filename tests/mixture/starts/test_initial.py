@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gmm_dask.mixture.covariance import FAMILIES
 from gmm_dask.mixture.covariance.layouts import OUTER
-from gmm_dask.mixture.iteration import Settings, run, start
+from gmm_dask.mixture.iteration import EMSettings, run, start
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.starts import METHODS
 from gmm_dask.mixture.starts.initial import (
@@ -150,7 +150,7 @@ def test_the_race_keeps_the_best_of_many_starts():
     random = np.random.default_rng(5)
     truth = random.normal(size=(9, 2)) * 6
     rows = truth[random.integers(9, size=1500)] + random.normal(size=(1500, 2))
-    sample, stopping = Sample.of(rows), Settings(Stopping(tol=1e-6, max_iter=200))
+    sample, stopping = Sample.of(rows), EMSettings(Stopping(tol=1e-6, max_iter=200))
     starts = [initial_mixture(sample, 9, "full", random, "random_from_data") for _ in range(12)]
     kept = race(sample, starts, 2, stopping)
     assert len(kept) == 2

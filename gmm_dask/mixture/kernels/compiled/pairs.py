@@ -69,7 +69,7 @@ class Scratch(NamedTuple):
     z: Any
     shares: Any
     whitened: Any
-    found: Any
+    values: Any
 
 
 @njit(fastmath=EXACT, forceinline=True, error_model="numpy")
@@ -122,11 +122,11 @@ def grouped(which, count, order, ends):
 
 
 @njit(forceinline=True, error_model="numpy")
-def listed(line, least, which, k, count, found):
-    """How many rows that are not k's have a number no smaller; they come first in `found`."""
+def listed(line, least, which, k, count, chosen):
+    """How many rows that are not k's have a number no smaller; they come first in `chosen`."""
     size = 0
     for t in range(count):
-        found[size] = t
+        chosen[size] = t
         size += (line[t] >= least[t]) & (which[t] != k)
     return size
 
@@ -166,12 +166,12 @@ def copied(rows, own, copy):
 
 
 @njit(fastmath=EXACT, forceinline=True, error_model="numpy")
-def distances(z, factor, offset, count, whitened, found):
+def distances(z, factor, offset, count, whitened, squares):
     """|Uᵀz − Uᵀμ|², four coordinates at a time."""
     full_vectors()
     y0, y1, y2, y3 = whitened[0], whitened[1], whitened[2], whitened[3]
     for t in range(count):
-        found[t] = 0.0
+        squares[t] = 0.0
     for j in range(0, len(factor), 4):
         o0, o1, o2, o3 = offset[j], offset[j + 1], offset[j + 2], offset[j + 3]
         for t in range(count):
@@ -179,7 +179,7 @@ def distances(z, factor, offset, count, whitened, found):
         for i in range(0, j + 4, 4):
             multiply_4_by_4(factor[j : j + 4, i : i + 4], z[i : i + 4], whitened, count)
         for t in range(count):
-            found[t] += y0[t] * y0[t] + y1[t] * y1[t] + y2[t] * y2[t] + y3[t] * y3[t]
+            squares[t] += y0[t] * y0[t] + y1[t] * y1[t] + y2[t] * y2[t] + y3[t] * y3[t]
 
 
 @njit(fastmath=EXACT, forceinline=True, error_model="numpy")
@@ -189,16 +189,16 @@ def replace(span, own, densities, k, scratch, logs):
     for begin in range(0, len(own), PIECE):
         some = own[begin : begin + PIECE]
         count = gathered(span, some, scratch)
-        distances(scratch.z, factor, offset, count, scratch.whitened, scratch.found)
+        distances(scratch.z, factor, offset, count, scratch.whitened, scratch.values)
         for s in range(len(some)):
-            line[some[s]] = densities.normalisers[k] - 0.5 * scratch.found[s]
+            line[some[s]] = densities.normalisers[k] - 0.5 * scratch.values[s]
 
 
 @njit(fastmath=REDUCING, forceinline=True, error_model="numpy")
 def add(span, own, posteriors, scratch, second, linear):
     """One component's Σ r z zᵀ on and above the diagonal, four by four, and Σ r z of some rows."""
     full_vectors()
-    weights, z, shares = scratch.found, scratch.z, scratch.shares
+    weights, z, shares = scratch.values, scratch.z, scratch.shares
     for begin in range(0, len(own), PIECE):
         some = own[begin : begin + PIECE]
         count = gathered(span, some, scratch)
@@ -241,11 +241,11 @@ def likely(span, count, densities, m, begin, end, ruled_out, scratch, pairs):
         replace(span, own, densities, k, scratch, pairs.logs)
         for t in own:
             least[t] = pairs.logs[k, t] + ruled_out
-    found = 0
+    total = 0
     for k in range(begin, end):
         pairs.left_ends[k] = counted(pairs.logs[k], least, count)
-        found += pairs.left_ends[k]
-    return found
+        total += pairs.left_ends[k]
+    return total
 
 
 @njit(forceinline=True, error_model="numpy")
@@ -253,9 +253,9 @@ def complete(span, count, densities, m, begin, end, scratch, pairs):
     """The log-densities of all other pairs that count, in full."""
     for k in range(begin, end):
         start = pairs.left_ends[k - 1] if k else 0
-        left, found = pairs.left[start:], 0
+        left, size = pairs.left[start:], 0
         if pairs.left_ends[k] > len(own_rows(pairs, m, begin, k)):
             line = pairs.logs[k]
-            found = listed(line, pairs.least[m], pairs.which[m], k - begin, count, left)
-            replace(span, left[:found], densities, k, scratch, pairs.logs)
-        pairs.left_ends[k] = start + found
+            size = listed(line, pairs.least[m], pairs.which[m], k - begin, count, left)
+            replace(span, left[:size], densities, k, scratch, pairs.logs)
+        pairs.left_ends[k] = start + size

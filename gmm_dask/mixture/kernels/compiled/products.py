@@ -170,8 +170,8 @@ def accumulate_4_by_4(posteriors, phi, sums, count):
     for f, column in enumerate(
         ((s00, s10, s20, s30), (s01, s11, s21, s31), (s02, s12, s22, s32), (s03, s13, s23, s33))
     ):
-        for k, found in enumerate(column):
-            sums[k, f] += found
+        for k, value in enumerate(column):
+            sums[k, f] += value
 
 
 @njit(fastmath=REDUCING, forceinline=True, error_model="numpy")

@@ -97,13 +97,13 @@ def kept(sources):
             span = Span(rows[part], rows_float32[part], centre, unit)
             for begin in range(0, count, tile):
                 look(span, begin, min(tile, count - begin), looks, z, phi, bounds, pairs.logs)
-            begin = found = 0
+            begin = pairs_left = 0
             for m in range(mixtures):
-                found += likely(
+                pairs_left += likely(
                     span, count, densities, m, begin, ends[m], ruled_out, scratch, pairs
                 )
                 begin = ends[m]
-            if found > most * count:
+            if pairs_left > most * count:
                 return first
             begin = 0
             for m in range(mixtures):

@@ -18,10 +18,10 @@ def exponentials(logs, floor, count, top, total, mixed):
             below = line[t] - top[t]
             below = floor if below < floor else below
             # A name of its own: read again from the line, it is waited for until it is written.
-            found = exp(below)
-            line[t] = found
-            total[t] += found
-            mixed[t] += found * below
+            share = exp(below)
+            line[t] = share
+            total[t] += share
+            mixed[t] += share * below
 
 
 @njit(fastmath=EXACT, forceinline=True, error_model="numpy")
@@ -46,13 +46,13 @@ def log_of_product(total, largest, count):
     bits = 1
     while largest >> bits:
         bits += 1
-    together, found = 1000 // bits, 0.0
+    together, logs = 1000 // bits, 0.0
     for first in range(0, count, together):
         part, product = total[first : min(first + together, count)], 1.0
         for t in range(len(part)):
             product *= part[t]
-        found += log(product)
-    return found
+        logs += log(product)
+    return logs
 
 
 @njit(fastmath=REDUCING, forceinline=True, error_model="numpy")

@@ -18,12 +18,12 @@ def few_count(posteriors, counts, negligible, mixtures, count, columns):
     cost, whole = ALONE * (columns + MORE_COLUMNS), len(posteriors) * columns * count
     if cost * mixtures * count > whole:  # nor where every row had only one
         return False
-    found = 0
+    kept = 0
     for k in range(len(posteriors)):
         line, least = posteriors[k], negligible * counts[k]
         for t in range(count):
-            found += line[t] > least
-    return cost * found < whole
+            kept += line[t] > least
+    return cost * kept < whole
 
 
 @njit(fastmath=EXACT, forceinline=True, error_model="numpy")
@@ -55,11 +55,11 @@ def accumulate_alone(
 @njit(forceinline=True, error_model="numpy")
 def listed(line, least, count, own):
     """How many of the numbers are larger; where they are comes first in `own`."""
-    found = 0
+    kept = 0
     for t in range(count):
-        own[found] = t
-        found += line[t] > least
-    return found
+        own[kept] = t
+        kept += line[t] > least
+    return kept
 
 
 @njit(fastmath=EXACT, forceinline=True, error_model="numpy")

@@ -125,8 +125,8 @@ def turn_over(typing, rows, first, column, centre, unit, lines, t):  # noqa: ARG
         def load(which, *steps):
             number = context.get_data_type(signature.args[which].dtype)
             size = signature.args[which].dtype.bitwidth // 8
-            found = builder.load(at(which, number, *steps), align=size)
-            return found if size == 8 else builder.fpext(found, ir.VectorType(double, LANES))
+            vector = builder.load(at(which, number, *steps), align=size)
+            return vector if size == 8 else builder.fpext(vector, ir.VectorType(double, LANES))
 
         first, column, t = (arguments[i] for i in (1, 2, 6))
         middle, unit = load(3, column), load(4, column)
