@@ -9,7 +9,6 @@ import typer
 
 from gmm_dask.cli import options, output
 from gmm_dask.cli.outcome import INTERRUPTED
-from gmm_dask.mixture.covariance import family_names
 
 if TYPE_CHECKING:
     from gmm_dask.fitting.selection import Selection
@@ -23,7 +22,8 @@ Families = Annotated[
     list[str],
     typer.Option(
         "--covariance",
-        metavar=f"[{'|'.join(family_names())}]",
+        parser=options.family,
+        metavar=options.FAMILIES,
         help="A family; may be given again.",
     ),
 ]
