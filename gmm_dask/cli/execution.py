@@ -15,7 +15,8 @@ from typing import Any
 from gmm_dask.cli.outcome import resumable
 from gmm_dask.cli.progress import Display
 from gmm_dask.cli.signals import Interrupted, leaving_word
-from gmm_dask.clusters.connection import cluster_for, page_of
+from gmm_dask.clusters.connection import cluster_for
+from gmm_dask.clusters.page import page_of
 from gmm_dask.fitting.job import Job, job_from, load_values, with_only_table
 from gmm_dask.fitting.result import Fit
 from gmm_dask.fitting.run_loop import Callback, Progress

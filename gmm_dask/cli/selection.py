@@ -14,7 +14,8 @@ from gmm_dask.cli.execution import InterruptedRun, default_runs
 from gmm_dask.cli.outcome import resumable
 from gmm_dask.cli.progress import Display
 from gmm_dask.cli.signals import Interrupted, leaving_word
-from gmm_dask.clusters.connection import cluster_for, page_of
+from gmm_dask.clusters.connection import cluster_for
+from gmm_dask.clusters.page import page_of
 from gmm_dask.fitting.job import Job
 from gmm_dask.fitting.journal import Rhythm
 from gmm_dask.fitting.run_loop import Callback

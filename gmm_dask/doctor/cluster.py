@@ -15,8 +15,9 @@ from distributed import Client
 from gmm_dask.chunked.borrowed.distributed.messages import SENT_KEPT
 from gmm_dask.chunked.engines.workers import ANSWERED_WITHIN, asked
 from gmm_dask.chunked.processors import processor
-from gmm_dask.clusters.connection import page_of, page_told, reached
 from gmm_dask.clusters.dask_settings import LOG_LENGTH
+from gmm_dask.clusters.page import page_of, page_told
+from gmm_dask.clusters.scheduler import reached
 from gmm_dask.doctor.finding import Finding, bad, good, note
 from gmm_dask.doctor.machine import THREAD_VARIABLES, installed
 from gmm_dask.store.addresses import LOOPBACK

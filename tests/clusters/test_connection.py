@@ -14,7 +14,8 @@ from distributed.security import Security
 from gmm_dask import Configuration, ConfigurationError, fit
 from gmm_dask.chunked.engines import workers
 from gmm_dask.chunked.engines.faults import ClusterError
-from gmm_dask.clusters.connection import cluster_for, page_of
+from gmm_dask.clusters.connection import cluster_for
+from gmm_dask.clusters.page import page_of
 from gmm_dask.doctor import cluster as doctor_of_clusters
 from gmm_dask.doctor.cluster import on_cluster, same_versions
 from gmm_dask.doctor.examination import guarded

@@ -27,7 +27,9 @@ from gmm_dask import Configuration, Mixture, fit, score
 from gmm_dask.chunked.engines.faults import ClusterError
 from gmm_dask.chunked.rows import open_rows
 from gmm_dask.cli.output import OBEYED
-from gmm_dask.clusters.connection import LOOPBACKS, cluster_for, reached
+from gmm_dask.clusters.connection import cluster_for
+from gmm_dask.clusters.page import LOOPBACKS
+from gmm_dask.clusters.scheduler import reached
 from gmm_dask.data import import_files
 from gmm_dask.fitting.job import ClusterOptions, Job, Opening, load_values
 from gmm_dask.models.model import load_model, save_model
