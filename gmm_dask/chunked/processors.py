@@ -20,16 +20,16 @@ def processor() -> str:
 
 def _blas() -> list[str]:
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
-    told = {(p["internal_api"], p.get("version"), p.get("architecture")) for p in pools}
-    return [f"{api} {version} for {kind}" for api, version, kind in sorted(told, key=str)]
+    libraries = {(p["internal_api"], p.get("version"), p.get("architecture")) for p in pools}
+    return [f"{api} {version} for {kind}" for api, version, kind in sorted(libraries, key=str)]
 
 
 def _numpy() -> str:
     try:
-        found = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
+        extensions = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
     except (KeyError, TypeError):
-        found = []
-    return f"NumPy {np.__version__} with {found[-1] if found else 'its baseline'}"
+        extensions = []
+    return f"NumPy {np.__version__} with {extensions[-1] if extensions else 'its baseline'}"
 
 
 def _compiler() -> list[str]:

@@ -80,17 +80,17 @@ class Profile:
         Summaries of earlier versions have no checksum.
         """
         exact = ("rows", "skipped_rows", "bytes_checksum", "minimum", "maximum")
-        told = self.summary()
-        found = [name for name in exact if name in stored and stored[name] != told[name]]
+        summary = self.summary()
+        names = [name for name in exact if name in stored and stored[name] != summary[name]]
         mean, sd = np.asarray(stored["mean"]), np.asarray(stored["sd"])
         unit = self.sd + SAME * np.abs(self.mean)
         if not np.allclose(self.weight_total, stored["weight_total"], rtol=SAME, atol=0):
-            found.append("weight_total")
+            names.append("weight_total")
         if mean.shape != self.mean.shape or (np.abs(self.mean - mean) > SAME * unit).any():
-            found.append("mean")
+            names.append("mean")
         if sd.shape != self.sd.shape or (np.abs(self.sd - sd) > SAME * unit).any():
-            found.append("sd")
-        return found
+            names.append("sd")
+        return names
 
 
 @dataclass(frozen=True)
@@ -194,8 +194,8 @@ def _profile_block(
 
 def checksum_of(table: Values, weights: Weights) -> int:
     """Of a block's bytes, little-endian: at 4 GB/s a few hundredths of what else is done here."""
-    found = crc32(_little(table))
-    return found if weights is None else crc32(_little(weights), found)
+    checksum = crc32(_little(table))
+    return checksum if weights is None else crc32(_little(weights), checksum)
 
 
 def _little(values: Values) -> memoryview:
@@ -209,20 +209,20 @@ def _strips(table: Values) -> Iterator[slice]:
 
 def _faults(x: Vector, finite: NDArray[np.bool_], first_row: int, most: int) -> list[Fault]:
     """The first offending value of each of the first offending rows."""
-    found = np.flatnonzero(~finite.all(axis=1))[: max(most, 0)]
-    columns = (~finite[found]).argmax(axis=1)
+    faulty = np.flatnonzero(~finite.all(axis=1))[: max(most, 0)]
+    columns = (~finite[faulty]).argmax(axis=1)
     return [
         Fault(first_row + int(i), int(j), float(x[i, j]))
-        for i, j in zip(found, columns, strict=True)
+        for i, j in zip(faulty, columns, strict=True)
     ]
 
 
 def _weight_faults(weights: Weights, first_row: int) -> tuple[int, tuple[Fault, ...]]:
     if weights is None:
         return 0, ()
-    found = np.flatnonzero(~((weights >= 0) & (weights <= LARGEST_VALUE)))
-    shown = tuple(Fault(first_row + int(i), 0, float(weights[i])) for i in found[:SHOWN])
-    return len(found), shown
+    faulty = np.flatnonzero(~((weights >= 0) & (weights <= LARGEST_VALUE)))
+    shown = tuple(Fault(first_row + int(i), 0, float(weights[i])) for i in faulty[:SHOWN])
+    return len(faulty), shown
 
 
 def _refuse(part: _Part, rows: Rows) -> None:

@@ -195,10 +195,10 @@ def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
 def _positions(features: Sequence[int | str], table: Source) -> list[int]:
     if isinstance(features, str) or not isinstance(features, Iterable):
         raise DataError(f"features={features!r} must be a list of names or positions")
-    found = [_position(feature, table) for feature in features]
-    if not found or len(set(found)) < len(found):
+    positions = [_position(feature, table) for feature in features]
+    if not positions or len(set(positions)) < len(positions):
         raise DataError(f"features={list(features)} must name at least one feature, each once")
-    return found
+    return positions
 
 
 def _position(feature: int | str, table: Source) -> int:

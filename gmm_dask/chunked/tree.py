@@ -23,24 +23,24 @@ UNEVEN = 4
 
 def nodes(parts: Iterable[Node[T]], combine: Callable[[T, T], T] = add) -> list[Node[T]]:
     """Nodes side by side made into the largest whole ones (at most two of a level)."""
-    found: list[Node[T]] = []
+    whole: list[Node[T]] = []
     for part in parts:
         first, level, value = part
-        while found and found[-1][1] == level and found[-1][0] % 2 ** (level + 1) == 0:
-            first, _, left = found.pop()
+        while whole and whole[-1][1] == level and whole[-1][0] % 2 ** (level + 1) == 0:
+            first, _, left = whole.pop()
             level, value = level + 1, combine(left, value)
-        found.append((first, level, value))
-    return found
+        whole.append((first, level, value))
+    return whole
 
 
 def root(parts: Iterable[Node[T]], combine: Callable[[T, T], T] = add) -> T:
     """The whole tree from nodes of it, which cover every block in order."""
-    found = nodes(parts, combine)
-    if not found:
+    whole = nodes(parts, combine)
+    if not whole:
         raise ValueError("there is nothing to fold")
-    total = found.pop()[2]
-    while found:
-        total = combine(found.pop()[2], total)
+    total = whole.pop()[2]
+    while whole:
+        total = combine(whole.pop()[2], total)
     return total
 
 

@@ -50,15 +50,15 @@ def cluster_class_at(kind: str) -> type[Cluster]:
     """The class of a name like `dask_jobqueue.SLURMCluster`."""
     module, _, name = kind.rpartition(".")
     try:
-        found = getattr(import_module(module), name)
+        cluster_class = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as problem:
         raise ConfigurationError(
             f"cluster kind {kind!r} is not to be found: {problem}; name a class with its module, "
             "such as dask_jobqueue.SLURMCluster (pip install 'gmm-dask[slurm]')"
         ) from None
-    if not (isinstance(found, type) and issubclass(found, Cluster)):
+    if not (isinstance(cluster_class, type) and issubclass(cluster_class, Cluster)):
         raise ConfigurationError(f"cluster kind {kind!r} is no class of Dask clusters")
-    return found
+    return cluster_class
 
 
 def encryption(cluster_class: type[Cluster]) -> dict[str, Any]:

@@ -42,13 +42,13 @@ def page_problem(client: Client) -> str | None:
     """Why a scheduler does not show fits; None where it does, or cannot be asked."""
     ask = partial(client.run_on_scheduler, without_page)
     try:
-        told: str | None = within(CONNECT_SECONDS, "the scheduler", ask)
+        reason: str | None = within(CONNECT_SECONDS, "the scheduler", ask)
     except ModuleNotFoundError as problem:
         return f"its scheduler has no {problem.name or 'gmm-dask'}"
     except Exception as problem:  # nobody fits worse without a page
         logger.debug("the scheduler was asked for its page of fits: %s", problem)
         return None
-    return told
+    return reason
 
 
 def without_page(dask_scheduler: Any) -> str | None:

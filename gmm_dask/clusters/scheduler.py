@@ -35,8 +35,8 @@ def reached(address: str) -> Iterator[Client]:
         raise ConfigurationError(f"{address} is no scheduler's address: {problem}") from problem
     with left_quietly(client):
         threads = sum(asked(client, "ncores").values())
-        told = "on the cluster at %s: %d threads; page of fits: %s"
-        logger.info(told, address, threads, page_told(client))
+        message = "on the cluster at %s: %d threads; page of fits: %s"
+        logger.info(message, address, threads, page_told(client))
         yield client
 
 
@@ -54,12 +54,12 @@ async def knocked(address: str) -> None:
 def left_quietly(client: Client) -> Iterator[None]:
     """Close it in the end; one that has lost its scheduler would tell how its search for it ended,
     in a traceback after the error that says so."""
-    told = logging.getLogger("distributed.client")
+    distributed = logging.getLogger("distributed.client")
     with ExitStack() as stack:
-        stack.callback(told.setLevel, told.level)
+        stack.callback(distributed.setLevel, distributed.level)
         stack.enter_context(client)
         try:
             yield
         finally:
             if client.status != "running":
-                told.setLevel(logging.CRITICAL)
+                distributed.setLevel(logging.CRITICAL)

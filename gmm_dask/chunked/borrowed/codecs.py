@@ -105,9 +105,9 @@ def _decoding(name: str, codec: Any) -> Decode | None:
     """The bounded way for a codec of this name; None for what makes nothing larger."""
     if name != "lzma":
         return _DECODE.get(name)
-    told = codec.get_config()
-    raw = told.get("format") == lzma.FORMAT_RAW
-    means = {"filters": told.get("filters")} if raw else {"memlimit": MOST_DICTIONARY}
+    settings = codec.get_config()
+    raw = settings.get("format") == lzma.FORMAT_RAW
+    means = {"filters": settings.get("filters")} if raw else {"memlimit": MOST_DICTIONARY}
     form = lzma.FORMAT_RAW if raw else lzma.FORMAT_AUTO
     return _streamed(lambda: lzma.LZMADecompressor(form, **means))
 
@@ -126,15 +126,15 @@ class BoundedNumcodec(Numcodec):  # type: ignore[misc]
     def decode(self, buf: Any, out: Any = None) -> Any:
         decode = _decoding(self.codec_id, self.codec)
         assert decode is not None
-        found = decode(memoryview(buf).cast("B"), self.most)
-        return found if out is None else numcodecs.compat.ndarray_copy(found, out)
+        decoded = decode(memoryview(buf).cast("B"), self.most)
+        return decoded if out is None else numcodecs.compat.ndarray_copy(decoded, out)
 
     def encode(self, buf: Any) -> Any:
         return self.codec.encode(buf)
 
     def get_config(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.codec.get_config()
-        return found
+        settings: dict[str, Any] = self.codec.get_config()
+        return settings
 
 
 def _of_format_2(metadata: Any) -> dict[str, Any]:
@@ -189,8 +189,8 @@ class Bounded(BytesBytesCodec):  # type: ignore[misc]
         decode = _decoding(self.name, getattr(self.codec, "_codec", None))
         assert decode is not None
         content = memoryview(chunk_bytes.as_numpy_array()).cast("B")
-        found = decode(content, self.most(chunk_spec))
-        return chunk_spec.prototype.buffer.from_array_like(np.frombuffer(found, np.uint8))
+        decoded = decode(content, self.most(chunk_spec))
+        return chunk_spec.prototype.buffer.from_array_like(np.frombuffer(decoded, np.uint8))
 
     async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
         return await asyncio.to_thread(self._decode_sync, chunk_bytes, chunk_spec)
@@ -217,8 +217,8 @@ def _name(codec: Any) -> str:
     """Of a codec from bytes to bytes, as format 2 has it; nothing for others."""
     if not isinstance(codec, BytesBytesCodec) or isinstance(codec, Bounded):
         return ""
-    told = codec.to_dict()
-    return str(told.get("name", "")).removeprefix("numcodecs.")
+    metadata = codec.to_dict()
+    return str(metadata.get("name", "")).removeprefix("numcodecs.")
 
 
 # -- arrays -------------------------------------------------------------------------------------

@@ -45,8 +45,8 @@ def awaited(coroutine: Coroutine[Any, Any, T]) -> T:
         # In a thread of its own: this one may be running a loop, as notebooks do.
         with ThreadPoolExecutor(1) as thread:
             return thread.submit(asyncio.run, coroutine).result()
-    found: T = sync(coroutine)
-    return found
+    result: T = sync(coroutine)
+    return result
 
 
 def _getting(array: Any, most: int) -> Get:

@@ -145,12 +145,12 @@ def sweep_held(
         return work.nodes(chain.from_iterable(shares), value.value)
 
 
-def merge(work: MapReduce[V, T], found: list[list[Node[T]]]) -> list[Node[T]]:
-    return nodes(chain.from_iterable(found), work.combine)
+def merge(work: MapReduce[V, T], parts: list[list[Node[T]]]) -> list[Node[T]]:
+    return nodes(chain.from_iterable(parts), work.combine)
 
 
-def total(work: MapReduce[V, T], found: list[list[Node[T]]]) -> T:
-    return root(chain.from_iterable(found), work.combine)
+def total(work: MapReduce[V, T], parts: list[list[Node[T]]]) -> T:
+    return root(chain.from_iterable(parts), work.combine)
 
 
 def delayed_blocks(rows: Rows) -> list[Any]:

@@ -24,9 +24,9 @@ class Telling(logging.Handler):
         self.worker, self.topic = worker, topic
 
     def emit(self, record: logging.LogRecord) -> None:
-        told = {"level": record.levelno, "message": record.getMessage()}
+        event = {"level": record.levelno, "message": record.getMessage()}
         with suppress(Exception):  # a word is no reason to fail
-            self.worker.log_event(self.topic, told)
+            self.worker.log_event(self.topic, event)
 
 
 class Words(WorkerPlugin):  # type: ignore[misc]

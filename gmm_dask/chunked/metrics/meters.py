@@ -35,24 +35,24 @@ TOLD_BY_ITERATION = ("iteration", "mean_log_likelihood", "change", "components")
 
 def zeros(families: Iterable[Family]) -> dict[Key, float]:
     """What is told before anything was: an increase is seen only from a value that was there."""
-    found: dict[Key, float] = {}
+    samples: dict[Key, float] = {}
     for family in families:
         if family.kind == "counter" or family.outcomes:
-            found |= {(family.full_name, outcome): 0.0 for outcome in family.outcomes or ("",)}
+            samples |= {(family.full_name, outcome): 0.0 for outcome in family.outcomes or ("",)}
         elif family.kind == "histogram":
             bounds = (*map(str, BUCKETS), INFINITE)
-            found |= {(f"{family.full_name}_bucket", bound): 0.0 for bound in bounds}
-            found |= {(f"{family.full_name}_{end}", ""): 0.0 for end in ("sum", "count")}
-    return found
+            samples |= {(f"{family.full_name}_bucket", bound): 0.0 for bound in bounds}
+            samples |= {(f"{family.full_name}_{end}", ""): 0.0 for end in ("sum", "count")}
+    return samples
 
 
 def complete(added: Mapping[Key, float], stands: Mapping[Key, float | None]) -> dict[Key, float]:
     """All samples: zero where nothing was counted yet."""
     there = {key: value for key, value in stands.items() if value is not None}
     names = {name for name, _ in there}
-    found = zeros(FIT) if f"{PREFIX}begun_timestamp_seconds" in names else {}
-    found |= zeros(REFIT) if f"{PREFIX}refit_timestamp_seconds" in names else {}
-    return {**found, **added, **there}
+    start = zeros(FIT) if f"{PREFIX}begun_timestamp_seconds" in names else {}
+    start |= zeros(REFIT) if f"{PREFIX}refit_timestamp_seconds" in names else {}
+    return {**start, **added, **there}
 
 
 class Meters:
@@ -68,7 +68,7 @@ class Meters:
         """Whether more is to come, for all that is known."""
         return bool(self.stands.get((f"{PREFIX}running", "")))
 
-    def hear(self, told: Mapping[str, Any]) -> None:
+    def hear(self, event: Mapping[str, Any]) -> None:
         """One event."""
         self.heard = time.time()
         hear = {
@@ -77,11 +77,11 @@ class Meters:
             "iteration": self._iterate,
             "end": self._end,
             "refit": self._refit,
-        }.get(told["event"])
+        }.get(event["event"])
         if hear is not None:
-            hear(told)
+            hear(event)
 
-    def _begin(self, told: Mapping[str, Any]) -> None:
+    def _begin(self, event: Mapping[str, Any]) -> None:
         self.stands |= {
             (family.full_name, ""): None  # those of the fit before are gone
             for family in FIT
@@ -89,45 +89,45 @@ class Meters:
         }
         self._stand("begun_timestamp_seconds", self.heard)
         self._news()
-        if told["past"]:
-            self._line(told["past"][-1])
+        if event["past"]:
+            self._line(event["past"][-1])
 
-    def _pass(self, told: Mapping[str, Any]) -> None:
-        seconds = float(told["seconds"])
+    def _pass(self, event: Mapping[str, Any]) -> None:
+        seconds = float(event["seconds"])
         for bound in BUCKETS:
             self._add("pass_seconds_bucket", seconds <= bound, str(bound))
         self._add("pass_seconds_bucket", 1, INFINITE)
         self._add("pass_seconds_count", 1)
         self._add("pass_seconds_sum", seconds)
-        self._add("pass_retries_total", told["attempts"] - 1)
-        self._add("rows_total", told["rows"])
-        self._add("bytes_total", told["bytes"])
+        self._add("pass_retries_total", event["attempts"] - 1)
+        self._add("rows_total", event["rows"])
+        self._add("bytes_total", event["bytes"])
         self._news()
 
-    def _iterate(self, told: Mapping[str, Any]) -> None:
-        self._line(told)
+    def _iterate(self, event: Mapping[str, Any]) -> None:
+        self._line(event)
         self._add("iterations_total", 1)
-        self._add("degenerate_components_total", told["degenerate"])
-        age = told["checkpoint_age"]
+        self._add("degenerate_components_total", event["degenerate"])
+        age = event["checkpoint_age"]
         if age is not None:
             self._stand("checkpoint_timestamp_seconds", self.heard - float(age))
         self._news()
 
-    def _end(self, told: Mapping[str, Any]) -> None:
-        outcome = ENDS.get(told["outcome"], told["outcome"])
+    def _end(self, event: Mapping[str, Any]) -> None:
+        outcome = ENDS.get(event["outcome"], event["outcome"])
         self._add("fits_total", 1, outcome)
         self._stand("ended_timestamp_seconds", self.heard, outcome)
         self._stand("running", 0.0)
 
-    def _refit(self, told: Mapping[str, Any]) -> None:
-        self._add("refits_total", 1, told["outcome"])
-        self._stand("refit_timestamp_seconds", self.heard, told["outcome"])
-        if told["alarms"] is not None:
-            self._stand("drift_alarms", float(told["alarms"]))
+    def _refit(self, event: Mapping[str, Any]) -> None:
+        self._add("refits_total", 1, event["outcome"])
+        self._stand("refit_timestamp_seconds", self.heard, event["outcome"])
+        if event["alarms"] is not None:
+            self._stand("drift_alarms", float(event["alarms"]))
 
-    def _line(self, told: Mapping[str, Any]) -> None:
+    def _line(self, event: Mapping[str, Any]) -> None:
         for name in TOLD_BY_ITERATION:
-            value = told[name]
+            value = event[name]
             self._stand(name, None if value is None else float(value))
 
     def _news(self) -> None:
@@ -149,17 +149,17 @@ class Book:
         self.meters: OrderedDict[Place, Meters] = OrderedDict()
         self._places: OrderedDict[str, Place] = OrderedDict()
 
-    def hear(self, told: Mapping[str, Any]) -> Place | None:
+    def hear(self, event: Mapping[str, Any]) -> Place | None:
         """Count an event; returns whose it is, None of a run that nobody told the beginning of."""
-        run = told["run"]
-        if told["event"] in ("begin", "refit"):
-            self._places[run] = str(told["model"]), str(told["source"])
+        run = event["run"]
+        if event["event"] in ("begin", "refit"):
+            self._places[run] = str(event["model"]), str(event["source"])
         place = self._places.get(run)
         if place is None:
             return None
         meters = self.meters.setdefault(place, Meters())
         self.meters.move_to_end(place)
-        meters.hear(told)
+        meters.hear(event)
         self._forget()
         return place
 

@@ -28,7 +28,7 @@ LINE = re.compile(r'(?P<name>\w+)\{.*?(?:,(?:outcome|le)="(?P<label>[^"]*)")?\} 
 ESCAPED = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 logger = logging.getLogger("gmm_dask")
-_told: set[str] = set()
+_logged: set[str] = set()
 
 
 def kept_by_environment() -> Callable[[Mapping[str, Any]], None] | None:
@@ -45,10 +45,10 @@ class TextFiles:
         self._book = Book()
         self._written = float("-inf")
 
-    def hear(self, told: Mapping[str, Any]) -> None:
+    def hear(self, event: Mapping[str, Any]) -> None:
         """One event."""
-        place = self._book.hear(told)
-        passing = told["event"] in ("pass", "iteration")
+        place = self._book.hear(event)
+        passing = event["event"] in ("pass", "iteration")
         if place is None or (passing and time.monotonic() - self._written < EVERY_SECONDS):
             return
         try:
@@ -116,8 +116,8 @@ def read(path: Path) -> dict[Key, float]:
     """The samples in a file of ours; none in one that is not there, or nobody's."""
     try:
         lines = path.read_text("utf-8").split("\n")
-        found = [line for line in map(LINE.fullmatch, lines) if line and _known(line["name"])]
-        return {(line["name"], line["label"] or ""): float(line["value"]) for line in found}
+        samples = [line for line in map(LINE.fullmatch, lines) if line and _known(line["name"])]
+        return {(line["name"], line["label"] or ""): float(line["value"]) for line in samples}
     except (FileNotFoundError, ValueError):
         return {}
 
@@ -126,11 +126,11 @@ def text_of(place: Place, samples: Mapping[Key, float]) -> str:
     """As Prometheus reads it."""
     lines: list[str] = []
     for family in FAMILIES:
-        found = {key: value for key, value in samples.items() if _family(key[0]) is family}
-        if found:
+        own = {key: value for key, value in samples.items() if _family(key[0]) is family}
+        if own:
             lines += [f"# HELP {family.full_name} {family.help}"]
             lines += [f"# TYPE {family.full_name} {family.kind}"]
-            lines += [f"{_sample(place, family, key)} {value!r}" for key, value in found.items()]
+            lines += [f"{_sample(place, family, key)} {value!r}" for key, value in own.items()]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -149,6 +149,6 @@ def _known(name: str) -> bool:
 
 
 def _warn(sentence: str) -> None:
-    if sentence not in _told:
-        _told.add(sentence)
+    if sentence not in _logged:
+        _logged.add(sentence)
         logger.warning(sentence)

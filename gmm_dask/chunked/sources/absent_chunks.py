@@ -34,8 +34,8 @@ def chunk_key(array: Any, coordinates: tuple[int, ...]) -> str:
 
 def absent_chunk(array: Any, coordinates: Sequence[tuple[int, ...]]) -> str | None:
     """The key of the first of these objects, or of a chunk inside a shard, that is not there."""
-    found: list[str | None] = awaited(_look(array, coordinates))
-    return next((key for key in found if key is not None), None)
+    absent: list[str | None] = awaited(_look(array, coordinates))
+    return next((key for key in absent if key is not None), None)
 
 
 async def _look(array: Any, coordinates: Sequence[tuple[int, ...]]) -> list[str | None]:

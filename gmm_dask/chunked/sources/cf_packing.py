@@ -90,38 +90,38 @@ def _as_stored(fill: float, kind: np.dtype[Any], stored: np.dtype[Any]) -> float
 
 def _of_format_2(array: Any, attributes: Attributes) -> Sequence[float]:
     labelled = {"_ARRAY_DIMENSIONS", "scale_factor", "add_offset"} & set(attributes)
-    told = array.metadata.zarr_format == 2 and labelled and array.fill_value is not None
-    return [np.asarray(array.fill_value).item()] if told else []
+    declared = array.metadata.zarr_format == 2 and labelled and array.fill_value is not None
+    return [np.asarray(array.fill_value).item()] if declared else []
 
 
 def _number(attributes: Attributes, name: str, address: str) -> float | None:
-    found = _numbers(attributes, name, address)
-    if len(found) > 1:
+    numbers = _numbers(attributes, name, address)
+    if len(numbers) > 1:
         raise _no_number(attributes, name, address)
-    return float(found[0]) if found else None
+    return float(numbers[0]) if numbers else None
 
 
 def _numbers(attributes: Attributes, name: str, address: str) -> list[float]:
     """An attribute that is a number, or some; as xarray writes them in format 3, in base 64."""
-    told = attributes.get(name)
-    told = told if isinstance(told, list | tuple) else [told]
-    found = [_decoded(one) for one in told if one is not None]
-    if None in found:
+    value = attributes.get(name)
+    value = value if isinstance(value, list | tuple) else [value]
+    numbers = [_decoded(one) for one in value if one is not None]
+    if None in numbers:
         raise _no_number(attributes, name, address)
-    return [one for one in found if one is not None]
+    return [one for one in numbers if one is not None]
 
 
-def _decoded(told: object) -> float | None:
-    if isinstance(told, int | float) and not isinstance(told, bool):
-        return told
-    if not isinstance(told, str):
+def _decoded(value: object) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, str):
         return None
     try:
-        return float(told)
+        return float(value)
     except ValueError:
         pass
     try:
-        return float(struct.unpack("<d", standard_b64decode(told))[0])
+        return float(struct.unpack("<d", standard_b64decode(value))[0])
     except (Error, ValueError, struct.error):
         return None
 

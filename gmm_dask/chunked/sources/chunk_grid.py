@@ -100,11 +100,11 @@ def _unlike_steps(array: Any) -> Sequence[Any] | None:
     return sides
 
 
-def _axis(length: int, told: Any) -> Axis:
+def _axis(length: int, declared: Any) -> Axis:
     """One side for all, or a list of sides, in which [side, times] is a side repeated."""
-    if isinstance(told, int):
-        return Axis(int(length), told)
-    runs = [(one, 1) if isinstance(one, int) else tuple(one) for one in told]
+    if isinstance(declared, int):
+        return Axis(int(length), declared)
+    runs = [(one, 1) if isinstance(one, int) else tuple(one) for one in declared]
     if (count := sum(times for _, times in runs)) > MOST_CHUNKS:
         raise DataError(
             f"an axis of {length} declares {count} chunks, beyond {MOST_CHUNKS}: store it in "

@@ -70,6 +70,6 @@ def join_columns(parts: Sequence[Source], address: str) -> Source:
             raise DataError(f"{part.address} has {part.shape[1]} columns; name 1-D arrays only")
     lengths = {part.names[0]: part.shape[0] for part in parts}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-        raise DataError(f"columns of {address} differ in length: {told} rows; they must be equal")
+        counts = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise DataError(f"columns of {address} differ in length: {counts} rows; they must be equal")
     return ColumnsSource(tuple(parts), address)

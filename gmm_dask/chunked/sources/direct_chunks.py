@@ -41,8 +41,8 @@ class DirectChunks:
         """None where Zarr has to do it."""
         if array.metadata.zarr_format != 3 or not is_regular(array) or sharding_of(array):
             return None
-        found = at_once(array, most_stored(array))
-        return None if found is None else cls(array, tuple(array.chunks), *found)
+        functions = at_once(array, most_stored(array))
+        return None if functions is None else cls(array, tuple(array.chunks), *functions)
 
     def read(self, *ranges: tuple[int, int]) -> NDArray[Any] | None:
         """The values within [first, last) along each axis; None where a chunk of them is absent."""
@@ -54,7 +54,7 @@ class DirectChunks:
                 )
             )
         )
-        found: NDArray[Any] | None = None
+        values: NDArray[Any] | None = None
         for place in places:
             chunk = self._chunk(place)
             if chunk is None:
@@ -62,10 +62,10 @@ class DirectChunks:
             inside, target = self._overlap(place, ranges)
             if len(places) == 1:
                 return np.ascontiguousarray(chunk[inside])
-            if found is None:
-                found = np.empty([last - first for first, last in ranges], chunk.dtype)
-            found[target] = chunk[inside]
-        return found
+            if values is None:
+                values = np.empty([last - first for first, last in ranges], chunk.dtype)
+            values[target] = chunk[inside]
+        return values
 
     def _chunk(self, place: Place) -> NDArray[Any] | None:
         content = self.get(chunk_key(self.array, place))

@@ -46,16 +46,16 @@ def open_table(source: object, array: str | None, columns: Sequence[str] | None)
 def open_column(column: object, beside: object) -> Source:
     """Weights: the name of an array beside the features, or a 1-D source of its own."""
     if isinstance(column, str) and is_labelled(beside):
-        found = open_labelled(beside, None, column)
+        weights = open_labelled(beside, None, column)
     elif isinstance(column, str) and not is_url(column):
-        found = _neighbour(column, beside)
+        weights = _neighbour(column, beside)
     else:
-        found = open_table(column, None, None)
-    if found.shape[1] != 1:
+        weights = open_table(column, None, None)
+    if weights.shape[1] != 1:
         raise DataError(
-            f"weights {found.address} have {found.shape[1]} columns; pass one weight per row"
+            f"weights {weights.address} have {weights.shape[1]} columns; pass one weight per row"
         )
-    return found
+    return weights
 
 
 def _neighbour(name: str, beside: object) -> Source:

@@ -41,14 +41,14 @@ def _opened(store: Any, address: str) -> zarr.Array[Any] | zarr.Group:
 
 def unopened(address: str, problem: Exception) -> Exception:
     """Why a node cannot be opened: a store that does not answer may later; metadata will not."""
-    told = told_briefly(problem)
-    if "rectilinear" in told.lower():
+    reason = told_briefly(problem)
+    if "rectilinear" in reason.lower():
         return DataError(
             f"{address} has chunks of unlike sizes (a rectilinear grid), which Zarr reads from 3.2 "
             "on, and only where ZARR_ARRAY__RECTILINEAR_CHUNKS=True is set, here and on workers"
         )
     return unreached(address, problem) or DataError(
-        f"{address} cannot be opened: its metadata are no array or group that Zarr knows ({told})"
+        f"{address} cannot be opened: its metadata are no array or group that Zarr knows ({reason})"
     )
 
 
@@ -75,8 +75,8 @@ def _local_store(path: Path) -> Any:
         return LocalStore(path, read_only=True)
     except (OSError, RuntimeError, BadZipFile) as problem:
         # A name too long, links in a ring, closed to us, no archive.
-        told = f"{path} cannot be opened: {told_briefly(problem)}"
-        raise DataError(told) from None
+        refusal = f"{path} cannot be opened: {told_briefly(problem)}"
+        raise DataError(refusal) from None
 
 
 def check_metadata(path: Path) -> None:

@@ -78,8 +78,8 @@ class ZarrSource:
         except MemoryError as problem:
             raise self._too_large(first, last) from problem
         except Exception as problem:
-            told = unreached(self.address, problem) or self._unreadable(first, last, problem)
-            raise told from problem
+            error = unreached(self.address, problem) or self._unreadable(first, last, problem)
+            raise error from problem
 
     def unpacked(self, stored: Values) -> Values:
         """Stored numbers as what they stand for."""
@@ -103,10 +103,10 @@ class ZarrSource:
         return native(self.array[first:last][:, list(self.columns)])
 
     def _range(self, *ranges: tuple[int, int]) -> Values:
-        found = None if self._direct is None else self._direct.read(*ranges)
-        if found is None:
-            found = self.array[tuple(slice(first, last) for first, last in ranges)]
-        return found
+        values = None if self._direct is None else self._direct.read(*ranges)
+        if values is None:
+            values = self.array[tuple(slice(first, last) for first, last in ranges)]
+        return values
 
     def _too_large(self, first: int, last: int) -> DataError:
         keys = " or ".join(self._keys(first))
@@ -122,11 +122,11 @@ class ZarrSource:
         for start, end in pairwise([*starts, last]):
             try:
                 self._read(start, end)
-            except Exception as found:
+            except Exception as fault:
                 keys = " or ".join(self._keys(start))
                 return DataError(
                     f"{self.address}: chunk {keys} is truncated or corrupt "
-                    f"({type(found).__name__}: {found}); write it again"
+                    f"({type(fault).__name__}: {fault}); write it again"
                 )
         return DataError(f"{self.address}: rows {first}–{last} cannot be read ({problem})")
 
@@ -145,10 +145,10 @@ class ZarrSource:
         try:
             key = absent_chunk(self.array, self._coordinates(first, last))
         except Exception as problem:
-            told = unreached(self.address, problem)
-            if told is None:
+            error = unreached(self.address, problem)
+            if error is None:
                 raise
-            raise told from problem
+            raise error from problem
         if key is not None:
             raise AbsentError(
                 f"{self.address}: chunk {key} is not in the store, so its rows would read as the "
@@ -164,11 +164,11 @@ class ZarrSource:
         starts = np.array(self._axes[0].within(first, first + len(table))) - first
         stored = self.array.fill_value or 0  # v2 has arrays without one, which read as zeros
         fill = self.unpacked(np.array([stored], self.array.dtype))[0]
-        found = np.isnan(table[starts]) if np.isnan(fill) else table[starts] == fill
-        if self.array.ndim == 1 or not found.any():
-            return bool(found.any())
+        filled = np.isnan(table[starts]) if np.isnan(fill) else table[starts] == fill
+        if self.array.ndim == 1 or not filled.any():
+            return bool(filled.any())
         across = np.array([self._axes[1].at(column) for column in self.columns])
-        return any(found[:, across == one].all(axis=1).any() for one in np.unique(across))
+        return any(filled[:, across == one].all(axis=1).any() for one in np.unique(across))
 
     def select(self, columns: Sequence[int]) -> Source:
         return replace(
@@ -234,7 +234,7 @@ def _names(array: zarr.Array[Any], features: int, name: str | None) -> tuple[str
     if array.ndim == 1 and name:
         return (name,)
     attributes = array.metadata.attributes  # whatever JSON there was
-    told = attributes.get("feature_names") if isinstance(attributes, Mapping) else None
-    if isinstance(told, list) and len(told) == features:
-        return tuple(str(one) for one in told)
+    names = attributes.get("feature_names") if isinstance(attributes, Mapping) else None
+    if isinstance(names, list) and len(names) == features:
+        return tuple(str(one) for one in names)
     return default_names(features)

@@ -38,9 +38,9 @@ def client_is_told() -> Callable[[str], None] | None:
 
     def tell(word: str) -> None:
         # As `distributed.worker.warn` does, which finds the worker in threads of tasks only.
-        told = {"message": pickle.dumps(word), "category": pickle.dumps(UserWarning)}
+        event = {"message": pickle.dumps(word), "category": pickle.dumps(UserWarning)}
         with suppress(Exception):  # a word is no reason to fail
-            worker.log_event("warn", told)
+            worker.log_event("warn", event)
 
     return tell
 
@@ -52,8 +52,8 @@ def pool_thread() -> bool | None:
     except ImportError:
         gone(THREADS)
         return None
-    found: bool | None = getattr(thread_state, "proceed", None)
-    return found
+    proceed: bool | None = getattr(thread_state, "proceed", None)
+    return proceed
 
 
 def memory_of_a_thread() -> float:
