@@ -70,6 +70,8 @@ def result_of(task: Future, look: Callable[[], object]) -> Any:
         try:
             return task.result(timeout=seconds)
         except TimeoutError:
+            if task.status == "error":
+                return task.result()  # which may be a TimeoutError of the task's own
             look()
             if task.done():
                 seconds *= 2  # it is its way here that takes so long

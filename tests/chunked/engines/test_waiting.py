@@ -21,7 +21,7 @@ class Task:
         self.waited: list[float] = []
         self.released = False
 
-    def result(self, timeout: float) -> str:
+    def result(self, timeout: float = 0.0) -> str:
         self.waited.append(timeout)
         if self.faults:
             raise self.faults.pop(0)
@@ -73,6 +73,12 @@ def test_a_result_that_is_on_its_way_is_given_more_time() -> None:
 def test_an_error_of_the_task_is_the_pass_own() -> None:
     with pytest.raises(ZeroDivisionError):
         result_of(Task(ZeroDivisionError(), status="error"), lambda: None)
+
+
+def test_a_task_that_ran_out_of_time_itself_has_failed() -> None:
+    task = Task(*[TimeoutError("the store's")] * 9, status="error")
+    with pytest.raises(TimeoutError, match="the store's"):
+        result_of(task, lambda: None)
 
 
 def test_what_the_look_raises_ends_the_waiting() -> None:
