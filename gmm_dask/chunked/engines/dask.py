@@ -104,8 +104,7 @@ class DaskEngine:
         while True:
             try:
                 began = time.perf_counter()
-                graph = Graph(self.client, self.placement, work, self._label, step)
-                result: T = self._attempt(graph, value, name, verify, each)
+                result: T = self._attempt(work, value, name, step, verify, each)
                 threads = self.placement.threads_worth(time.perf_counter() - began)
                 break
             except Exception as problem:
@@ -123,8 +122,15 @@ class DaskEngine:
         return result
 
     def _attempt(
-        self, graph: Graph[V, T], value: V, name: str, verify: bool, each: int | None
+        self,
+        work: MapReduce[V, T],
+        value: V,
+        name: str,
+        step: int | None,
+        verify: bool,
+        each: int | None,
     ) -> Any:
+        graph = Graph(self.client, self.placement, work, self._label, step)
         try:
             with large_arguments():
                 self.placement.place(self._threads(), each)
