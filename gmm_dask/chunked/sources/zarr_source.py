@@ -13,17 +13,13 @@ import numpy as np
 import zarr
 
 from gmm_dask.chunked.borrowed.codecs import bounded
-from gmm_dask.chunked.sources.absent_chunks import (
-    absent_chunk,
-    chunk_key,
-)
+from gmm_dask.chunked.sources.absent_chunks import absent_chunk
 from gmm_dask.chunked.sources.cf_packing import Packing
 from gmm_dask.chunked.sources.chunk_grid import (
     Axis,
     axes_of,
     chunk_layout,
 )
-from gmm_dask.chunked.sources.direct_chunks import DirectChunks
 from gmm_dask.chunked.sources.protocol import (
     LARGEST_CHUNK,
     MOST_CHUNKS,
@@ -33,11 +29,11 @@ from gmm_dask.chunked.sources.protocol import (
     Source,
     Values,
     default_names,
-    native,
     real_dtype,
     table_shape,
     unreached,
 )
+from gmm_dask.chunked.sources.stored_columns import StoredColumns
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,15 +58,15 @@ class ZarrSource:
         return stored if self.packing is None else self.packing.dtype
 
     @cached_property
-    def _axes(self) -> tuple[Axis, ...]:
-        return axes_of(self.array)
+    def _stored(self) -> StoredColumns:
+        return StoredColumns(self.array, self.columns)
 
     def layouts(self) -> list[Boundaries]:
-        return [self._axes[0].boundaries()]
+        return [self._stored.axes[0].boundaries()]
 
     def read(self, first: int, last: int) -> Values:
         try:
-            return self.unpacked(self._read(first, last))
+            return self.unpacked(self._stored.read(first, last))
         except OSError as problem:
             if isinstance(problem, FileNotFoundError):
                 raise self._unreadable(first, last, problem) from problem
@@ -85,65 +81,34 @@ class ZarrSource:
         """Stored numbers as what they stand for."""
         return stored if self.packing is None else self.packing.decode(stored)
 
-    @cached_property
-    def _direct(self) -> DirectChunks | None:
-        return DirectChunks.of(self.array)
-
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    def _read(self, first: int, last: int) -> Values:
-        if self.array.ndim == 1:
-            return native(self._range((first, last)))
-        low, high = min(self.columns), max(self.columns) + 1
-        if self.columns == tuple(range(low, high)):
-            return native(self._range((first, last), (low, high)))
-        if self._axes[1].step < self.array.shape[1]:
-            return native(self.array.oindex[slice(first, last), list(self.columns)])
-        return native(self.array[first:last][:, list(self.columns)])
-
-    def _range(self, *ranges: tuple[int, int]) -> Values:
-        values = None if self._direct is None else self._direct.read(*ranges)
-        if values is None:
-            values = self.array[tuple(slice(first, last) for first, last in ranges)]
-        return values
-
     def _too_large(self, first: int, last: int) -> DataError:
-        keys = " or ".join(self._keys(first))
+        keys = " or ".join(self._stored.keys(first))
         return DataError(
-            f"{self.address}: rows {first}–{last}, chunk {keys} of {_by(self._axes)} "
+            f"{self.address}: rows {first}–{last}, chunk {keys} of {_by(self._stored.axes)} "
             f"{self.array.dtype}, take more memory than there is here: store it in smaller chunks, "
             "or give workers more"
         )
 
     def _unreadable(self, first: int, last: int, problem: Exception) -> DataError:
         """Name the first stored object behind these rows that fails when read alone."""
-        starts = self._axes[0].within(first, last)
+        starts = self._stored.axes[0].within(first, last)
         for start, end in pairwise([*starts, last]):
             try:
-                self._read(start, end)
+                self._stored.read(start, end)
             except Exception as fault:
-                keys = " or ".join(self._keys(start))
+                keys = " or ".join(self._stored.keys(start))
                 return DataError(
                     f"{self.address}: chunk {keys} is truncated or corrupt "
                     f"({type(fault).__name__}: {fault}); write it again"
                 )
         return DataError(f"{self.address}: rows {first}–{last} cannot be read ({problem})")
 
-    def _keys(self, row: int) -> list[str]:
-        return [chunk_key(self.array, c) for c in self._coordinates(row, row + 1)]
-
-    def _coordinates(self, first: int, last: int) -> list[tuple[int, ...]]:
-        """Grid coordinates of the stored objects behind rows [first, last) and these features."""
-        down = range(self._axes[0].at(first), self._axes[0].at(last - 1) + 1)
-        if len(self._axes) == 1:
-            return [(i,) for i in down]
-        across = sorted({self._axes[1].at(column) for column in self.columns})
-        return [(i, j) for i in down for j in across]
-
     def verify(self, first: int, last: int) -> None:
         try:
-            key = absent_chunk(self.array, self._coordinates(first, last))
+            key = absent_chunk(self.array, self._stored.coordinates(first, last))
         except Exception as problem:
             error = unreached(self.address, problem)
             if error is None:
@@ -157,17 +122,18 @@ class ZarrSource:
             )
 
     def chunk_of(self, row: int, feature: int) -> str:
-        return replace(self, columns=(self.columns[feature],))._keys(row)[0]
+        return StoredColumns(self.array, (self.columns[feature],)).keys(row)[0]
 
     def may_be_fill(self, first: int, table: Values) -> bool:
         """An absent chunk reads as its fill value, in its first row as in all others."""
-        starts = np.array(self._axes[0].within(first, first + len(table))) - first
+        axes = self._stored.axes
+        starts = np.array(axes[0].within(first, first + len(table))) - first
         stored = self.array.fill_value or 0  # v2 has arrays without one, which read as zeros
         fill = self.unpacked(np.array([stored], self.array.dtype))[0]
         filled = np.isnan(table[starts]) if np.isnan(fill) else table[starts] == fill
         if self.array.ndim == 1 or not filled.any():
             return bool(filled.any())
-        across = np.array([self._axes[1].at(column) for column in self.columns])
+        across = np.array([axes[1].at(column) for column in self.columns])
         return any(filled[:, across == one].all(axis=1).any() for one in np.unique(across))
 
     def select(self, columns: Sequence[int]) -> Source:
