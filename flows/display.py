@@ -31,7 +31,7 @@ from prefect.runtime import flow_run
 
 from flows.jobs import stem
 from flows.news import stop_if_suspended, tell
-from gmm_dask.chunked.engines.worker_logs import words_heard
+from gmm_dask.chunked.engines.worker_logs import worker_logs_heard
 from gmm_dask.fitting.journal import iteration_line
 from gmm_dask.fitting.run_loop import Progress
 
@@ -83,7 +83,7 @@ def workers_heard(client: Client | None, about: str) -> Iterator[None]:
         link_text="Dask dashboard",
     )
     logger = get_run_logger()
-    with words_heard(client, str(flow_run.id or uuid4()), lambda *word: logger.log(*word)):
+    with worker_logs_heard(client, str(flow_run.id or uuid4()), lambda *word: logger.log(*word)):
         yield
 
 

@@ -159,9 +159,9 @@ def test_a_folder_that_cannot_be_written_costs_a_word(
     folder.rmdir()
     for _ in range(2):
         fit(ROWS, K)
-    told = [record.message for record in caplog.records if METRICS in record.message]
-    assert len(told) == 1
-    assert str(folder) in told[0]
+    warnings = [record.message for record in caplog.records if METRICS in record.message]
+    assert len(warnings) == 1
+    assert str(folder) in warnings[0]
 
 
 @pytest.mark.timed

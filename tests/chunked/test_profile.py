@@ -83,15 +83,15 @@ def test_the_sample_stands_for_all_rows_without_bias() -> None:
     weights = draw.pareto(0.7, size=500)
     rows, heaviest = open_rows(VALUES, weights=weights), weights.argmax()
     exact = np.array([weights.sum(), weights @ VALUES[:, 0], weights[VALUES[:, 1] > 4].sum()])
-    found = []
+    estimates = []
     for seed in range(1500):
         made = seen(rows, 30, seed).sample
         assert heaviest in made.indices
         whole = made.represented / made.beyond
         there = made.rows
-        found.append([whole.sum(), whole @ there[:, 0], whole[there[:, 1] > 4].sum()])
-    error = np.std(found, axis=0) / np.sqrt(len(found))
-    assert (np.abs(np.mean(found, axis=0) - exact) < 4.5 * error).all()
+        estimates.append([whole.sum(), whole @ there[:, 0], whole[there[:, 1] > 4].sum()])
+    error = np.std(estimates, axis=0) / np.sqrt(len(estimates))
+    assert (np.abs(np.mean(estimates, axis=0) - exact) < 4.5 * error).all()
 
 
 def test_weights_of_nothing_beside_others_are_survived() -> None:
@@ -145,11 +145,11 @@ def test_the_first_value_that_is_not_finite_is_named(
     values[499, 2] = np.nan
     path = store(tmp_path / "rows.zarr", values, chunks=(20, 3))
     count = 1 if row == 499 else 2
-    told = (
+    message = (
         rf"rows\.zarr: row {row} has x1 = {value:g} \(chunk c/{row // 20}/0\); "
         rf"{count} of 500 rows are not finite"
     ).replace("+", r"\+")
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         seen(open_rows(path, block_bytes=480))
 
 
@@ -186,8 +186,10 @@ def test_the_row_is_named_by_its_index_in_the_source() -> None:
 def test_weights_must_not_be_negative(value: float, policy: Any) -> None:
     weights = np.ones(500)
     weights[[321, 400]] = value
-    told = "weights the array: row 321 has .*2 of 500 weights are negative, not finite or beyond 1e"
-    with pytest.raises(DataError, match=told):
+    named = (
+        "weights the array: row 321 has .*2 of 500 weights are negative, not finite or beyond 1e"
+    )
+    with pytest.raises(DataError, match=named):
         seen(open_rows(VALUES, weights=weights, nonfinite=policy, block_bytes=480))
 
 

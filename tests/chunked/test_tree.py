@@ -52,13 +52,13 @@ def cut(length: int, data: st.DataObject) -> list[tuple[int, int]]:
 
 @given(st.integers(0, 300), st.integers(1, 300))
 def test_a_run_is_two_nodes_of_a_level_at_most(first: int, length: int) -> None:
-    found = nodes((i, 0, str(i)) for i in range(first, first + length))
-    levels = Counter(level for _, level, _ in found)
+    made = nodes((i, 0, str(i)) for i in range(first, first + length))
+    levels = Counter(level for _, level, _ in made)
     assert max(levels.values()) <= 2
-    ends = [place + 2**level for place, level, _ in found]
-    assert [place for place, _, _ in found] == [first, *ends[:-1]]
+    ends = [place + 2**level for place, level, _ in made]
+    assert [place for place, _, _ in made] == [first, *ends[:-1]]
     assert ends[-1] == first + length
-    assert all(place % 2**level == 0 for place, level, _ in found)
+    assert all(place % 2**level == 0 for place, level, _ in made)
 
 
 def test_fold_holds_a_logarithm_of_the_values() -> None:
@@ -110,11 +110,11 @@ def test_shares_are_of_few_nodes(blocks: int, threads: int) -> None:
 
 def whole(first: int, last: int) -> list[tuple[int, int]]:
     """The largest nodes between two places, by their definition alone."""
-    found = []
+    made = []
     while first < last:
         level = 0
         while first % 2 ** (level + 1) == 0 and first + 2 ** (level + 1) <= last:
             level += 1
-        found.append((first, level))
+        made.append((first, level))
         first += 2**level
-    return found
+    return made

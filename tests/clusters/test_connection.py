@@ -43,16 +43,16 @@ def test_a_class_of_clusters_is_made_with_its_arguments_and_scaled():
     rows = drawn_rows(2000, drawn_mixture(2, 3))
     asked = ClusterOptions(kind=KIND, arguments={**QUIET, "threads_per_worker": 1}, workers=1)
     with cluster_for(asked) as client:
-        found = fit(rows, Configuration(2, max_iter=3), client=client)
+        result = fit(rows, Configuration(2, max_iter=3), client=client)
         assert list(client.nthreads().values()) == [1]
     assert (
-        found.mixture.weights.tobytes()
+        result.mixture.weights.tobytes()
         == fit(rows, Configuration(2, max_iter=3)).mixture.weights.tobytes()
     )
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"),
+    ("kind", "message"),
     [
         ("nowhere.Cluster", "is not to be found"),
         ("distributed.NoSuchCluster", "is not to be found"),
@@ -60,8 +60,8 @@ def test_a_class_of_clusters_is_made_with_its_arguments_and_scaled():
         ("subprocess.Popen", "is no class of Dask clusters"),
     ],
 )
-def test_what_is_no_cluster_is_not_made(kind, told):
-    assert told in refusal(kind=kind)
+def test_what_is_no_cluster_is_not_made(kind, message):
+    assert message in refusal(kind=kind)
 
 
 def test_arguments_that_a_cluster_does_not_take_are_told():
@@ -80,7 +80,7 @@ def test_a_local_cluster_shows_its_dashboard_on_this_machine_only():
     with cluster_for(ClusterOptions(kind=KIND, arguments={"n_workers": 0}, workers=1)) as client:
         listening = client.run_on_scheduler(
             lambda dask_scheduler: [
-                found.getsockname()[0] for found in dask_scheduler.http_server._sockets.values()
+                server.getsockname()[0] for server in dask_scheduler.http_server._sockets.values()
             ]
         )
     assert listening == ["127.0.0.1"]
@@ -96,7 +96,7 @@ def test_a_dashboard_is_named_only_where_it_opens(caplog, tmp_path):
     assert f"dashboard: {page}" in caplog.text
     (tmp_path / "bokeh.py").write_text("raise ImportError")
     make = ["data", "make", "rings", "--rows", "9", "--workers", "1", "--out", "x"]
-    told = subprocess.run(
+    run = subprocess.run(
         [sys.executable, "-m", "gmm_dask", *make],
         env=os.environ | {"PYTHONPATH": f"{tmp_path}:{os.getcwd()}"},
         cwd=tmp_path,
@@ -104,19 +104,19 @@ def test_a_dashboard_is_named_only_where_it_opens(caplog, tmp_path):
         text=True,
         check=True,
     )
-    assert "dashboard: none (pip install 'gmm-dask[dashboard]')" in told.stderr
-    assert "http://" not in told.stderr
+    assert "dashboard: none (pip install 'gmm-dask[dashboard]')" in run.stderr
+    assert "http://" not in run.stderr
 
 
 def test_certificates_in_the_configuration_of_dask_are_used():
     made = Security.temporary()
-    told = {"distributed.comm.tls.ca-file": made.tls_ca_file}
+    settings = {"distributed.comm.tls.ca-file": made.tls_ca_file}
     for role in ("scheduler", "worker", "client"):
-        told[f"distributed.comm.tls.{role}.key"] = made.tls_client_key
-        told[f"distributed.comm.tls.{role}.cert"] = made.tls_client_cert
+        settings[f"distributed.comm.tls.{role}.key"] = made.tls_client_key
+        settings[f"distributed.comm.tls.{role}.cert"] = made.tls_client_cert
     asked = ClusterOptions(kind=KIND, arguments={**QUIET, "host": "0.0.0.0"}, workers=1)
     with (
-        dask.config.set(told),
+        dask.config.set(settings),
         cluster_for(asked) as client,
     ):
         assert client.scheduler.address.startswith("tls://")
@@ -145,8 +145,8 @@ def test_a_port_that_takes_connections_and_says_nothing_is_given_up_in_time(word
         assert f"no Dask scheduler answers at {address} within 15 s" in refusal(scheduler=address)
         assert time.monotonic() - began < 17
         assert f"waiting for the scheduler at {address}" in "".join(words)
-        (found,) = guarded("cluster", lambda: on_cluster(address))
-        assert found.level == "bad"
+        (finding,) = guarded("cluster", lambda: on_cluster(address))
+        assert finding.level == "bad"
         assert time.monotonic() - began < 34
 
 

@@ -20,7 +20,7 @@ from distributed import Client, Future
 from gmm_dask.chunked.borrowed.distributed.messages import hurry, keep_few
 from gmm_dask.chunked.engines import tasks
 from gmm_dask.chunked.engines.attempts import Attempts
-from gmm_dask.chunked.engines.demand import Ahead
+from gmm_dask.chunked.engines.demand import Demand
 from gmm_dask.chunked.engines.faults import ClusterError
 from gmm_dask.chunked.engines.graph import Graph
 from gmm_dask.chunked.engines.keys import Labels
@@ -67,7 +67,7 @@ class DaskEngine:
         self._label = Labels(self.run)
         self._seconds: dict[str, float] = {}
         self._suspects: Runs = []
-        self._ahead = Ahead(partial(submit_each, client), lambda: self._label("to-come", None))
+        self._demand = Demand(partial(submit_each, client), lambda: self._label("to-come", None))
         self._ask = partial(asked, client)
         waits = Patience(no_workers_timeout)
         self._watch = Watch(self._ask, waits, lambda: self.placement.forget())
@@ -117,7 +117,7 @@ class DaskEngine:
             each = None
         seconds = self._seconds[name] = time.perf_counter() - started
         with suppress(Exception):  # the next pass is told if the cluster is gone
-            self._ahead.show(threads)
+            self._demand.show(threads)
         self._report(name, step, seconds, attempts.count)
         return result
 
@@ -155,7 +155,7 @@ class DaskEngine:
     def _look(self) -> None:
         self._watch.look()
         with suppress(Exception):
-            self._ahead.renew()
+            self._demand.renew()
 
     def _fallen(self) -> Runs:
         events = self._ask("events", topic="all")
@@ -192,5 +192,5 @@ class DaskEngine:
     def close(self) -> None:
         """Let go of the rows that workers hold, of passes to come, and of the client's hurry."""
         self.placement.forget()
-        self._ahead.close()
+        self._demand.close()
         self._hurry.close()

@@ -28,7 +28,7 @@ tasks, and tell their log: they are taken back before."""
 Submit = Callable[..., list[Future]]
 
 
-class Ahead:
+class Demand:
     """Passes to come on one scheduler, each of which would employ so many threads."""
 
     def __init__(self, submit: Submit, label: Callable[[], str]) -> None:

@@ -46,7 +46,7 @@ class Patience:
             )
 
 
-class Crew:
+class KnownWorkers:
     """The workers that were there when last looked for.
 
     A task that prefers a worker, made runnable while there is none at all, waits for that very one

@@ -11,7 +11,7 @@ from typing import Any
 
 from distributed import Future
 
-from gmm_dask.chunked.engines.patience import Crew, Patience
+from gmm_dask.chunked.engines.patience import KnownWorkers, Patience
 
 POLL_SECONDS = 2.0
 
@@ -24,7 +24,7 @@ class Watch:
 
     def __init__(self, ask: Ask, patience: Patience, on_replaced: Callable[[], object]) -> None:
         self._ask, self._patience, self._on_replaced = ask, patience, on_replaced
-        self._crew = Crew()
+        self._known = KnownWorkers()
 
     def begin(self) -> None:
         """A pass begins, with all of the patience that there is."""
@@ -57,7 +57,7 @@ class Watch:
         self._patience.check(workers.values())
 
     def _all_replaced(self, workers: dict[str, Any]) -> bool:
-        replaced = self._crew.replaced_by(workers)
+        replaced = self._known.replaced_by(workers)
         if replaced:
             self._on_replaced()
         return replaced

@@ -1,4 +1,4 @@
-"""Words of workers: what the library logs there, heard by the driver that asked for it.
+"""Logs of workers: what the library says there, heard by the driver that asked for it.
 
 Knows Dask's plugins; each driver's has a name of its own, for schedulers are shared.
 """
@@ -16,7 +16,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 LIBRARY = logging.getLogger("gmm_dask")
 
 
-class Telling(logging.Handler):
+class EventHandler(logging.Handler):
     """Makes an event of each record."""
 
     def __init__(self, worker: Worker, topic: str, level: int) -> None:
@@ -29,7 +29,7 @@ class Telling(logging.Handler):
             self.worker.log_event(self.topic, event)
 
 
-class Words(WorkerPlugin):  # type: ignore[misc]
+class LogForwarding(WorkerPlugin):  # type: ignore[misc]
     """On each worker, also on those that come later: its log as events of a topic."""
 
     def __init__(self, topic: str, level: int) -> None:
@@ -37,7 +37,7 @@ class Words(WorkerPlugin):  # type: ignore[misc]
 
     def setup(self, worker: Worker) -> None:
         """When it comes to a worker, or a worker comes."""
-        self.handler = Telling(worker, self.topic, self.level)
+        self.handler = EventHandler(worker, self.topic, self.level)
         LIBRARY.addHandler(self.handler)
 
     def teardown(self, worker: Worker) -> None:
@@ -47,7 +47,7 @@ class Words(WorkerPlugin):  # type: ignore[misc]
 
 
 @contextmanager
-def words_heard(
+def worker_logs_heard(
     client: Client, name: str, tell: Callable[[int, str], object], level: int = logging.WARNING
 ) -> Iterator[None]:
     """Hand on what workers log, as long as this lasts, under a name that no other driver has.
@@ -60,7 +60,7 @@ def words_heard(
 
     topic = f"gmm-dask-words-{name}"
     client.subscribe_topic(topic, heard)
-    client.register_plugin(Words(topic, level), name=topic)
+    client.register_plugin(LogForwarding(topic, level), name=topic)
     try:
         yield
     finally:

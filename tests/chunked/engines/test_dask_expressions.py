@@ -41,7 +41,7 @@ def every_second(block: np.ndarray) -> np.ndarray:
 
 def told() -> dict[str, list[float]]:
     """Everything, in numbers."""
-    found: dict[str, list[float]] = {}
+    numbers: dict[str, list[float]] = {}
 
     def note(mixture: Mixture) -> list[float]:
         return np.concatenate([mixture.means, mixture.covariances], axis=None).tolist()
@@ -50,15 +50,15 @@ def told() -> dict[str, list[float]]:
         for name, source, opening in arrays():
             for where in (client, None):
                 made = fit(source, Configuration(2), client=where, **opening)
-                found[f"{name}, {'cluster' if where else 'here'}"] = note(made.mixture)
+                numbers[f"{name}, {'cluster' if where else 'here'}"] = note(made.mixture)
             if "features" not in opening:
-                found |= {
+                numbers |= {
                     f"{name}, {function}": np.ravel(
                         getattr(lazy, function)(source, made.mixture).compute()
                     ).tolist()
                     for function in FUNCTIONS
                 }
-    return found
+    return numbers
 
 
 def as_json(engine: str) -> dict[str, list[float]]:

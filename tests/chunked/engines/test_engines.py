@@ -336,8 +336,9 @@ def test_a_scheduler_keeps_few_messages_and_one_source_in_all_of_them(rows: Rows
         engine.map_reduce(total, VALUE)
         sent = [one.recent_message_log for one in client.cluster.scheduler.stream_comms.values()]
         assert [log.maxlen for log in (*sent, client.scheduler_comm.recent_message_log)] == [20] * 3
-        told = [message for log in sent for payload in log for message in payload]
-        shares = [part for m in told if "run_spec" in m for part in shares_in(m["run_spec"].data)]
+        messages = [message for log in sent for payload in log for message in payload]
+        specs = [message["run_spec"] for message in messages if "run_spec" in message]
+        shares = [share for spec in specs for share in shares_in(spec.data)]
         engine.close()
     assert len(shares) >= 12
     assert len({id(share.rows) for share in shares}) <= 2, "one for the threads of each worker"
@@ -430,8 +431,8 @@ def test_limits_of_openmp_come_back_in_the_threads_that_had_them() -> None:
         return before, inside, _openmp_threads()
 
     with ThreadPoolExecutor(2) as pool:
-        found = [pool.submit(limited, last) for last in (False, True)]
-    for before, inside, after in (one.result() for one in found):
+        limits = [pool.submit(limited, last) for last in (False, True)]
+    for before, inside, after in (one.result() for one in limits):
         assert inside == {1}
         assert before == after
 

@@ -36,9 +36,9 @@ def alone(rows: Any, seed: int) -> bytes:
 
 
 def together(rows: Any, seed: int) -> bytes:
-    found = fit(rows, Configuration(2, tol=0, max_iter=3, seed=seed), client=get_client())
+    result = fit(rows, Configuration(2, tol=0, max_iter=3, seed=seed), client=get_client())
     assert thread_state.proceed, "back among the worker's threads"
-    return bits(found.mixture)
+    return bits(result.mixture)
 
 
 def left(rows: Any, seed: int) -> bytes:
@@ -61,14 +61,14 @@ def alone_here(rows: Any, seed: int) -> bytes:
 
 @pytest.mark.parametrize("task", [alone, together, left, in_threads])
 def test_fits_in_tasks_on_every_thread(client: Client, rows: np.ndarray, task: Any) -> None:
-    found = client.gather(client.map(task, [rows] * 6, range(6), pure=False))
-    assert found == [alone_here(rows, seed) for seed in range(6)]
+    results = client.gather(client.map(task, [rows] * 6, range(6), pure=False))
+    assert results == [alone_here(rows, seed) for seed in range(6)]
 
 
 def test_a_dask_array_within_tasks_is_the_clusters(client: Client, rows: np.ndarray) -> None:
     held = client.persist(dask.array.from_array(rows, chunks=(1000, 2)))
-    found = client.gather(client.map(alone, [held] * 4, range(4), pure=False))
-    assert found == [alone_here(held, seed) for seed in range(4)]
+    results = client.gather(client.map(alone, [held] * 4, range(4), pure=False))
+    assert results == [alone_here(held, seed) for seed in range(4)]
 
 
 def evaluated(rows: Any, mixture: Mixture) -> float:
@@ -77,9 +77,9 @@ def evaluated(rows: Any, mixture: Mixture) -> float:
 
 
 def test_other_passes_within_tasks(client: Client, rows: np.ndarray) -> None:
-    found = fit(rows, CONFIGURATION, client=client)
-    told = client.gather(client.map(evaluated, [rows] * 4, [found.mixture] * 4, pure=False))
-    assert told == [found.mean_log_likelihood] * 4
+    result = fit(rows, CONFIGURATION, client=client)
+    likelihoods = client.gather(client.map(evaluated, [rows] * 4, [result.mixture] * 4, pure=False))
+    assert likelihoods == [result.mean_log_likelihood] * 4
 
 
 @pytest.mark.parametrize("processes", [True, False])

@@ -6,7 +6,7 @@ import dask
 import pytest
 
 from gmm_dask.chunked.engines.faults import ClusterError
-from gmm_dask.chunked.engines.patience import Crew, Patience
+from gmm_dask.chunked.engines.patience import KnownWorkers, Patience
 
 
 class Clock:
@@ -71,12 +71,12 @@ def test_it_is_as_long_as_dasks_own(clock: Clock, set_to: str | None, seconds: f
         patience.check([])
 
 
-def test_a_crew_is_replaced_when_none_is_left_and_others_have_come() -> None:
-    crew = Crew()
-    assert not crew.replaced_by(()), "nobody has come yet"
-    assert not crew.replaced_by("ab"), "the first"
-    assert not crew.replaced_by("bc"), "one has stayed"
-    assert not crew.replaced_by(()), "they may come back"
-    assert not crew.replaced_by("c"), "and one of them has"
-    assert crew.replaced_by("de")
-    assert not crew.replaced_by("de"), "they are known now"
+def test_known_workers_are_replaced_when_none_is_left_and_others_have_come() -> None:
+    known = KnownWorkers()
+    assert not known.replaced_by(()), "nobody has come yet"
+    assert not known.replaced_by("ab"), "the first"
+    assert not known.replaced_by("bc"), "one has stayed"
+    assert not known.replaced_by(()), "they may come back"
+    assert not known.replaced_by("c"), "and one of them has"
+    assert known.replaced_by("de")
+    assert not known.replaced_by("de"), "they are known now"

@@ -4,7 +4,7 @@ import logging
 
 from distributed import Client
 
-from gmm_dask.chunked.engines.worker_logs import words_heard
+from gmm_dask.chunked.engines.worker_logs import worker_logs_heard
 from tests.faults.cluster import until
 
 
@@ -21,7 +21,7 @@ def test_two_drivers_of_one_scheduler_listen_and_leave_in_any_order(client):
     words: dict[str, list[tuple[int, str]]] = {"first": [], "second": []}
 
     def listening(driver, name):
-        return words_heard(driver, name, lambda *word: words[name].append(word))
+        return worker_logs_heard(driver, name, lambda *word: words[name].append(word))
 
     with Client(client.scheduler.address, set_as_default=False) as other:
         first, second = listening(client, "first"), listening(other, "second")
@@ -42,11 +42,11 @@ def test_two_drivers_of_one_scheduler_listen_and_leave_in_any_order(client):
 
 def test_one_that_was_killed_leaves_its_place_to_the_next_of_its_name(client):
     words: list[tuple[int, str]] = []
-    killed = words_heard(client, "same", lambda *word: words.append(word))
+    killed = worker_logs_heard(client, "same", lambda *word: words.append(word))
     killed.__enter__()
     with Client(client.scheduler.address, set_as_default=False) as other:
         again: list[tuple[int, str]] = []
-        with words_heard(other, "same", lambda *word: again.append(word)):
+        with worker_logs_heard(other, "same", lambda *word: again.append(word)):
             heard_of(other)
             client.submit(said, "once", pure=False).result()
             until(lambda: again and words, 10)

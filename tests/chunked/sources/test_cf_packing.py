@@ -43,9 +43,9 @@ PACKINGS: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def values() -> Values:
     """10 ± 1, and whole; some are missing."""
-    found = np.round(10 + np.random.default_rng(0).normal(size=(103, 3)))
-    found[3, 1] = found[50] = np.nan
-    return found
+    drawn = np.round(10 + np.random.default_rng(0).normal(size=(103, 3)))
+    drawn[3, 1] = drawn[50] = np.nan
+    return drawn
 
 
 def written(folder: Path, values: Values, encoding: dict[str, Any], zarr_format: int) -> str:
@@ -54,12 +54,12 @@ def written(folder: Path, values: Values, encoding: dict[str, Any], zarr_format:
         values = np.nan_to_num(values, nan=10.0)
     variables: dict[str, Any] = {"table": (("row", "feature"), values)}
     variables |= {f"c{j}": (("row",), values[:, j]) for j in range(3)}
-    told = {
+    encodings = {
         name: {**encoding, "chunks": (20, 3)[: len(dimensions)]}
         for name, (dimensions, _) in variables.items()
     }
     xarray.Dataset(variables).to_zarr(
-        folder / "packed.zarr", zarr_format=zarr_format, encoding=told, consolidated=False
+        folder / "packed.zarr", zarr_format=zarr_format, encoding=encodings, consolidated=False
     )
     return str(folder / "packed.zarr")
 
@@ -73,9 +73,9 @@ def everything(rows: Rows) -> Values:
     return np.concatenate([rows.read(i)[0] for i in range(len(rows))])
 
 
-def same(found: Values, expected: Values) -> None:
-    assert found.dtype == expected.dtype
-    np.testing.assert_array_equal(found, expected)
+def same(actual: Values, expected: Values) -> None:
+    assert actual.dtype == expected.dtype
+    np.testing.assert_array_equal(actual, expected)
 
 
 @pytest.mark.parametrize("zarr_format", FORMATS)

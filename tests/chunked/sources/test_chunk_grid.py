@@ -72,11 +72,11 @@ needs_new_zarr = pytest.mark.skipif(not KNOWN, reason="Zarr reads such arrays fr
 def test_chunks_of_unlike_sizes_are_read(unlike: str) -> None:
     rows = open_rows(unlike, block_bytes=8 * 5 * 4)
     assert rows.source.layouts()[0].tolist() == [0, 4, 12, 20, 23]
-    found = np.concatenate([rows.read(i)[0] for i in range(len(rows))])
-    assert np.array_equal(found, VALUES)
+    read = np.concatenate([rows.read(i)[0] for i in range(len(rows))])
+    assert np.array_equal(read, VALUES)
     part = open_rows(unlike, features=[4, 1], rows=slice(3, 22))
-    found = np.concatenate([part.read(i)[0] for i in range(len(part))])
-    assert np.array_equal(found, VALUES[3:22][:, [4, 1]])
+    read = np.concatenate([part.read(i)[0] for i in range(len(part))])
+    assert np.array_equal(read, VALUES[3:22][:, [4, 1]])
     told = rows.fingerprint()["source"]
     assert isinstance(told, dict)
     assert told["chunks"] == [[4, [8, 2], 5], [2, 3]]

@@ -42,11 +42,11 @@ def test_every_codec_and_type(tmp_path: Path, codecs: str, dtype: str) -> None:
     assert direct is not None
     for rows in ((0, 103), (20, 40), (5, 61), (100, 103)):
         for columns in ((0, 7), (3, 6), (2, 4)):
-            found = direct.read(rows, columns)
+            read = direct.read(rows, columns)
             wanted = array[slice(*rows), slice(*columns)]
-            assert found is not None
-            assert np.array_equal(found, wanted)
-            assert found.flags.c_contiguous
+            assert read is not None
+            assert np.array_equal(read, wanted)
+            assert read.flags.c_contiguous
 
 
 @settings(max_examples=50, deadline=None)
@@ -60,9 +60,9 @@ def test_any_part_of_any_grid(data: st.DataObject) -> None:
     ends = [sorted(data.draw(st.sets(st.integers(0, n), min_size=2, max_size=2))) for n in shape]
     direct = DirectChunks.of(array)
     assert direct is not None
-    found = direct.read(*((first, last) for first, last in ends))
-    assert found is not None
-    assert np.array_equal(found, values[tuple(slice(*end) for end in ends)])
+    read = direct.read(*((first, last) for first, last in ends))
+    assert read is not None
+    assert np.array_equal(read, values[tuple(slice(*end) for end in ends)])
 
 
 def test_what_has_to_be_awaited_is_left_to_zarr(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ GOOD = np.ones((10, 2))
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "message"),
     [
         (np.ones((3, 2), complex), "complex128.*real and imaginary parts"),
         (np.ones((3, 2), bool), "bool.*int8 or float32"),
@@ -44,8 +44,8 @@ GOOD = np.ones((10, 2))
         ({"a": 1}, "dict holds object"),
     ],
 )
-def test_what_is_refused(source: Any, told: str) -> None:
-    with pytest.raises(DataError, match=told) as caught:
+def test_what_is_refused(source: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
         open_rows(source)
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -87,7 +87,7 @@ def test_an_empty_folder_is_no_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"features": ["x7"]}, "no feature 'x7'; it has x0, x1"),
         ({"features": [2]}, "no feature 2; it has 0 to 1"),
@@ -104,8 +104,8 @@ def test_an_empty_folder_is_no_store(tmp_path: Path) -> None:
         ({"nonfinite": "drop"}, "error, skip"),
     ],
 )
-def test_options_that_do_not_fit(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(DataError, match=told):
+def test_options_that_do_not_fit(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
         open_rows(GOOD, **options)
 
 

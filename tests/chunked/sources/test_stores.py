@@ -86,8 +86,8 @@ def permissions_asked_for() -> Iterator[None]:
 def _let_pass(requests: bytes) -> None:
     """So many more requests, whoever asks."""
     address = f"{os.environ['AWS_ENDPOINT_URL']}/moto-api/reset-auth"
-    told = urllib.request.Request(address, requests, {"Content-Type": "text/plain"})
-    with urllib.request.urlopen(told):
+    request = urllib.request.Request(address, requests, {"Content-Type": "text/plain"})
+    with urllib.request.urlopen(request):
         pass
 
 
@@ -96,9 +96,9 @@ def test_what_may_not_be_read_is_asked_for_once(url: str, caplog: pytest.LogCapt
     rows = open_rows(url, block_bytes=2400)
     with local_cluster(1) as client, permissions_asked_for():
         for engine in (DaskEngine(client, rows, cache="none"), SerialEngine(rows, cache="none")):
-            with pytest.raises(DataError, match=r"b\.zarr may not be read.*credentials") as told:
+            with pytest.raises(DataError, match=r"b\.zarr may not be read.*credentials") as caught:
                 profile(engine, sample_rows=10, seed=1)
-            assert not may_pass(told.value)
+            assert not may_pass(caught.value)
         with pytest.raises(DataError, match=r"b\.zarr may not be read"):
             open_rows(url)
         with pytest.raises(DataError, match=r"b\.zarr may not be read"):
