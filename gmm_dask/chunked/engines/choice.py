@@ -1,4 +1,8 @@
-"""Which engine a fit has: on a cluster where there is one, else in this process."""
+"""Which engine a fit has: on a cluster where there is one, else in this process.
+
+A task of Dask's holds a thread of its worker, which what it waits for may need. So a fit within a
+task needs no cluster, or leaves the thread to others while it waits.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,13 @@ from contextlib import closing, contextmanager, nullcontext
 from typing import Any
 
 from dask.system import CPU_COUNT
-from distributed import Client, default_client, get_client
+from distributed import Client, default_client, get_client, worker_client
+from distributed.system import MEMORY_LIMIT
 
 from gmm_dask.chunked.blas import one_blas_thread
+from gmm_dask.chunked.borrowed.distributed.workers import memory_of_a_thread, pool_thread
 from gmm_dask.chunked.engines.dask import DaskEngine
 from gmm_dask.chunked.engines.in_process import SerialEngine
-from gmm_dask.chunked.engines.nested import aside, holds_a_thread, may_wait_for, share_of_memory
 from gmm_dask.chunked.engines.protocol import Cache, Engine, PassReport
 from gmm_dask.chunked.metrics.textfile import kept_by_environment
 from gmm_dask.chunked.rows import Rows
@@ -53,3 +58,32 @@ def active_client() -> Client | None:
     except ValueError:
         return None
     return client if may_wait_for(client) else None
+
+
+def holds_a_thread() -> bool:
+    """Whether this is a task that has not left its worker's pool of threads."""
+    return bool(pool_thread())
+
+
+def may_wait_for(client: Client) -> bool:
+    """Whether tasks of this client are sure to find threads while this one waits for them."""
+    held = pool_thread()
+    if held is not None:
+        return not held
+    # A worker's own client in another thread: one that a task has started, and waits for.
+    return not client.id.startswith("Client-worker")
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Leave the pool of threads while this is open, where this is a task of it."""
+    if not holds_a_thread():
+        yield
+        return
+    with worker_client():
+        yield
+
+
+def share_of_memory() -> float:
+    """How much of the machine's memory a task may use: that of one thread of its worker."""
+    return memory_of_a_thread() / MEMORY_LIMIT
