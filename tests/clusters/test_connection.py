@@ -1,5 +1,6 @@
 """Clusters of any kind that Dask has, and doors that stay shut."""
 
+import logging
 import os
 import socket
 import subprocess
@@ -86,7 +87,9 @@ def test_a_local_cluster_shows_its_dashboard_on_this_machine_only():
     assert listening == ["127.0.0.1"]
 
 
-def test_a_dashboard_is_named_only_where_it_opens(caplog, tmp_path):
+def test_a_dashboard_is_named_only_where_it_opens(caplog, monkeypatch, tmp_path):
+    # Prefect, where tests of flows have loaded it, keeps the library's log to itself.
+    monkeypatch.setattr(logging.getLogger("gmm_dask"), "propagate", True)
     asked = ClusterOptions(workers=1)
     with caplog.at_level("INFO", "gmm_dask"), cluster_for(asked) as client:
         page = page_of(client)
