@@ -14,7 +14,7 @@ from gmm_dask.mixture.kernels.choice import PrecisionError
 from gmm_dask.mixture.maximisation import maximise
 from gmm_dask.mixture.refusals import NotInstalledError, Refusal
 from gmm_dask.mixture.regularisation import Regularisation
-from gmm_dask.mixture.starts.initial import squared_distances
+from gmm_dask.mixture.starts.seeding import squared_distances
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.tables import Table
 from gmm_dask.report.components import with_columns

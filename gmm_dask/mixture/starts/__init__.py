@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from gmm_dask.mixture.registry import Registry
 
 if TYPE_CHECKING:
-    from gmm_dask.mixture.starts.initial import Method
+    from gmm_dask.mixture.starts.seeding import Seeding
 
-METHODS: Registry[Method] = Registry(
+METHODS: Registry[Seeding] = Registry(
     "initialisation",
     {
-        "kmeans": "gmm_dask.mixture.starts.initial:KMEANS",
-        "k-means++": "gmm_dask.mixture.starts.initial:KMEANS_PLUS_PLUS",
-        "random_from_data": "gmm_dask.mixture.starts.initial:RANDOM_FROM_DATA",
-        "random": "gmm_dask.mixture.starts.initial:random_responsibilities",
+        "kmeans": "gmm_dask.mixture.starts.seeding:KMEANS",
+        "k-means++": "gmm_dask.mixture.starts.seeding:KMEANS_PLUS_PLUS",
+        "random_from_data": "gmm_dask.mixture.starts.seeding:RANDOM_FROM_DATA",
+        "random": "gmm_dask.mixture.starts.seeding:random_responsibilities",
     },
 )
 """scikit-learn's names for `init_params`."""

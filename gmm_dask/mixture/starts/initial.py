@@ -6,25 +6,21 @@ normalised and no component of it is degenerate.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gmm_dask.mixture.arrays import Array, Indices, as_rows, as_weights
+from gmm_dask.mixture.arrays import Array, as_rows, as_weights
 from gmm_dask.mixture.covariance import family_named
 from gmm_dask.mixture.maximisation import maximise
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.regularisation import Regularisation
 from gmm_dask.mixture.starts import METHODS
+from gmm_dask.mixture.starts.seeding import nearest_centre
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.sweep import sweep_responsibilities
-
-LLOYD_ITERATIONS = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,74 +46,6 @@ class Sample:
         return (self.rows - mean) / np.where(deviation > 0, deviation, 1)
 
 
-def k_means_plus_plus(rows: Array, weights: Array, k: int, random: np.random.Generator) -> Array:
-    """K rows (K, D) far apart: each drawn with probability ∝ its squared distance to those before.
-
-    Arthur & Vassilvitskii (2007), with the best of 2 + log K draws each time.
-    """
-    centres = rows[random.choice(len(rows), size=1, p=weights / weights.sum())]
-    nearest = squared_distances(rows, centres)[:, 0]
-    trials = 2 + int(np.log(k))
-    while len(centres) < k:
-        mass = nearest * weights
-        if not mass.sum() > 0:  # fewer distinct rows than components
-            mass = weights
-        drawn = random.choice(len(rows), size=trials, p=mass / mass.sum())
-        closer = np.minimum(nearest[:, None], squared_distances(rows, rows[drawn]))
-        best = int((weights @ closer).argmin())
-        centres, nearest = np.vstack([centres, rows[drawn[best]]]), closer[:, best]
-    return centres
-
-
-def k_means(rows: Array, weights: Array, k: int, random: np.random.Generator) -> Array:
-    """The centres (K, D) that Lloyd's iterations reach from k-means++."""
-    centres = k_means_plus_plus(rows, weights, k, random)
-    labels: Indices | None = None
-    for _ in range(LLOYD_ITERATIONS):
-        distances = squared_distances(rows, centres)
-        nearest = distances.argmin(axis=1)
-        if labels is not None and np.array_equal(nearest, labels):
-            break
-        labels = nearest
-        members = np.eye(k)[labels] * weights[:, None]
-        mass = members.sum(axis=0)
-        moved = (members.T @ rows) / np.where(mass > 0, mass, 1)[:, None]
-        far = np.argsort(-distances[np.arange(len(rows)), labels], kind="stable")
-        for rank, empty in enumerate(np.flatnonzero(mass == 0)):
-            moved[empty] = rows[far[rank % len(far)]]
-        centres = moved
-    return centres
-
-
-def random_rows(rows: Array, weights: Array, k: int, random: np.random.Generator) -> Array:
-    """K rows (K, D), all different where there are so many."""
-    possible = int(np.count_nonzero(weights)) >= k
-    return rows[random.choice(len(rows), size=k, replace=not possible, p=weights / weights.sum())]
-
-
-Centres: TypeAlias = Callable[[Array, Array, int, np.random.Generator], Array]
-Method: TypeAlias = Callable[[Sample, int, np.random.Generator], Array]
-"""Responsibilities (n, K) of a sample's rows to start from."""
-
-
-def nearest_to(
-    centres: Centres, sample: Sample, components: int, random: np.random.Generator
-) -> Array:
-    """Every row belongs to the nearest of some centres."""
-    rows = sample.standardised()
-    return nearest_centre(rows, centres(rows, sample.weights, components, random))
-
-
-KMEANS: Method = partial(nearest_to, k_means)
-KMEANS_PLUS_PLUS: Method = partial(nearest_to, k_means_plus_plus)
-RANDOM_FROM_DATA: Method = partial(nearest_to, random_rows)
-
-
-def random_responsibilities(sample: Sample, components: int, random: np.random.Generator) -> Array:
-    """Every row belongs a little to each, by the luck of the draw."""
-    return random.dirichlet(np.ones(components), size=len(sample.rows))
-
-
 def initial_mixture(
     sample: Sample,
     components: int,
@@ -132,7 +60,7 @@ def initial_mixture(
             f"{components} components need at least as many rows with a weight; "
             f"there are {len(sample.rows)}"
         )
-    posteriors = METHODS.named(method)(sample, components, random)
+    posteriors = METHODS.named(method)(sample.standardised(), sample.weights, components, random)
     return from_responsibilities(sample, posteriors, family, regularisation)
 
 
@@ -228,14 +156,3 @@ def checked(name: str, values: ArrayLike, shape: tuple[int, ...]) -> Array:
     if not np.isfinite(array).all():
         raise Refusal(f"the given {name} must be finite numbers")
     return array
-
-
-def squared_distances(rows: Array, centres: Array) -> Array:
-    """‖x_n − c_k‖², (n, K); rows are of order one, so the expansion is accurate enough."""
-    distances = (rows**2).sum(axis=1)[:, None] - 2 * (rows @ centres.T) + (centres**2).sum(axis=1)
-    return np.maximum(distances, 0)
-
-
-def nearest_centre(rows: Array, centres: Array) -> Array:
-    """Responsibilities (n, K) of 0 and 1."""
-    return np.eye(len(centres))[squared_distances(rows, centres).argmin(axis=1)]

@@ -15,9 +15,9 @@ from gmm_dask.mixture.starts.initial import (
     from_parameters,
     from_statistics,
     initial_mixture,
-    k_means,
 )
 from gmm_dask.mixture.starts.race import race, statistics_of_sample
+from gmm_dask.mixture.starts.seeding import k_means
 from gmm_dask.mixture.stopping import Stopping
 from gmm_dask.mixture.sweep import sweep_labels
 

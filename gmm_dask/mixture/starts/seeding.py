@@ -1,0 +1,94 @@
+"""How responsibilities to start from are drawn, of rows in units of their standard deviations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+
+from gmm_dask.mixture.arrays import Array, Indices
+
+LLOYD_ITERATIONS = 50
+
+Seeding: TypeAlias = Callable[[Array, Array, int, np.random.Generator], Array]
+"""Of rows (n, D), weights (n,) and K: centres (K, D), or responsibilities (n, K)."""
+
+
+def k_means_plus_plus(rows: Array, weights: Array, k: int, random: np.random.Generator) -> Array:
+    """K rows (K, D) far apart: each drawn with probability ∝ its squared distance to those before.
+
+    Arthur & Vassilvitskii (2007), with the best of 2 + log K draws each time.
+    """
+    centres = rows[random.choice(len(rows), size=1, p=weights / weights.sum())]
+    nearest = squared_distances(rows, centres)[:, 0]
+    trials = 2 + int(np.log(k))
+    while len(centres) < k:
+        mass = nearest * weights
+        if not mass.sum() > 0:  # fewer distinct rows than components
+            mass = weights
+        drawn = random.choice(len(rows), size=trials, p=mass / mass.sum())
+        closer = np.minimum(nearest[:, None], squared_distances(rows, rows[drawn]))
+        best = int((weights @ closer).argmin())
+        centres, nearest = np.vstack([centres, rows[drawn[best]]]), closer[:, best]
+    return centres
+
+
+def k_means(rows: Array, weights: Array, k: int, random: np.random.Generator) -> Array:
+    """The centres (K, D) that Lloyd's iterations reach from k-means++."""
+    centres = k_means_plus_plus(rows, weights, k, random)
+    labels: Indices | None = None
+    for _ in range(LLOYD_ITERATIONS):
+        distances = squared_distances(rows, centres)
+        nearest = distances.argmin(axis=1)
+        if labels is not None and np.array_equal(nearest, labels):
+            break
+        labels = nearest
+        members = np.eye(k)[labels] * weights[:, None]
+        mass = members.sum(axis=0)
+        moved = (members.T @ rows) / np.where(mass > 0, mass, 1)[:, None]
+        far = np.argsort(-distances[np.arange(len(rows)), labels], kind="stable")
+        for rank, empty in enumerate(np.flatnonzero(mass == 0)):
+            moved[empty] = rows[far[rank % len(far)]]
+        centres = moved
+    return centres
+
+
+def random_rows(rows: Array, weights: Array, k: int, random: np.random.Generator) -> Array:
+    """K rows (K, D), all different where there are so many."""
+    possible = int(np.count_nonzero(weights)) >= k
+    return rows[random.choice(len(rows), size=k, replace=not possible, p=weights / weights.sum())]
+
+
+def random_responsibilities(
+    rows: Array,
+    weights: Array,  # noqa: ARG001
+    k: int,
+    random: np.random.Generator,
+) -> Array:
+    """Every row belongs a little to each component, by the luck of the draw."""
+    return random.dirichlet(np.ones(k), size=len(rows))
+
+
+def squared_distances(rows: Array, centres: Array) -> Array:
+    """‖x_n − c_k‖², (n, K); rows are of order one, so the expansion is accurate enough."""
+    distances = (rows**2).sum(axis=1)[:, None] - 2 * (rows @ centres.T) + (centres**2).sum(axis=1)
+    return np.maximum(distances, 0)
+
+
+def nearest_centre(rows: Array, centres: Array) -> Array:
+    """Responsibilities (n, K) of 0 and 1."""
+    return np.eye(len(centres))[squared_distances(rows, centres).argmin(axis=1)]
+
+
+def nearest(
+    centres: Seeding, rows: Array, weights: Array, k: int, random: np.random.Generator
+) -> Array:
+    """Every row belongs to the nearest of some centres."""
+    return nearest_centre(rows, centres(rows, weights, k, random))
+
+
+KMEANS: Seeding = partial(nearest, k_means)
+KMEANS_PLUS_PLUS: Seeding = partial(nearest, k_means_plus_plus)
+RANDOM_FROM_DATA: Seeding = partial(nearest, random_rows)
