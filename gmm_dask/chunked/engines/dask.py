@@ -34,7 +34,7 @@ from gmm_dask.chunked.engines.waiting import Watch, result_of
 from gmm_dask.chunked.engines.workers import HEARD_WITHIN, asked, fits_in_memory
 from gmm_dask.chunked.rows import Rows
 from gmm_dask.chunked.sources.memory_source import MemorySource
-from gmm_dask.mixture.kernels.compilation import compiling_told_to
+from gmm_dask.mixture.kernels.compilation import compilation_reported_to
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -82,7 +82,7 @@ class DaskEngine:
         keep_few(client, HEARD_WITHIN)
         self._hurry = ExitStack()
         self._hurry.callback(hurry(client))
-        self._hurry.enter_context(compiling_told_to(self._tell_of_compiling))
+        self._hurry.enter_context(compilation_reported_to(self._tell_of_compiling))
 
     def map_reduce(
         self,

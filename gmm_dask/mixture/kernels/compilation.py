@@ -47,7 +47,7 @@ def loops(which: str = "dense") -> Any:
         if numba.config.DISABLE_JIT:
             return "numba's compiler is switched off (NUMBA_DISABLE_JIT)"
         _unpack()
-        with _ONE_AT_A_TIME, _told():
+        with _ONE_AT_A_TIME, _reported():
             return import_module(f"gmm_dask.mixture.kernels.compiled.{which}")
     except ModuleNotFoundError as absent:
         return f"{absent.name} is not installed"
@@ -86,33 +86,33 @@ def _unpack() -> None:
         shutil.rmtree(own, ignore_errors=True)
 
 
-# -- who is told --------------------------------------------------------------------------------
+# -- listeners ----------------------------------------------------------------------------------
 
-Tell = Callable[[float | None], object]
-"""Is told None when compiling has begun, and how many seconds it took when it is over."""
-_TOLD: list[Tell] = []
+Listener = Callable[[float | None], object]
+"""Hears None when compiling has begun, and how many seconds it took when it is over."""
+_LISTENERS: list[Listener] = []
 _ONE_AT_A_TIME = Lock()
 
 
 @contextmanager
-def compiling_told_to(tell: Tell) -> Iterator[None]:
+def compilation_reported_to(listener: Listener) -> Iterator[None]:
     """Have someone hear of what is compiled in this process while this is open."""
-    _TOLD.append(tell)
+    _LISTENERS.append(listener)
     try:
         yield
     finally:
-        _TOLD.remove(tell)
+        _LISTENERS.remove(listener)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    began, hears = time.perf_counter(), _TOLD[-1:]
+def _reported() -> Iterator[None]:
+    began, newest = time.perf_counter(), _LISTENERS[-1:]
 
-    def tell(seconds: float | None = None) -> None:
-        for one in hears:
-            one(seconds)
+    def report(seconds: float | None = None) -> None:
+        for listener in newest:
+            listener(seconds)
 
-    later = Timer(AT_ONCE, tell)
+    later = Timer(AT_ONCE, report)
     later.daemon = True
     later.start()
     try:
@@ -120,4 +120,4 @@ def _told() -> Iterator[None]:
     finally:
         later.cancel()
         if (seconds := time.perf_counter() - began) > AT_ONCE:
-            tell(seconds)
+            report(seconds)
