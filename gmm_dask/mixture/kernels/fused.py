@@ -1,7 +1,7 @@
 """The fused kernel: the quadratic kernel's arithmetic in compiled loops, a tile of rows at a time.
 
 The same features, coefficients and sums, and so the same error bound; nothing but a few hundred
-rows' worth of temporaries, in the innermost caches. Needs numba: mixture/compiling.
+rows' worth of temporaries, in the innermost caches. Needs numba: kernels/compilation.
 """
 
 from __future__ import annotations

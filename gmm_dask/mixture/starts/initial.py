@@ -1,7 +1,7 @@
 """Starting mixtures: from a sample of rows, from labels, from given parameters.
 
-The only place that draws random numbers; the generator is always an argument. Every start is
-normalised and no component of it is degenerate.
+Every start is normalised and no component of it is degenerate; the random generator is always an
+argument.
 """
 
 from __future__ import annotations
