@@ -54,7 +54,7 @@ def fused(rows: np.ndarray, mixture: Mixture, *, looking: bool) -> float:
     began = perf_counter()
     kernel = FusedKernel([again], Frame.of([again]))
     if not looking:
-        kernel.apart = None
+        kernel.separation = None
     return swept(kernel, rows, began)
 
 

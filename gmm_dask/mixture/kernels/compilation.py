@@ -72,7 +72,9 @@ def warm() -> dict[str, object]:
             raise NotInstalledError(
                 f"nothing is compiled here, for {why}: pip install 'gmm-dask[fast]'"
             )
-    (kept,) = {str(one.stats.cache_path) for one in (loops().sweep, loops("separated").sweep_apart)}
+    (kept,) = {
+        str(one.stats.cache_path) for one in (loops().sweep, loops("separated").sweep_separated)
+    }
     return {"compiler": compiler(), "kept": kept, "seconds": time.perf_counter() - began}
 
 

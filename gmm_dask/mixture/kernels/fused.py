@@ -17,7 +17,7 @@ from gmm_dask.mixture.kernels.features import SquareFeatures
 from gmm_dask.mixture.kernels.frame import Frame
 from gmm_dask.mixture.kernels.look import RULED_OUT
 from gmm_dask.mixture.kernels.quadratic import LOWEST_EXPONENT, QuadraticSums
-from gmm_dask.mixture.kernels.separation import APART_FROM_FEATURES, Apart, height
+from gmm_dask.mixture.kernels.separation import SEPARATED_FROM_FEATURES, Separation, height
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import NEGLIGIBLE
 
@@ -38,7 +38,7 @@ class FusedKernel(QuadraticSums):
         super().__init__(mixtures, frame)
         self.loops = required("dense")
         self.step = max(ROWS, max(STEP_VALUES, STEP_SUMS * self.sums.size) // mixtures[0].features)
-        self.apart = Apart.of(mixtures, frame)
+        self.separation = Separation.of(mixtures, frame)
 
     def add(self, rows: Rows, weights: Array | None) -> bool:
         """Add these rows; False, and nothing added, where the expansion overflows for them."""
@@ -46,7 +46,7 @@ class FusedKernel(QuadraticSums):
         sums, totals = np.zeros(self.sums.shape), np.zeros(self.totals.shape)
         sums[:, -1] = self.sums[:, -1]  # some of what weighs little beside all so far is left out
         row_weights = np.empty(0) if weights is None else np.ascontiguousarray(weights)
-        done = self._add_apart(rows, row_weights, sums, totals)
+        done = self._add_separated(rows, row_weights, sums, totals)
         self._add_whole(rows[done:], row_weights[done:], sums, totals)
         if not (np.isfinite(totals).all() and np.isfinite(sums).all()):
             return False
@@ -57,30 +57,30 @@ class FusedKernel(QuadraticSums):
         self.count(rows, weights)
         return True
 
-    def _add_apart(self, rows: Rows, weights: Array, sums: Array, totals: Array) -> int:
+    def _add_separated(self, rows: Rows, weights: Array, sums: Array, totals: Array) -> int:
         """As many rows as a first look leaves few components of; how many that are."""
-        if self.apart is None:
+        if self.separation is None:
             return 0
-        apart = self.apart
-        second, linear = np.zeros_like(apart.factors), np.zeros_like(apart.offsets)
+        separation = self.separation
+        second, linear = np.zeros_like(separation.factors), np.zeros_like(separation.offsets)
         counts = sums[:, -1].copy()
-        done = required("separated").sweep_apart(
+        done = required("separated").sweep_separated(
             *double_or_single(rows),
             weights,
             self.frame.centre,
             self.frame.scale,
-            apart.seen,
-            *apart.pairs,
-            apart.coefficients,
-            apart.constants,
-            apart.factors,
-            apart.offsets,
-            apart.normalisers,
+            separation.seen,
+            *separation.pairs,
+            separation.coefficients,
+            separation.constants,
+            separation.factors,
+            separation.offsets,
+            separation.normalisers,
             self.expansion.ends,
             RULED_OUT,
-            apart.most,
+            separation.most,
             LOWEST_EXPONENT["float64"],
-            *room(*apart.coefficients.shape),
+            *room(*separation.coefficients.shape),
             height(len(counts)),
             second,
             linear,
@@ -88,7 +88,7 @@ class FusedKernel(QuadraticSums):
             totals,
         )
         if done < len(rows):
-            self.apart = None
+            self.separation = None
         features = rows.shape[1]
         i, j = self.features.pairs
         products = sums.shape[1] - 1 - features
@@ -139,7 +139,7 @@ def required(which: str) -> Any:
 
 def prepare(features: int) -> None:
     """Have compiled, or loaded, what the kernel will need for rows of so many features."""
-    if compiles() and features >= APART_FROM_FEATURES:
+    if compiles() and features >= SEPARATED_FROM_FEATURES:
         loops("separated")
 
 

@@ -20,7 +20,7 @@ from gmm_dask.mixture.kernels.quadratic import even, linear_forms, standardised
 from gmm_dask.mixture.memo import Remembered
 from gmm_dask.mixture.parameters import Mixture
 
-APART_FROM_FEATURES = 16
+SEPARATED_FROM_FEATURES = 16
 """With fewer, pairs of row and component are hardly cheaper than all of them."""
 SEEN = (1 / 4, 1 / 3, 1 / 2, 3 / 4)
 """Shares of the features that a look may see."""
@@ -36,8 +36,8 @@ LOGS = 2**20
 
 
 @dataclass(frozen=True, eq=False)
-class Apart:
-    """Mixtures of one frame, as `sweep_apart` has them."""
+class Separation:
+    """Mixtures of one frame, as `sweep_separated` has them."""
 
     seen: int
     most: float
@@ -49,13 +49,13 @@ class Apart:
     normalisers: Array
 
     @staticmethod
-    def of(mixtures: Sequence[Mixture], frame: Frame) -> Apart | None:
+    def of(mixtures: Sequence[Mixture], frame: Frame) -> Separation | None:
         """None where a look would leave so many pairs that the whole is faster."""
-        return _apart(tuple(mixtures), frame)
+        return _separation(tuple(mixtures), frame)
 
 
 @Remembered
-def _apart(mixtures: tuple[Mixture, ...], frame: Frame) -> Apart | None:
+def _separation(mixtures: tuple[Mixture, ...], frame: Frame) -> Separation | None:
     chosen = _affordable(mixtures, frame)
     if chosen is None:
         return None
@@ -70,14 +70,14 @@ def _apart(mixtures: tuple[Mixture, ...], frame: Frame) -> Apart | None:
     transposed, offsets = np.zeros((components, width, width)), np.zeros((components, width))
     transposed[:, :d, :d] = factors.transpose(0, 2, 1)
     offsets[:, :d] = np.einsum("kij,ki->kj", factors, means)
-    return Apart(seen, most, features.pairs, *even(bounds), transposed, offsets, normalisers)
+    return Separation(seen, most, features.pairs, *even(bounds), transposed, offsets, normalisers)
 
 
 def _affordable(mixtures: tuple[Mixture, ...], frame: Frame) -> tuple[int, float] | None:
     """How many features the cheapest look sees, and how many pairs a row it may leave; None where
     it would leave more."""
     features, components = mixtures[0].features, sum(m.components for m in mixtures)
-    if mixtures[0].diagonal or features < APART_FROM_FEATURES:
+    if mixtures[0].diagonal or features < SEPARATED_FROM_FEATURES:
         return None
     whole = WHOLE * components * _columns(features)
     pair = 2 * features * (features + BESIDE) * max(1, OWN_ROWS * components / height(components))

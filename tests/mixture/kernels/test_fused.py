@@ -106,7 +106,7 @@ def test_rows_of_components_that_are_apart_are_added_to_their_own(family, d, kin
     weights = np.random.default_rng(1).random(2000) * np.where(np.arange(2000) % 7, 1, 1e-60)
     weights[::11] = 0
     rows[700:] = rows[699]
-    monkeypatch.setattr("gmm_dask.mixture.kernels.fused.Apart.of", lambda *_: None)
+    monkeypatch.setattr("gmm_dask.mixture.kernels.fused.Separation.of", lambda *_: None)
     others = [mixture, drawn_mixture(7, d, family, spread=4)]
     found = sweep(rows, others, weights, ["fused"] * 2)
     expected = sweep(rows, others, weights, ["quadratic"] * 2)
@@ -193,7 +193,7 @@ def test_where_numba_is_not_installed_numpy_does_all_and_a_driver_that_has_it_is
 READY = """
     import sys
     from gmm_dask.mixture.kernels.fused import prepare
-    for features in (APART_FROM_FEATURES - 1, APART_FROM_FEATURES):
+    for features in (SEPARATED_FROM_FEATURES - 1, SEPARATED_FROM_FEATURES):
         prepare(features)
         compiled = "gmm_dask.mixture.kernels.compiled"
         print([f"{compiled}.{which}" in sys.modules for which in ("dense", "separated")])
@@ -201,7 +201,7 @@ READY = """
 
 
 def test_what_rows_of_so_many_features_need_is_ready_before_the_first_iteration():
-    imported = "from gmm_dask.mixture.kernels.separation import APART_FROM_FEATURES"
+    imported = "from gmm_dask.mixture.kernels.separation import SEPARATED_FROM_FEATURES"
     script = f"{imported}\n{textwrap.dedent(READY)}"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout == "[True, False]\n[True, True]\n"
@@ -230,7 +230,7 @@ def test_processes_that_compile_at_once_share_a_cache(tmp_path):
 
 def test_what_is_kept_is_compiled_anew_when_any_of_the_files_changes():
     """numba's cache looks at the file of a function, and at what it closes over."""
-    for function in (dense.sweep, separated.sweep_apart):
+    for function in (dense.sweep, separated.sweep_separated):
         cells = [cell.cell_contents for cell in function.py_func.__closure__]
         assert cells == [caching.SOURCES]
     folder = Path(caching.__file__).parent

@@ -5,7 +5,7 @@ import pytest
 
 from gmm_dask.mixture.kernels.frame import Frame
 from gmm_dask.mixture.kernels.fused import FusedKernel
-from gmm_dask.mixture.kernels.separation import APART_FROM_FEATURES, Apart
+from gmm_dask.mixture.kernels.separation import SEPARATED_FROM_FEATURES, Separation
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.sweep import sweep
 from tests.mixture.problems import assert_alike, assert_same_bits, drawn_mixture
@@ -33,7 +33,7 @@ def looked(mixtures, rows, weights=None):
 @pytest.mark.parametrize(
     ("family", "d", "k", "n"),
     [
-        ("full", APART_FROM_FEATURES, 40, 3000),
+        ("full", SEPARATED_FROM_FEATURES, 40, 3000),
         ("full", 33, 12, 2777),
         ("tied", 40, 25, 2000),
         ("full", 66, 9, 1500),
@@ -83,9 +83,9 @@ def test_rows_that_a_look_leaves_too_many_components_of_are_swept_as_a_whole():
     near = sampled(1000, mixture)
     far = np.random.default_rng(0).normal(size=(3000, 33)) * 30
     kernel = FusedKernel([mixture], frame)
-    assert kernel.apart is not None
+    assert kernel.separation is not None
     assert kernel.add(np.vstack([near, far]), None)
-    assert kernel.apart is None
+    assert kernel.separation is None
     assert kernel.add(near, None)
     (found,) = kernel.statistics()
     (expected,) = sweep(np.vstack([near, far, near]), [mixture], kernels=["quadratic"])
@@ -121,12 +121,12 @@ def test_the_same_rows_give_the_same_bits_in_either_type_and_wherever_they_lie()
         (drawn_mixture(12, 33, spread=6), True),
         (drawn_mixture(12, 33, spread=0.5), False),
         (drawn_mixture(12, 33, "diag", spread=6), False),
-        (drawn_mixture(40, APART_FROM_FEATURES - 1, spread=6), False),
+        (drawn_mixture(40, SEPARATED_FROM_FEATURES - 1, spread=6), False),
         (drawn_mixture(1, 33, spread=6), False),
     ],
 )
 def test_it_is_taken_where_it_leaves_few_components(mixture, pays):
-    chosen = Apart.of([mixture], Frame.of([mixture]))
+    chosen = Separation.of([mixture], Frame.of([mixture]))
     assert (chosen is not None) == pays
     if chosen is not None:
         assert chosen.seen < mixture.features

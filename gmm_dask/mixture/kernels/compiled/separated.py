@@ -55,7 +55,7 @@ ARGUMENTS = (
 
 def kept(sources):
     @cached(types.int64(*ARGUMENTS), nogil=True, fastmath=EXACT, error_model="numpy")
-    def sweep_apart(
+    def sweep_separated(
         rows, rows_float32, weights, centre, scale, seen, left, right, a, constants, factors,
         offsets, normalisers, ends, ruled_out, most, floor, tile, slab, height, second, linear,
         counts, totals
@@ -120,7 +120,7 @@ def kept(sources):
                 begin = ends[m]
         return size
 
-    return sweep_apart
+    return sweep_separated
 
 
-sweep_apart = kept(SOURCES)
+sweep_separated = kept(SOURCES)
