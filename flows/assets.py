@@ -25,7 +25,7 @@ LONGEST = 512
 def asset(place: str, description: str | None = None) -> Asset:
     """What lies at a path or URL; a model is known by the folder of its run, or of its versions."""
     place = holder_of(place)
-    properties = {} if description is None else {"description": description}
+    properties: dict[str, Any] = {} if description is None else {"description": description}
     return Asset(key=key_of(place), properties=AssetProperties(name=last_part(place), **properties))
 
 

@@ -21,7 +21,7 @@ from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound
 from pydantic import ValidationError
 
-from gmm_dask.settings.configuration import ConfigurationError
+from gmm_dask.settings.errors import ConfigurationError
 
 NOTIFYING = "send-notification"
 NOBODY = "left out: it notifies somebody, so give it --notify TYPE/NAME, a notification block"

@@ -8,13 +8,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from gmm_dask.cli.execution import without_none
-from gmm_dask.fitting.job import load_values, refuse_secret, refuse_secret_arguments
+from gmm_dask.fitting.jobs import without_none
 from gmm_dask.mixture.refusals import Refusal
+from gmm_dask.runs.configuration import load_values
+from gmm_dask.settings.secrets import without_secret, without_secrets
+
+T = TypeVar("T")
 
 BUSY = 3
 
@@ -48,24 +51,34 @@ def given(
     parsed = vars(made.parse_args(arguments))
     told = without_none(parsed)
     config = told.pop("config", None)
-    values = {} if config is None else load_values(config)
+    values = {} if config is None else refused_in_a_line(made, lambda: load_values(config))
     for section, names in {**SECTIONS, **sections}.items():
         chosen = {name: told.pop(name) for name in names if name in told}
         if chosen:
             values[section] = {**values.get(section, {}), **chosen}
     values |= told
     # Prefect stores what a flow is called with before it looks at it.
-    try:
-        for text in texts_in(values):
-            refuse_secret(text)
-        refuse_secret_arguments(values.get("cluster", {}).get("arguments", {}))
-    except Refusal as problem:
-        made.error(str(problem))
+    refused_in_a_line(made, lambda: show_no_secret(values))
     if "source" in parsed and "source" not in values:
         made.error("give a source, or a --config that has one")
     # Prefect makes its home, but no folder above it, and then finds no place for its database.
     Path(os.environ.get("PREFECT_HOME", ".")).expanduser().mkdir(parents=True, exist_ok=True)
     return values
+
+
+def refused_in_a_line(made: argparse.ArgumentParser, look: Callable[[], T]) -> T:
+    """What is looked up; a refusal is bad usage, told in its sentence."""
+    try:
+        return look()
+    except Refusal as problem:
+        made.error(str(problem))
+
+
+def show_no_secret(values: Mapping[str, Any]) -> None:
+    """Refuse what must not be stored and shown."""
+    for text in texts_in(values):
+        without_secret(text)
+    without_secrets(values.get("cluster", {}).get("arguments", {}))
 
 
 def texts_in(value: object) -> Iterator[str]:

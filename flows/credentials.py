@@ -6,11 +6,12 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from prefect.blocks.system import Secret
 
 from flows.defaults import defaults
-from gmm_dask.settings.configuration import ConfigurationError
+from gmm_dask.settings.errors import ConfigurationError
 
 
 @contextmanager
@@ -37,7 +38,8 @@ def credentials_of(block: str | None) -> Iterator[None]:
 def variables_in(block: str) -> Mapping[str, str]:
     """The JSON object in a Secret block; messages never show what is in it."""
     try:
-        content = Secret.load(block).get()
+        secret: Any = Secret.load(block)
+        content = secret.get()
     except ValueError as problem:
         raise ConfigurationError(f"there is no Secret block named {block!r}") from problem
     try:

@@ -6,14 +6,14 @@ Knows the Variable; what its fields mean is `forms`' to say.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from prefect.runtime import flow_run
 from prefect.variables import Variable
 from pydantic import ValidationError
 
 from flows import forms
-from gmm_dask.settings.configuration import ConfigurationError
+from gmm_dask.settings.errors import ConfigurationError
 
 VARIABLE = "gmm_dask"
 """A JSON object of sections, and of `credentials`."""
@@ -24,12 +24,12 @@ Filled = TypeVar("Filled", bound=forms.Form)
 class Defaults(forms.Form):
     """What everybody's runs have in common."""
 
-    mixture: forms.Settings = forms.Settings()
-    rows: forms.Rows = forms.Rows()
-    cluster: forms.Cluster = forms.Cluster()
-    table: forms.Table = forms.Table()
-    refit: forms.Refit = forms.Refit()
-    scoring: forms.Scoring = forms.Scoring()
+    mixture: forms.MethodForm = forms.MethodForm()
+    rows: forms.RowsForm = forms.RowsForm()
+    cluster: forms.ClusterForm = forms.ClusterForm()
+    table: forms.ImportForm = forms.ImportForm()
+    refit: forms.RefitForm = forms.RefitForm()
+    scoring: forms.ScoreForm = forms.ScoreForm()
     credentials: str | None = None
 
 
@@ -37,7 +37,7 @@ def defaults() -> Defaults:
     """Those of now; none where nothing is run by Prefect."""
     if flow_run.id is None:
         return Defaults()
-    values = Variable.get(VARIABLE, default={})
+    values: Any = Variable.get(VARIABLE, default={})
     try:
         if not isinstance(values, Mapping):
             raise ValueError("it is no JSON object")
@@ -50,7 +50,5 @@ def defaults() -> Defaults:
 
 def over_defaults(form: Filled) -> Filled:
     """A form over the defaults of its section."""
-    usual = defaults()
-    sections = (getattr(usual, name) for name in Defaults.model_fields)
-    section = next(one for one in sections if isinstance(form, type(one)))
+    section: forms.Form = getattr(defaults(), form.place)
     return type(form)(**section.given() | form.given())

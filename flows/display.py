@@ -115,7 +115,7 @@ class Bar:
 
     def _draw(self, percent: float) -> None:
         if self._id is None:
-            made = create_progress_artifact(progress=percent, **self._what)
+            made: Any = create_progress_artifact(progress=percent, **self._what)
             self._id = made if isinstance(made, UUID) else made.id
         else:
             update_progress_artifact(self._id, progress=percent)

@@ -31,10 +31,10 @@ from flows.news import all_told
 from flows.retries import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
 from gmm_dask import Fit, plots
 from gmm_dask.clusters.connection import cluster_for
-from gmm_dask.fitting.job import Job, with_only_table
+from gmm_dask.fitting.jobs import OpenJob, fit_job, open_job
 from gmm_dask.report import write_report
-from gmm_dask.runs.documents import keep_document
-from gmm_dask.runs.layout import CONFIGURATION, model_place
+from gmm_dask.runs.layout import model_place
+from gmm_dask.settings.job import Job
 
 COLUMNS = ("iteration", "mean_log_likelihood", "change", "step", "components", "rows", "seconds")
 
@@ -52,8 +52,8 @@ def fit_mixture(
     source: forms.Source,
     mixture: forms.MixtureSection,
     run: forms.Run = None,
-    rows: forms.RowsSection = forms.Rows(),
-    cluster: forms.ClusterSection = forms.Cluster(),
+    rows: forms.RowsSection = forms.RowsForm(),
+    cluster: forms.ClusterSection = forms.ClusterForm(),
     cache: forms.Cache = "auto",
     checkpoint_every: forms.CheckpointEvery = 1,
     performance_report: forms.PerformanceReport = False,
@@ -69,67 +69,69 @@ def fit_mixture(
     )
     asked = replace(asked, performance_report=performance_report)
     with library_heard(), all_told(), credentials_of(credentials):
-        job = check(asked)
-        found = fit_or_go_on(job)
+        opened = check(asked)
+        found = fit_or_go_on(opened)
         if isinstance(found, LEFT):
             return left_to_the_other(found)
-        report = made(publish, asset(job.run), [asset(job.source)], **found.summary())(job, found)
-    return {"run": job.run, "model": model_place(str(job.run)), "report": report, **found.summary()}
+        run, facts = opened.run, found.summary()
+        report = made(publish, asset(run), [asset(opened.job.source)], **facts)(opened, found)
+    return {"run": run, "model": model_place(run), "report": report, **facts}
 
 
 @task(**LASTING)
-def check(job: Job) -> Job:
+def check(asked: Job) -> OpenJob:
     """Refuse what cannot be fitted before any cluster is started; give the run its folder."""
-    job = with_only_table(job)
-    rows = job.open()
-    placed = with_run(job, rows)
-    logger = get_run_logger()
-    logger.info("fitting %d components to %s", job.mixture.components, rows.describe())
-    logger.info("run folder: %s", placed.run)
-    tag_run("gmm-dask", job.mixture.covariance, f"K={job.mixture.components}")
-    return placed
+    opened = with_run(open_job(asked))
+    logger, mixture = get_run_logger(), asked.mixture
+    logger.info("fitting %d components to %s", mixture.components, opened.rows.describe())
+    logger.info("run folder: %s", opened.job.run)
+    tag_run("gmm-dask", mixture.covariance, f"K={mixture.components}")
+    return opened
 
 
 @task(**LASTING)
 @or_left
-def fit_or_go_on(job: Job) -> Fit:
+def fit_or_go_on(opened: OpenJob) -> Fit:
     """Go on from the newest checkpoint of the run, or begin it, on a cluster of this attempt."""
-    bar = Bar(job.run, f"The newest fit of {job.mixture.components} components in {job.run}")
+    job, run = opened.job, opened.run
+    bar = Bar(run, f"The newest fit of {job.mixture.components} components in {run}")
     bar.move(0.0)
     tell = iterations_told(bar, job.mixture.tol, job.mixture.max_iter)
-    reached, scheduler = cluster_for(job.cluster, job.open().nbytes), job.cluster.scheduler
-    with place_on(scheduler), reached as client, workers_heard(client, job.run):
-        found = job.fit(client, callbacks=[tell])
+    reached, scheduler = cluster_for(job.cluster, opened.rows.nbytes), job.cluster.scheduler
+    with place_on(scheduler), reached as client, workers_heard(client, run):
+        found = fit_job(opened, client, callbacks=[tell])
     bar.finish()
     return found
 
 
-def publish(job: Job, found: Fit) -> str:
-    """The configuration and the report in the run folder; history, pictures and an event here."""
-    keep_document(str(job.run), CONFIGURATION, job.as_toml().encode())
-    report = write_report(str(job.run))
+def publish(opened: OpenJob, found: Fit) -> str:
+    """The report in the run folder; history, pictures and an event here."""
+    source, run = opened.job.source, opened.run
+    report = write_report(run)
     show(
         create_table_artifact,
         "history",
-        job.run,
-        f"The iterations of {job.run}",
+        run,
+        f"The iterations of {run}",
         table=[{name: entry.get(name) for name in COLUMNS} for entry in found.history],
     )
-    about = f"What was found in {job.source}, and lies in {job.run}"
-    show(create_markdown_artifact, "fit", job.run, about, markdown=told(job, found, report))
+    about = f"What was found in {source}, and lies in {run}"
+    page = told(opened, found, report)
+    show(create_markdown_artifact, "fit", run, about, markdown=page)
     tell_event(
         "gmm_dask.fit.finished",
-        f"run.{job.run}",
-        source=job.source,
-        model=model_place(str(job.run)),
+        f"run.{run}",
+        source=source,
+        model=model_place(run),
         converged=found.converged,
         **found.summary(),
     )
     return report
 
 
-def told(job: Job, found: Fit, report: str) -> str:
+def told(opened: OpenJob, found: Fit, report: str) -> str:
     """What was found, for a person."""
+    job, run = opened.job, opened.run
     curve = picture(
         lambda figure: [
             plots.convergence(found.history, figure.add_subplot(1, 2, 1)),
@@ -145,8 +147,8 @@ def told(job: Job, found: Fit, report: str) -> str:
         f"**{found.reason}** after {found.iterations} iterations, {found.passes} passes over "
         f"{found.statistics.rows:,} rows. Mean log-likelihood {found.mean_log_likelihood:.6g}, "
         f"BIC {found.bic:.6g}.\n\n{curve}\n\n"
-        f"| | |\n|---|---|\n| source | `{job.source}` |\n| run | `{job.run}` |\n"
-        f"| model | `{model_place(str(job.run))}` |\n| report | `{report}` |\n\n"
+        f"| | |\n|---|---|\n| source | `{job.source}` |\n| run | `{run}` |\n"
+        f"| model | `{model_place(run)}` |\n| report | `{report}` |\n\n"
         f"```\n{found.mixture}\n```\n"
     )
 

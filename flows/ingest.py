@@ -23,16 +23,16 @@ from flows.jobs import last_part, parameters
 from flows.news import all_told
 from flows.retries import LASTING, stop_if_it_keeps_crashing
 from gmm_dask.chunked.rows import DataError
-from gmm_dask.cli.execution import absolute
 from gmm_dask.data import Imported, import_files
+from gmm_dask.store.addresses import absolute
 
 EVERY_ROWS = 1_000_000
 
 Files = Annotated[
-    list[forms.Address],
+    list[forms.Place],
     forms.asked("Files", "Paths or patterns (day-*.csv), in order", min_length=1),
 ]
-Out = Annotated[forms.Address, forms.asked("Out", "Zarr array to write: path or URL")]
+Out = Annotated[forms.Place, forms.asked("Out", "Zarr array to write: path or URL")]
 
 
 def run_name() -> str:
@@ -47,7 +47,7 @@ def run_name() -> str:
 def ingest(
     files: Files,
     out: Out,
-    table: forms.TableSection = forms.Table(),
+    table: forms.ImportSection = forms.ImportForm(),
     credentials: forms.Credentials = None,
 ) -> dict[str, Any]:
     """Import files; nothing is there until all is, and what is there is not written again."""
@@ -72,7 +72,7 @@ def found(patterns: Sequence[str]) -> list[str]:
 
 
 @task(**LASTING)
-def write_table(files: list[str], out: str, table: forms.Table) -> Imported:
+def write_table(files: list[str], out: str, table: forms.ImportForm) -> Imported:
     """All rows of all files, one after the other."""
     logger = get_run_logger()
     tag_run("gmm-dask", "ingest")

@@ -10,17 +10,16 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from prefect.runtime import flow_run
 
 from flows.defaults import over_defaults
 from flows.forms import Form
-from gmm_dask.chunked.rows import Rows
-from gmm_dask.cli.execution import absolute, job_given
-from gmm_dask.fitting.job import Job
-from gmm_dask.settings.configuration import ConfigurationError
+from gmm_dask.fitting.jobs import OpenJob, job_of
+from gmm_dask.settings.errors import ConfigurationError
+from gmm_dask.settings.job import Job
+from gmm_dask.store.addresses import absolute
 
 RUNS = "GMM_DASK_RUNS"
 """The environment variable that names the folder, or the bucket, of runs without a place."""
@@ -33,7 +32,7 @@ def job_asked(
     """The job of a form, before any look at its source, for which credentials may be needed; its
     run is None until the rows are known."""
     values: dict[str, Any] = {name: over_defaults(form).given() for name, form in sections.items()}
-    return job_given(
+    return job_of(
         {
             "source": source,
             "run": None if run is None else run_at(run),
@@ -61,14 +60,15 @@ def place_of(what: str, name: str, root: str) -> str:
     return f"{absolute(root)}/{name}"
 
 
-def with_run(job: Job, rows: Rows, *about: object) -> Job:
+def with_run(opened: OpenJob, *about: object) -> OpenJob:
     """The job in the run folder that was given, or in the one of these very rows and settings."""
+    job, rows = opened.job, opened.rows
     if job.run is not None:
-        return job
+        return opened
     identity = [job.mixture.identity(), job.start, job.rows.identity(), rows.fingerprint(), *about]
     told = json.dumps(identity, sort_keys=True, default=str)
     digest = hashlib.sha256(told.encode()).hexdigest()[:12]
-    return replace(job, run=run_at(f"{stem(job.source)}-{digest}"))
+    return opened.at(run_at(f"{stem(job.source)}-{digest}"))
 
 
 def stem(source: str) -> str:

@@ -202,7 +202,9 @@ class News:
     def _end_itself(self, client: SyncPrefectClient, run: UUID) -> None:
         """Said first: a run that is Cancelled nobody takes for dead, however its process ends."""
         self._logger.warning("cancelled, and nobody has ended this run: it ends itself")
-        said = client.set_flow_run_state(run, Cancelled(message=CANCELLED), force=True).state
+        said: State | None = client.set_flow_run_state(
+            run, Cancelled(message=CANCELLED), force=True
+        ).state
         with self._changed:
             if said is not None and said.is_cancelled() and not self._ended:
                 self.cancelled = said

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Any
 
 from distributed import Client
 from prefect import flow, get_run_logger, task
@@ -33,24 +33,18 @@ from flows.jobs import job_asked, last_part, parameters, place_of
 from flows.limits import place_on
 from flows.news import all_told, unheard
 from flows.retries import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
+from gmm_dask.chunked.rows import Rows
 from gmm_dask.clusters.connection import cluster_for
-from gmm_dask.fitting.job import Job, with_only_table
+from gmm_dask.fitting.jobs import refit_job
 from gmm_dask.fitting.refitting.comparison import Drift
 from gmm_dask.fitting.refitting.outcome import Refit
 from gmm_dask.models.versions import Standing, look_at_versions, model_place
 from gmm_dask.report import write_report
+from gmm_dask.settings.job import Job
 
 MODELS = "GMM_DASK_MODELS"
 """The environment variable that names the folder, or the bucket, of models without a place."""
-AS_USUAL = forms.Refit()
-
-Models = Annotated[
-    forms.Address,
-    forms.asked(
-        "Models",
-        "Folder of the model's versions: a path, a URL, or a name under GMM_DASK_MODELS (models/)",
-    ),
-]
+AS_USUAL = forms.RefitForm()
 
 
 def run_name() -> str:
@@ -62,11 +56,11 @@ def run_name() -> str:
 @flow(name="refit", flow_run_name=run_name)
 def refit(
     source: forms.Source,
-    models: Models,
+    models: forms.Models,
     mixture: forms.MixtureSection,
     refit: forms.RefitSection = AS_USUAL,
-    rows: forms.RowsSection = forms.Rows(),
-    cluster: forms.ClusterSection = forms.Cluster(),
+    rows: forms.RowsSection = forms.RowsForm(),
+    cluster: forms.ClusterSection = forms.ClusterForm(),
     cache: forms.Cache = "auto",
     checkpoint_every: forms.CheckpointEvery = 1,
     credentials: forms.Credentials = None,
@@ -87,7 +81,8 @@ def refit(
         refit=refit,
     )
     with library_heard(), all_told(), credentials_of(credentials):
-        job = check(replace(asked, models=models_at(models)))
+        job = replace(asked, models=models_at(models))
+        tag_run("gmm-dask", "refit", last_part(str(job.models)))
         found = refit_or_go_on(job)
         if isinstance(found, LEFT):
             return left_to_the_other(found)
@@ -104,16 +99,6 @@ def models_at(models: str) -> str:
 
 
 @task(**LASTING)
-def check(job: Job) -> Job:
-    """Refuse what cannot be fitted before any cluster is started."""
-    job = with_only_table(job)
-    rows = job.open()
-    get_run_logger().info("keeping %s up with %s", job.models, rows.describe())
-    tag_run("gmm-dask", "refit", last_part(str(job.models)))
-    return job
-
-
-@task(**LASTING)
 @or_left
 def refit_or_go_on(job: Job) -> Refit:
     """Look, and go on from the newest checkpoint; only what has to be done starts a cluster."""
@@ -121,13 +106,13 @@ def refit_or_go_on(job: Job) -> Refit:
     tell = iterations_told(bar, job.mixture.tol, job.mixture.max_iter)
 
     @contextmanager
-    def reached() -> Iterator[Client | None]:
-        cluster, scheduler = cluster_for(job.cluster, job.open().nbytes), job.cluster.scheduler
+    def reached(rows: Rows) -> Iterator[Client | None]:
+        cluster, scheduler = cluster_for(job.cluster, rows.nbytes), job.cluster.scheduler
         with place_on(scheduler), cluster as client, workers_heard(client, str(job.models)):
             bar.move(0.0)
             yield client
 
-    found = job.bring_up_to_date(reached, callbacks=[tell])
+    found = refit_job(job, reached, callbacks=[tell])
     bar.finish()
     return found
 
@@ -153,7 +138,7 @@ def publish(job: Job, found: Refit) -> None:
 def is_shown(models: str) -> bool:
     """Whether the newest decision is on its page: not where a run has ended before it said so."""
     try:
-        shown = Artifact.get(key_of("versions", models))
+        shown: Any = Artifact.get(key_of("versions", models))
     except Exception as problem:
         if not unheard(problem):
             raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from functools import wraps
-from typing import Any
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from prefect import get_run_logger
 from prefect.cache_policies import NO_CACHE
@@ -99,7 +99,12 @@ LOOKS_AGAIN = 30.0
 the work, and may start a cluster for it."""
 
 
-def or_left(work: Callable[..., Any]) -> Callable[..., Any]:
+P = ParamSpec("P")
+T = TypeVar("T")
+Left: TypeAlias = RunIsBusy | LeaseLostError | Pause
+
+
+def or_left(work: Callable[P, T]) -> Callable[P, T | Left]:
     """Work that returns why it is left to another driver, or to later, which is no error.
 
     A run that was started again waits instead: the other may well be itself, started once more
@@ -107,11 +112,11 @@ def or_left(work: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @wraps(work)
-    def tried(*arguments: Any) -> Any:
+    def tried(*arguments: P.args, **named: P.kwargs) -> T | Left:
         told = False
         while True:
             try:
-                return work(*arguments)
+                return work(*arguments, **named)
             except LEFT as why:
                 if not isinstance(why, RunIsBusy) or starts() < 2:
                     return why
@@ -123,7 +128,7 @@ def or_left(work: Callable[..., Any]) -> Callable[..., Any]:
     return tried
 
 
-def left_to_the_other(why: RunIsBusy | LeaseLostError | Pause) -> State:
+def left_to_the_other(why: Left) -> State:
     """The end of a run whose work another driver does: by a name of its own, never Cancelled,
     which somebody has to have done by hand."""
     if isinstance(why, Pause):

@@ -21,18 +21,19 @@ from flows.limits import place_on
 from flows.news import all_told
 from flows.retries import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
 from gmm_dask import Rows, score
-from gmm_dask.cli.execution import absolute
-from gmm_dask.cli.inputs import rows_at
 from gmm_dask.clusters.connection import cluster_for
-from gmm_dask.fitting.job import ClusterOptions
+from gmm_dask.fitting.jobs import open_chosen
 from gmm_dask.models.model import Model
 from gmm_dask.runs.inspection import model_at
 from gmm_dask.scoring.score import Scores
+from gmm_dask.settings.cluster import ClusterOptions
+from gmm_dask.settings.rows import RowOptions
+from gmm_dask.store.addresses import absolute
 
 ModelPlace = Annotated[
-    forms.Address, forms.asked("Model", "A model, or the run folder that holds one")
+    forms.Place, forms.asked("Model", "A model, or the run folder that holds one")
 ]
-Out = Annotated[forms.Address, forms.asked("Out", "Zarr group to write: a path or URL")]
+Out = Annotated[forms.Place, forms.asked("Out", "Zarr group to write: a path or URL")]
 
 
 def run_name() -> str:
@@ -46,9 +47,9 @@ def score_dataset(
     source: forms.Source,
     model: ModelPlace,
     out: Out,
-    scoring: forms.ScoringSection = forms.Scoring(),
-    rows: forms.RowsSection = forms.Rows(),
-    cluster: forms.ClusterSection = forms.Cluster(),
+    scoring: forms.ScoreSection = forms.ScoreForm(),
+    rows: forms.RowsSection = forms.RowsForm(),
+    cluster: forms.ClusterSection = forms.ClusterForm(),
     credentials: forms.Credentials = None,
 ) -> dict[str, Any] | State:
     """Score all rows; started again, only blocks that are missing are written."""
@@ -67,9 +68,10 @@ def score_dataset(
 
 
 @task(**LASTING)
-def check(source: str, model: str, rows: forms.Rows) -> tuple[Model, Rows]:
+def check(source: str, model: str, rows: forms.RowsForm) -> tuple[Model, Rows]:
     """The model and the rows, before any cluster is started."""
-    found, opened = model_at(model), rows_at(source, rows.given())
+    found = model_at(model)
+    opened, _, _ = open_chosen(source, RowOptions(**rows.given()))
     get_run_logger().info("scoring %s", opened.describe())
     tag_run("gmm-dask", "score")
     return found, opened
@@ -78,7 +80,7 @@ def check(source: str, model: str, rows: forms.Rows) -> tuple[Model, Rows]:
 @task(**LASTING)
 @or_left
 def score_missing(
-    model: Model, rows: Rows, out: str, scoring: forms.Scoring, options: ClusterOptions
+    model: Model, rows: Rows, out: str, scoring: forms.ScoreForm, options: ClusterOptions
 ) -> Scores:
     """Write what is not written yet, on a cluster of this attempt."""
     reached = cluster_for(options, rows.nbytes)

@@ -6,7 +6,7 @@ python -m flows.select_components runs/blobs.zarr --components 1:10 --covariance
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -30,17 +30,13 @@ from flows.limits import place_on
 from flows.news import all_told
 from flows.retries import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
 from gmm_dask import plots
-from gmm_dask.cli.selection import Grid, numbers_of
 from gmm_dask.clusters.connection import cluster_for
-from gmm_dask.fitting.job import Job, with_only_table
+from gmm_dask.fitting.jobs import OpenJob, open_job, select_job
 from gmm_dask.fitting.selection import Selection
 from gmm_dask.report import write_report
 from gmm_dask.runs.layout import model_place
-
-Components = Annotated[str, forms.asked("Components", "Numbers to compare: 1:12 or 2,4,8")]
-Families = Annotated[tuple[forms.Family, ...], forms.asked("Covariances", "Families to compare")]
-Criterion = Annotated[Literal["bic", "aic", "icl"], forms.asked("Criterion", "The smallest wins")]
-Drop = Annotated[bool, forms.asked("Drop", "Give up candidates that cannot become the best")]
+from gmm_dask.settings.comparison import Comparison
+from gmm_dask.settings.job import Job
 
 
 def run_name() -> str:
@@ -53,81 +49,83 @@ def run_name() -> str:
 @flow(name="select-components", flow_run_name=run_name)
 def select_components(
     source: forms.Source,
-    components: Components,
-    covariance: Families = ("full",),
-    criterion: Criterion = "bic",
-    drop: Drop = True,
+    components: forms.Components,
+    covariance: forms.Families = ("full",),
+    criterion: forms.Criterion = "bic",
+    drop: forms.Drop = True,
     run: forms.Run = None,
-    mixture: forms.SettingsSection = forms.Settings(),
-    rows: forms.RowsSection = forms.Rows(),
-    cluster: forms.ClusterSection = forms.Cluster(),
+    mixture: forms.MethodSection = forms.MethodForm(),
+    rows: forms.RowsSection = forms.RowsForm(),
+    cluster: forms.ClusterSection = forms.ClusterForm(),
     cache: forms.Cache = "auto",
     checkpoint_every: forms.CheckpointEvery = 1,
     credentials: forms.Credentials = None,
 ) -> dict[str, Any] | State:
     """Fit every candidate in the same passes, or go on; the best becomes the model of the run."""
     stop_if_it_keeps_crashing()
-    grid = Grid(tuple(numbers_of(components)), tuple(covariance), criterion, drop)
-    first = forms.Mixture(components=grid.numbers[0], **mixture.given())
+    compared = Comparison(components, tuple(covariance), criterion, drop)
+    first = forms.MixtureForm.model_validate({"components": compared.numbers[0], **mixture.given()})
     asked = job_asked(
         source, run, cache, checkpoint_every, mixture=first, rows=rows, cluster=cluster
     )
     with library_heard(), all_told(), credentials_of(credentials):
-        job = check(asked, grid)
-        found = fit_all_or_go_on(job, grid)
+        opened = check(asked, compared)
+        found = fit_all_or_go_on(opened, compared)
         if isinstance(found, LEFT):
             return left_to_the_other(found)
         best = asdict(found.table[0])
-        made(publish, asset(job.run), [asset(job.source)], **best)(job, found)
-    return {"run": job.run, "model": model_place(str(job.run)), **best}
+        run, source = opened.run, opened.job.source
+        made(publish, asset(run), [asset(source)], **best)(opened, found)
+    return {"run": run, "model": model_place(run), **best}
 
 
 @task(**LASTING)
-def check(job: Job, grid: Grid) -> Job:
+def check(asked: Job, compared: Comparison) -> OpenJob:
     """Refuse what cannot be compared before any cluster is started; give the run its folder."""
-    job = with_only_table(job)
-    rows = job.open()
-    placed = with_run(job, rows, asdict(grid))
+    opened = with_run(open_job(asked), compared.identity())
     logger = get_run_logger()
-    logger.info("comparing %d candidates of %s", len(grid), rows.describe())
-    logger.info("run folder: %s", placed.run)
-    tag_run("gmm-dask", grid.criterion, *grid.families)
-    return placed
+    logger.info("comparing %d candidates of %s", len(compared), opened.rows.describe())
+    logger.info("run folder: %s", opened.job.run)
+    tag_run("gmm-dask", compared.criterion, *compared.covariance)
+    return opened
 
 
 @task(**LASTING)
 @or_left
-def fit_all_or_go_on(job: Job, grid: Grid) -> Selection:
+def fit_all_or_go_on(opened: OpenJob, compared: Comparison) -> Selection:
     """Go on from the newest checkpoint of the run, or begin it, on a cluster of this attempt."""
-    bar = Bar(job.run, f"The newest comparison of {len(grid)} candidates in {job.run}")
+    job, run = opened.job, opened.run
+    bar = Bar(run, f"The newest comparison of {len(compared)} candidates in {run}")
     bar.move(0.0)
     tell = iterations_told(bar, job.mixture.tol, job.mixture.max_iter)
-    reached, scheduler = cluster_for(job.cluster, job.open().nbytes), job.cluster.scheduler
-    with place_on(scheduler), reached as client, workers_heard(client, job.run):
-        found = grid.fit(job, client, callbacks=[tell])
+    reached, scheduler = cluster_for(job.cluster, opened.rows.nbytes), job.cluster.scheduler
+    with place_on(scheduler), reached as client, workers_heard(client, run):
+        found = select_job(opened, compared, client, callbacks=[tell])
     bar.finish()
     return found
 
 
-def publish(job: Job, found: Selection) -> None:
+def publish(opened: OpenJob, found: Selection) -> None:
     """The report in the run folder; the table, the curve and an event here."""
-    report = write_report(str(job.run))
+    source, run = opened.job.source, opened.run
+    report = write_report(run)
     table = [asdict(choice) for choice in found.table]
-    about = f"What was compared on {job.source}, and lies in {job.run}"
-    show(create_table_artifact, "candidates", job.run, about, table=table)
-    show(create_markdown_artifact, "selection", job.run, about, markdown=told(job, found, report))
+    about = f"What was compared on {source}, and lies in {run}"
+    show(create_table_artifact, "candidates", run, about, table=table)
+    show(create_markdown_artifact, "selection", run, about, markdown=told(opened, found, report))
     tell_event(
         "gmm_dask.selection.finished",
-        f"run.{job.run}",
-        source=job.source,
-        model=model_place(str(job.run)),
+        f"run.{run}",
+        source=source,
+        model=model_place(run),
         criterion=found.criterion,
         best=table[0],
     )
 
 
-def told(job: Job, found: Selection, report: str) -> str:
+def told(opened: OpenJob, found: Selection, report: str) -> str:
     """What was found, for a person."""
+    job, run = opened.job, opened.run
     best = found.table[0]
     curve = picture(
         lambda figure: plots.criterion_curve(found, ax=figure.add_subplot(1, 1, 1)),
@@ -139,8 +137,8 @@ def told(job: Job, found: Selection, report: str) -> str:
         f"# Mixtures of `{last_part(job.source)}`\n\n**{best.components} {best.covariance} "
         f"components** have the smallest {found.criterion.upper()} of {len(found.table)} "
         f"candidates, fitted in {found.passes} passes together.\n\n{curve}\n\n"
-        f"| | |\n|---|---|\n| source | `{job.source}` |\n| run | `{job.run}` |\n"
-        f"| model | `{model_place(str(job.run))}` |\n| report | `{report}` |\n"
+        f"| | |\n|---|---|\n| source | `{job.source}` |\n| run | `{run}` |\n"
+        f"| model | `{model_place(run)}` |\n| report | `{report}` |\n"
     )
 
 

@@ -16,7 +16,7 @@ from prefect import Flow, serve
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 
-from gmm_dask.settings.configuration import ConfigurationError
+from gmm_dask.settings.errors import ConfigurationError
 
 
 def deployments_in(file: Path, names: Sequence[str] = ()) -> list[RunnerDeployment]:
@@ -36,13 +36,15 @@ def deployment(entry: Mapping[str, Any]) -> RunnerDeployment:
         CronSchedule(cron=one["cron"], timezone=one.get("timezone"))
         for one in entry.get("schedules", ())
     ]
-    return flow_at(entry["entrypoint"]).to_deployment(
+    made: Any = flow_at(entry["entrypoint"]).to_deployment(
         entry["name"],
         description=entry.get("description"),
         tags=entry.get("tags"),
         parameters=entry.get("parameters"),
         schedules=schedules,
     )
+    deployed: RunnerDeployment = made
+    return deployed
 
 
 def flow_at(entrypoint: str) -> Flow[..., Any]:

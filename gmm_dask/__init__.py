@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from gmm_dask.chunked.rows import DataError, Rows, open_rows
     from gmm_dask.estimator import GaussianMixture
     from gmm_dask.fitting.fit import evaluate, fit
-    from gmm_dask.fitting.refitting.options import RefitOptions
     from gmm_dask.fitting.refitting.outcome import Refit
     from gmm_dask.fitting.refitting.refit import refit
     from gmm_dask.fitting.result import Fit
@@ -19,17 +18,19 @@ if TYPE_CHECKING:
     from gmm_dask.mixture.parameters import Mixture
     from gmm_dask.models.model import load_model, save_model
     from gmm_dask.scoring.score import score
-    from gmm_dask.settings.configuration import Configuration, ConfigurationError
+    from gmm_dask.settings.errors import ConfigurationError
+    from gmm_dask.settings.mixture import Configuration
+    from gmm_dask.settings.refit import RefitOptions
 
 _HOMES = {
-    "Configuration": "gmm_dask.settings.configuration",
-    "ConfigurationError": "gmm_dask.settings.configuration",
+    "Configuration": "gmm_dask.settings.mixture",
+    "ConfigurationError": "gmm_dask.settings.errors",
     "DataError": "gmm_dask.chunked.rows",
     "Fit": "gmm_dask.fitting.result",
     "GaussianMixture": "gmm_dask.estimator",
     "Mixture": "gmm_dask.mixture.parameters",
     "Refit": "gmm_dask.fitting.refitting.outcome",
-    "RefitOptions": "gmm_dask.fitting.refitting.options",
+    "RefitOptions": "gmm_dask.settings.refit",
     "Rows": "gmm_dask.chunked.rows",
     "evaluate": "gmm_dask.fitting.fit",
     "fit": "gmm_dask.fitting.fit",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from gmm_dask.cli import options, output
+from gmm_dask.settings.cluster import ClusterOptions
+from gmm_dask.settings.imports import ImportOptions
 
 IMPORT_EXAMPLE = "gmm-dask data import measurements.csv --out rows.zarr --nan skip"
 MAKE_EXAMPLE = "gmm-dask data make blobs --rows 1000000 --features 8 --out blobs.zarr"
@@ -23,11 +25,9 @@ Out = Annotated[str, typer.Option(help="Zarr store to write: a path or URL.")]
 
 
 @app.command("make", epilog=f"Example: {MAKE_EXAMPLE}")
+@options.takes(ClusterOptions)
 def make(
-    kind: Annotated[
-        Literal["blobs", "overlapping", "rings", "faithful-like"],
-        typer.Argument(help="What to draw."),
-    ],
+    what: Annotated[Kind, typer.Argument(metavar="KIND", help="What to draw.")],
     out: Out,
     rows: Annotated[int, typer.Option(min=1, help="N.")] = 1_000_000,
     features: Annotated[int, typer.Option(min=1, help="D; faithful-like always has 2.")] = 8,
@@ -36,11 +36,8 @@ def make(
     dtype: Annotated[Literal["float64", "float32"], typer.Option(help="Of the rows.")] = "float64",
     chunk_rows: options.ChunkRows = None,
     overwrite: options.Overwrite = False,
-    scheduler: options.Scheduler = None,
-    workers: options.Workers = None,
-    threads: options.Threads = None,
-    memory_limit: options.MemoryLimit = None,
     json: options.Json = False,
+    **given: Any,
 ) -> None:
     """Draw rows, with their true labels and parameters beside them, chunk by chunk.
 
@@ -51,10 +48,9 @@ def make(
     from gmm_dask.clusters.connection import cluster_for
     from gmm_dask.data.synthetic import make as write
     from gmm_dask.data.synthetic import recipe_named
-    from gmm_dask.fitting.job import ClusterOptions
 
-    recipe = recipe_named(kind, features, components, seed)
-    asked = ClusterOptions(scheduler, workers, threads, memory_limit)
+    recipe = recipe_named(what, features, components, seed)
+    asked = ClusterOptions(**options.given_of(ClusterOptions, given))
     with cluster_for(asked) as client, counted("rows drawn", rows) as tell:
         write(
             recipe,
@@ -75,39 +71,23 @@ def make(
 
 
 @app.command("import", epilog=f"Example: {IMPORT_EXAMPLE}")
+@options.takes(ImportOptions, but=("overwrite",))
 def import_(
     files: Annotated[
         list[str], typer.Argument(help="CSV, TSV, npy, npz or Parquet, one after the other.")
     ],
     out: Out,
-    columns: Annotated[str | None, typer.Option(help="Only these columns, by name: a,b,c.")] = None,
-    nan: Annotated[
-        Literal["error", "skip", "keep"],
-        typer.Option(help="What becomes of rows with missing or infinite values."),
-    ] = "error",
-    dtype: Annotated[
-        Literal["float64", "float32"] | None,
-        typer.Option(help="Stored as this (default: as in the file; text as float64)."),
-    ] = None,
-    chunk_rows: options.ChunkRows = None,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
+    **given: Any,
 ) -> None:
     """Stream tables of any size from files into a Zarr array that keeps their column names."""
     from gmm_dask.cli.bar import counted
     from gmm_dask.data import import_files
 
     with counted("rows imported", None) as tell:
-        found = import_files(
-            files,
-            out,
-            columns=options.names(columns),
-            nan=nan,
-            dtype=dtype,
-            chunk_rows=chunk_rows,
-            overwrite=overwrite,
-            tell=tell,
-        )
+        asked = ImportOptions(**options.given_of(ImportOptions, given), overwrite=overwrite)
+        found = import_files(files, out, tell=tell, **vars(asked))
     told = {"out": out, "rows": found.rows, "skipped": found.skipped, "dtype": found.dtype}
     if json:
         output.result_json({**told, "feature_names": list(found.feature_names)})

@@ -1,81 +1,45 @@
-"""From options to a finished run: the job, its rows, its cluster, its folder and its display."""
+"""Runs of the command line: a job in its run folder, on its cluster, behind a display.
+
+Whatever ends them, a person hears what is kept and how to go on.
+"""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from gmm_dask.cli.outcome import resumable
+import typer
+from distributed import Client
+
+from gmm_dask.cli import output
+from gmm_dask.cli.outcome import INTERRUPTED, resumable
 from gmm_dask.cli.progress import Display
 from gmm_dask.cli.signals import Interrupted, leaving_word
 from gmm_dask.clusters.connection import cluster_for
 from gmm_dask.clusters.page import page_of
-from gmm_dask.fitting.job import Job, job_from, load_values, with_only_table
+from gmm_dask.fitting.jobs import OpenJob, fit_job, open_job, refit_job, select_job
+from gmm_dask.fitting.refitting.outcome import Refit
 from gmm_dask.fitting.result import Fit
 from gmm_dask.fitting.run_loop import Callback, Progress
-from gmm_dask.runs.resumption import interrupted, kept_of_fit, no_answer
-from gmm_dask.store.addresses import is_url
+from gmm_dask.fitting.selection import Selection
+from gmm_dask.runs.resumption import interrupted, kept_of_fit, kept_of_selection, no_answer
+from gmm_dask.settings.comparison import Comparison
+from gmm_dask.settings.errors import ConfigurationError
+from gmm_dask.settings.job import Job
 from gmm_dask.store.errors import RunDiffersError
 
 logger = logging.getLogger("gmm_dask")
 
-
-class InterruptedRun(Exception):  # noqa: N818  nothing went wrong
-    """A run that was asked to stop; what it had reached is kept."""
-
-    def __init__(self, advice: str) -> None:
-        super().__init__(advice)
-        self.advice = advice
-
-
-def job_of(given: Mapping[str, Any], config: str | None) -> Job:
-    """The job of a configuration file with the given options over it; None is not given.
-
-    Of a group that has only one table, it is on that table.
-    """
-    return with_only_table(job_given(given, config))
-
-
-def job_given(given: Mapping[str, Any], config: str | None = None) -> Job:
-    """The same from what was given alone: nothing is looked at yet."""
-    own = bool(without_none(given.get("cluster", {})))
-    values = {} if config is None else load_values(config, own_cluster=own)
-    for key, value in given.items():
-        if isinstance(value, dict):
-            values[key] = {**values.get(key, {}), **without_none(value)}
-        elif value is not None:
-            values[key] = value
-    _scheduler_or_local(values, given.get("cluster", {}))
-    job = job_from(values)
-    return replace(
-        job,
-        source=absolute(job.source),
-        run=None if job.run is None else absolute(job.run),
-    )
-
-
-def _scheduler_or_local(values: dict[str, Any], given: Mapping[str, Any]) -> None:
-    """A cluster on the command line takes the place of the one in the file as a whole."""
-    chosen = without_none(given)
-    if chosen:
-        values["cluster"] = chosen
-
-
-def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given at all."""
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def absolute(address: str) -> str:
-    """The same place from wherever it is asked for."""
-    return address if is_url(address) else str(Path(address).expanduser().absolute())
+T = TypeVar("T")
+CarryOut = Callable[[OpenJob, Client | None, Callback], T]
 
 
 @dataclass(frozen=True)
@@ -87,54 +51,88 @@ class Done:
     fresh: bool
 
 
-def run(job: Job, *, restart: bool) -> Done:
+def fit(job: Job, *, restart: bool) -> Done:
     """Fit, or go on."""
-    rows = job.open()
-    logger.info("fitting %d %s components to %s", *_what(job), rows.describe())
-    with cluster_for(job.cluster, rows.nbytes) as client:
-        for place in [job.run] if job.run is not None else default_runs(job.source):
-            placed = replace(job, run=place)
+    opened = open_job(job)
+    mixture, rows = job.mixture, opened.rows.describe()
+    logger.info("fitting %d %s components to %s", mixture.components, mixture.covariance, rows)
+
+    def carry_out(placed: OpenJob, client: Client | None, tell: Callback) -> Done:
+        fresh = False
+
+        def note(progress: Progress) -> None:
+            nonlocal fresh
+            fresh = True
+            tell(progress)
+
+        made = fit_job(placed, client, restart=restart, callbacks=[note])
+        return Done(placed.run, made, fresh)
+
+    return in_run_folder(opened, "", kept_of_fit, carry_out, tol=mixture.tol)
+
+
+def select(job: Job, compared: Comparison, *, restart: bool) -> tuple[str, Selection]:
+    """Fit all that is compared, or go on; the run folder and the table."""
+    opened = open_job(job)
+    logger.info("comparing %d mixtures of %s", len(compared), opened.rows.describe())
+
+    def carry_out(placed: OpenJob, client: Client | None, tell: Callback) -> tuple[str, Selection]:
+        made = select_job(placed, compared, client, restart=restart, callbacks=[tell])
+        return placed.run, made
+
+    return in_run_folder(opened, "-select", kept_of_selection, carry_out)
+
+
+def refit(job: Job) -> Refit:
+    """Refit, or go on; a cluster is reached only if there is something to do."""
+    if job.models is None:
+        raise ConfigurationError("give --models, the folder of the model's versions: models/<name>")
+    kept = f"{job.models} is as it was, and the same command goes on from the newest checkpoint"
+    with (
+        told_how_to_go_on(lambda: kept, kept),
+        Display(most=job.mixture.max_iter, tol=job.mixture.tol) as display,
+    ):
+        return refit_job(
+            job, lambda rows: cluster_for(job.cluster, rows.nbytes), callbacks=[display.tell]
+        )
+
+
+def in_run_folder(
+    opened: OpenJob,
+    what: str,
+    kept: Callable[[str], str],
+    carry_out: CarryOut[T],
+    **shown: Any,
+) -> T:
+    """Carry it out on a cluster, in the run folder that was asked for, or in the first of today's
+    in which nothing else was begun."""
+    job = opened.job
+    with cluster_for(job.cluster, opened.rows.nbytes) as client:
+        dashboard = None if client is None else page_of(client)
+        for run in [job.run] if job.run is not None else default_runs(job.source, what):
+            logger.info("run folder: %s", run)
             with (
-                leaving_word(partial(_advice, str(place)), interrupted(no_answer(str(place)))),
-                resumable(partial(kept_of_fit, str(place)), no_answer(str(place))),
-                Display(
-                    most=job.mixture.max_iter,
-                    tol=job.mixture.tol,
-                    dashboard=None if client is None else page_of(client),
-                ) as display,
+                told_how_to_go_on(partial(kept, run), no_answer(run)),
+                Display(most=job.mixture.max_iter, dashboard=dashboard, **shown) as display,
             ):
                 try:
-                    return _fit(placed, client, restart, display.tell)
+                    return carry_out(opened.at(run), client, display.tell)
                 except RunDiffersError:
                     if job.run is not None:
                         raise
-                except Interrupted:
-                    raise InterruptedRun(_advice(str(place))) from None
     raise AssertionError("there is always another name")
 
 
-def _what(job: Job) -> tuple[int, str]:
-    return job.mixture.components, job.mixture.covariance
-
-
-def _fit(job: Job, client: Any, restart: bool, tell: Callback) -> Done:
-    logger.info("run folder: %s", job.run)
-    fresh = False
-
-    def note(progress: Progress) -> None:
-        # Not before the run is ours: the folder's configuration is its driver's.
-        nonlocal fresh
-        if not fresh and progress.run is not None:
-            progress.run.keep_configuration(job.as_toml())
-            fresh = True
-        tell(progress)
-
-    found = job.fit(client, restart=restart, callbacks=[note])
-    return Done(str(job.run), found, fresh)
-
-
-def _advice(run: str) -> str:
-    return interrupted(kept_of_fit(run))
+@contextmanager
+def told_how_to_go_on(kept: Callable[[], str], otherwise: str) -> Iterator[None]:
+    """Whatever ends what is inside: what is kept, or `otherwise` where that does not answer."""
+    with leaving_word(lambda: interrupted(kept()), interrupted(otherwise)):
+        try:
+            with resumable(kept, otherwise):
+                yield
+        except Interrupted:
+            output.error(interrupted(kept()))
+            raise typer.Exit(INTERRUPTED) from None
 
 
 def default_runs(source: str, what: str = "") -> Iterator[str]:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from gmm_dask.cli import options, output
-from gmm_dask.cli.outcome import INTERRUPTED
+from gmm_dask.settings.cluster import ClusterOptions
+from gmm_dask.settings.job import Job
+from gmm_dask.settings.mixture import Configuration
+from gmm_dask.settings.rows import RowOptions
 
 if TYPE_CHECKING:
     from gmm_dask.cli.execution import Done
@@ -18,51 +21,25 @@ Source = typer.Argument(None, help="Path or URL of a Zarr array or group, or a .
 Out = typer.Option(None, help="Run folder, path or URL (default runs/<name of source>-<date>).")
 
 
+@options.takes(Configuration, RowOptions, ClusterOptions, Job, but=("source", "run", "models"))
 def fit(
     source: str | None = Source,
-    components: options.Components = None,
-    covariance: options.Covariance = None,
     out: str | None = Out,
     config: options.Config = None,
     restart: options.Restart = False,
-    array: options.Array = None,
-    columns: options.Columns = None,
-    features: options.Features = None,
-    weights: options.Weights = None,
-    nonfinite: options.Nonfinite = None,
-    missing_chunks: options.MissingChunks = None,
-    init: options.Init = None,
-    n_init: options.Starts = None,
-    seed: options.Seed = None,
-    reg_covar: options.RegCovar = None,
-    tol: options.Tol = None,
-    max_iter: options.MaxIter = None,
-    accelerate: options.Accelerate = None,
-    checkpoint_every: options.CheckpointEvery = None,
-    cache: options.Cache = None,
-    scheduler: options.Scheduler = None,
-    workers: options.Workers = None,
-    threads: options.Threads = None,
-    memory_limit: options.MemoryLimit = None,
-    performance_report: options.PerformanceReport = False,
     json: options.Json = False,
+    **given: Any,
 ) -> None:
     """Fit a mixture; with the same run folder, go on where it was left.
 
     The run folder keeps config.toml, history.jsonl, checkpoints/, model.zarr and report.html.
     Ctrl-C or SIGTERM writes a checkpoint and ends within 15 s, with exit code 130.
     """
-    given = options.nested(locals())
-    given["mixture"] |= {"components": components, "covariance": covariance}
     from gmm_dask.cli import execution
+    from gmm_dask.fitting.jobs import job_of
 
-    job = execution.job_of(given, config)
-    try:
-        done = execution.run(job, restart=restart)
-    except execution.InterruptedRun as stopped:
-        output.error(stopped.advice)
-        raise typer.Exit(INTERRUPTED) from None
-    tell(done, json)
+    job = job_of(options.job_values(given, source=source, run=out), config)
+    tell(execution.fit(job, restart=restart), json)
 
 
 def tell(done: Done, json: bool) -> None:

@@ -1,31 +1,27 @@
-"""Options that several commands share, with one help text each."""
+"""Options of commands: made from the declarations in `gmm_dask.settings`, and a few beside these.
+
+    @takes(Configuration, RowOptions)
+    def command(source: str, json: Json = False, **given: Any) -> None: ...
+
+has an option for every field of both; what was given of them is in `given`, by name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from functools import partial, wraps
+from math import isfinite
+from typing import Annotated, Any
 
 import typer
 
-from gmm_dask.mixture.covariance import family_names
+from gmm_dask.settings.declaration import NONE, Option, options_of, sections_of
+from gmm_dask.settings.job import Job
 
 LogFormat = StrEnum("LogFormat", ["text", "json"])
-CacheName = Literal["auto", "memory", "none"]
-PolicyName = Literal["error", "skip"]
-
-FAMILIES = f"[{'|'.join(family_names())}]"
-
-
-def family(name: str) -> str:
-    """A covariance family that there is by now: people add their own."""
-    if name in family_names():
-        return name
-    known = ", ".join(map(repr, family_names()))
-    raise typer.BadParameter(f"{name!r} is not one of {known}.")
-
-
-ROWS, MIXTURE, HOW, CLUSTER = "Rows", "Mixture", "Iterations", "Cluster"
 
 Source = Annotated[
     str, typer.Argument(help="Path or URL of a Zarr array or group, or a .npy file.")
@@ -36,161 +32,156 @@ Model = Annotated[
 Run = Annotated[str, typer.Argument(help="A run folder: a path or URL.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
-
-Array = Annotated[
-    str | None,
-    typer.Option(
-        help="Array of a group; not needed if it has only one table.", rich_help_panel=ROWS
-    ),
-]
-Columns = Annotated[
-    str | None,
-    typer.Option(help="1-D arrays of a group as features: a,b,c.", rich_help_panel=ROWS),
-]
-Features = Annotated[
-    str | None, typer.Option(help="Only these features, by name: a,b,c.", rich_help_panel=ROWS)
-]
-Weights = Annotated[
-    str | None,
-    typer.Option(
-        help="Array of row weights: a name in the group, or a path.", rich_help_panel=ROWS
-    ),
-]
-Nonfinite = Annotated[
-    PolicyName | None,
-    typer.Option(help="Rows with NaN or infinity: an error, or left out.", rich_help_panel=ROWS),
-]
-MissingChunks = Annotated[
-    Literal["error", "fill"] | None,
-    typer.Option(help="Absent chunks: an error, or read as the fill value.", rich_help_panel=ROWS),
-]
-
 ChunkRows = Annotated[
     int | None, typer.Option(min=1, help="Rows per chunk (default about 8 MB of them).")
 ]
-
-Scheduler = Annotated[
-    str | None,
-    typer.Option(help="Address of a Dask scheduler: tcp://host:8786.", rich_help_panel=CLUSTER),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(min=1, help="Workers of a local cluster.", rich_help_panel=CLUSTER),
-]
-Threads = Annotated[
-    int | None,
-    typer.Option(min=1, help="Threads of each of its workers.", rich_help_panel=CLUSTER),
-]
-MemoryLimit = Annotated[
-    str | None,
-    typer.Option(help="Memory of each of its workers: 2GB.", rich_help_panel=CLUSTER),
-]
-Cache = Annotated[
-    CacheName | None,
-    typer.Option(
-        help="Keep rows in memory between passes; auto: if they fit.", rich_help_panel=CLUSTER
-    ),
-]
-
-Components = Annotated[
-    int | None,
-    typer.Option(
-        "--components", "-k", min=1, help="K, how many Gaussians.", rich_help_panel=MIXTURE
-    ),
-]
-Covariance = Annotated[
-    str | None,
-    typer.Option(
-        parser=family,
-        metavar=FAMILIES,
-        help="Family of the covariances (default full).",
-        rich_help_panel=MIXTURE,
-    ),
-]
-Init = Annotated[
-    str | None,
-    typer.Option(
-        help="Start: kmeans, kmeans++, random, random-rows, labels:NAME, or a model's path "
-        "(default kmeans).",
-        rich_help_panel=MIXTURE,
-    ),
-]
-Starts = Annotated[
-    int | None,
-    typer.Option(min=1, help="Starts raced on a sample (default 1).", rich_help_panel=MIXTURE),
-]
-Seed = Annotated[
-    int | None, typer.Option(help="Of everything random (default 0).", rich_help_panel=MIXTURE)
-]
-RegCovar = Annotated[
-    float | None,
-    typer.Option(min=0, help="Added to variances (default 1e-6).", rich_help_panel=MIXTURE),
-]
-Tol = Annotated[
-    float | None,
-    typer.Option(
-        min=0, help="Least change of mean log-likelihood (default 1e-3).", rich_help_panel=HOW
-    ),
-]
-MaxIter = Annotated[
-    int | None, typer.Option(min=0, help="Most iterations (default 100).", rich_help_panel=HOW)
-]
-Accelerate = Annotated[
-    Literal["auto", "squarem", "anderson", "none"] | None,
-    typer.Option(
-        help="Fewer passes to the same optimum (default auto); none is plain EM.",
-        rich_help_panel=HOW,
-    ),
-]
-CheckpointEvery = Annotated[
-    int | None,
-    typer.Option(min=1, help="Iterations per checkpoint (default 1).", rich_help_panel=HOW),
-]
-PerformanceReport = Annotated[
-    bool,
-    typer.Option(
-        "--performance-report",
-        help="Keep Dask's own report of the cluster in the run folder.",
-        rich_help_panel=CLUSTER,
-    ),
-]
-Restart = Annotated[
-    bool,
-    typer.Option("--restart", help="Begin anew; an old run is kept aside.", rich_help_panel=HOW),
-]
+Restart = Annotated[bool, typer.Option("--restart", help="Begin anew; an old run is kept aside.")]
 Config = Annotated[
     str | None,
     typer.Option(help="TOML file of a fit, or a run folder; other options override it."),
 ]
 
+PANELS: Mapping[str, str] = {
+    "Job": "Run",
+    "Configuration": "Mixture",
+    "RowOptions": "Rows",
+    "ClusterOptions": "Cluster",
+    "RefitOptions": "Decision",
+}
+"""Headings of the help, by the class of a section."""
 
-def names(told: str | None) -> tuple[str, ...] | None:
+Command = Callable[..., None]
+
+EXAMPLE = """'{"queue": "long"}'"""
+
+
+def takes(
+    *sections: type, but: Collection[str] = (), only: Collection[str] | None = None
+) -> Callable[[Command], Command]:
+    """Options of these sections for a command, in place of its `**given`."""
+
+    def made(command: Command) -> Command:
+        @wraps(command)
+        def run(**values: Any) -> None:
+            command(**values)
+
+        own = inspect.signature(command, eval_str=True).parameters.values()
+        parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in own if p.kind is not p.VAR_KEYWORD]
+        parameters += _parameters(sections, but, only)
+        parameters.sort(key=lambda p: p.name == "json")  # last, as everywhere
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        return run
+
+    return made
+
+
+def _parameters(
+    sections: Collection[type], but: Collection[str], only: Collection[str] | None
+) -> Iterator[inspect.Parameter]:
+    made = set(but)
+    for section in sections:
+        for option in options_of(section):
+            if option.name not in made and (only is None or option.name in only):
+                made.add(option.name)
+                yield inspect.Parameter(
+                    option.name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=None,
+                    annotation=_annotation(option, PANELS.get(section.__name__)),
+                )
+
+
+def _annotation(option: Option, panel: str | None) -> Any:
+    flags = (f"--{option.name.replace('_', '-')}", *filter(None, [option.help.flag]))
+    shown: Any = partial(typer.Option, *flags, help=_help(option), rich_help_panel=panel)
+    if option.kind is bool:
+        told = typer.Option(help=_help(option), rich_help_panel=panel)
+        return Annotated[bool | None, told]
+    none_is_said = option.optional and option.default is not None
+    if option.kind in (int, float) and not none_is_said:
+        return Annotated[option.kind | None, shown(**limits(option))]
+    kind: Any = list[str] | None if option.several else str | None
+    words = Words(option)
+    return Annotated[kind, shown(parser=words, metavar=words.metavar)]
+
+
+def _help(option: Option) -> str:
+    text, value = option.help.text[:1].upper() + option.help.text[1:], option.default
+    if option.required or value is None or value is False or value == {}:
+        return f"{text}."
+    told = f"{value:g}" if isinstance(value, float) else value
+    return f"{text} (default {','.join(told) if isinstance(told, tuple) else told})."
+
+
+def limits(option: Option) -> dict[str, Any]:
+    """The bounds of a number, as Typer takes them: whether they are in is for the check to say."""
+    bounds = {name: value for name, value in option.bounds.items() if isfinite(value)}
+    ends = {"min": ("ge", "gt"), "max": ("le", "lt")}
+    return {end: bounds[n] for end, names in ends.items() for n in names if n in bounds}
+
+
+class Words:
+    """What a person writes for an option: text, names with commas, "none", or a JSON object."""
+
+    def __init__(self, option: Option) -> None:
+        self.option = option
+        words = [*option.choices, *[NONE] * (option.optional and bool(option.choices))]
+        kinds = {float: f"NUMBER|{NONE}", str: "TEXT"}
+        usual = "NAMES" if option.several else kinds.get(option.kind, "JSON")
+        self.metavar = (",".join(words) if option.several else "|".join(words)) or usual
+        self.__name__ = self.metavar
+
+    def __call__(self, text: str) -> Any:
+        """The value as a TOML file would have it; refused at once where it is none."""
+        option = self.option
+        if option.several:
+            return ",".join(self._known(name) for name in names(text))
+        if text == NONE and option.optional:
+            return text
+        if option.kind is float:
+            return self._number(text)
+        return self._object(text) if self.metavar == "JSON" else self._known(text)
+
+    def _known(self, text: str) -> str:
+        if self.option.choices and text not in self.option.choices:
+            raise typer.BadParameter(f"{self.option.name}: {text!r} is not one of {self.metavar}")
+        return text
+
+    def _number(self, text: str) -> float:
+        try:
+            return float(text)
+        except ValueError:
+            told = self.option.expected(NONE)
+            raise typer.BadParameter(f"{self.option.name}: {text!r} is not {told}") from None
+
+    def _object(self, text: str) -> dict[str, Any]:
+        try:
+            made = json.loads(text)
+        except ValueError:
+            made = None
+        if not isinstance(made, dict):
+            raise typer.BadParameter(
+                f"{self.option.name}: {text!r} is no JSON object: write {EXAMPLE}"
+            )
+        return made
+
+
+def names(text: str) -> tuple[str, ...]:
     """`a,b,c` as three names."""
-    if told is None:
-        return None
-    return tuple(name for part in told.split(",") if (name := part.strip()))
+    return tuple(name for part in text.split(",") if (name := part.strip()))
 
 
-ROW_OPTIONS = ("array", "weights", "nonfinite", "missing_chunks")
-
-
-def rows_given(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options about rows, by name; None where one was not given."""
-    lists = {name: names(given.get(name)) for name in ("columns", "features")}
-    return {name: given.get(name) for name in ROW_OPTIONS} | lists
-
-
-def nested(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a fit, by name, as the sections of a job."""
-    mixture = ("init", "n_init", "seed", "reg_covar", "tol", "max_iter", "accelerate")
-    cluster = ("scheduler", "workers", "threads", "memory_limit")
+def given_of(section: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given of a section's options; lists as often as they were."""
     return {
-        "source": given["source"],
-        "run": given["out"],
-        "cache": given["cache"],
-        "checkpoint_every": given["checkpoint_every"],
-        "performance_report": given.get("performance_report") or None,
-        "mixture": {name: given[name] for name in mixture},
-        "rows": rows_given(given),
-        "cluster": {name: given[name] for name in cluster},
+        option.name: names(",".join(value)) if option.several else value
+        for option in options_of(section)
+        if (value := given.get(option.name)) not in (None, [])
     }
+
+
+def job_values(given: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """What was given of a job, by section; `more` are values of the job itself."""
+    sections = {name: given_of(section, given) for name, section in sections_of(Job).items()}
+    return {**given_of(Job, given), **more, **sections}

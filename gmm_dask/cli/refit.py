@@ -2,112 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from gmm_dask.cli import options, output
-from gmm_dask.cli.outcome import INTERRUPTED
+from gmm_dask.settings.cluster import ClusterOptions
+from gmm_dask.settings.job import Job
+from gmm_dask.settings.mixture import Configuration
+from gmm_dask.settings.refit import RefitOptions
+from gmm_dask.settings.rows import RowOptions
 
 if TYPE_CHECKING:
     from gmm_dask.fitting.refitting.outcome import Refit
 
 EXAMPLE = "gmm-dask refit rows.zarr --models models/rows -k 8 --margin 0.001"
 
-DECISION = "Decision"
+BUT = ("source", "run", "performance_report")
 
 Source = typer.Argument(None, help="Path or URL of a Zarr array or group, or a .npy file.")
-Models = Annotated[
-    str | None, typer.Option(help="Folder of the model's versions: models/<name>, path or URL.")
-]
-Margin = Annotated[
-    float | None,
-    typer.Option(
-        min=0,
-        help="Least gain in mean log density per held-back row (default 0.001).",
-        rich_help_panel=DECISION,
-    ),
-]
-HeldBack = Annotated[
-    float | None,
-    typer.Option(
-        min=0,
-        max=1,
-        help="Share of rows that no fit sees, to compare on (default 0.1).",
-        rich_help_panel=DECISION,
-    ),
-]
-DriftAlarm = Annotated[
-    float | None,
-    typer.Option(
-        min=0,
-        help="Warn when the mean log density of new rows drops by more (default 0.5).",
-        rich_help_panel=DECISION,
-    ),
-]
-OutlierAlarm = Annotated[
-    float | None,
-    typer.Option(
-        min=0,
-        max=1,
-        help="Warn when more of the new rows are outliers (default 0.05).",
-        rich_help_panel=DECISION,
-    ),
-]
-OutlierQuantile = Annotated[
-    float | None,
-    typer.Option(
-        min=0,
-        max=1,
-        help="Outliers are rarer than this share of known rows (default 0.01).",
-        rich_help_panel=DECISION,
-    ),
-]
-Changed = Annotated[
-    Literal["error", "refit"] | None,
-    typer.Option(
-        help="Earlier rows that are not what they were: an error, or fitted anew.",
-        rich_help_panel=DECISION,
-    ),
-]
-Keep = Annotated[
-    int | None, typer.Option(min=1, help="Versions kept (default 10).", rich_help_panel=DECISION)
-]
 
 
+@options.takes(Job, RefitOptions, Configuration, RowOptions, ClusterOptions, but=BUT)
 def refit(
     source: str | None = Source,
-    models: Models = None,
-    components: options.Components = None,
-    covariance: options.Covariance = None,
     config: options.Config = None,
-    margin: Margin = None,
-    held_back: HeldBack = None,
-    drift_alarm: DriftAlarm = None,
-    outlier_quantile: OutlierQuantile = None,
-    outlier_alarm: OutlierAlarm = None,
-    changed: Changed = None,
-    keep: Keep = None,
-    array: options.Array = None,
-    columns: options.Columns = None,
-    features: options.Features = None,
-    weights: options.Weights = None,
-    nonfinite: options.Nonfinite = None,
-    missing_chunks: options.MissingChunks = None,
-    init: options.Init = None,
-    n_init: options.Starts = None,
-    seed: options.Seed = None,
-    reg_covar: options.RegCovar = None,
-    tol: options.Tol = None,
-    max_iter: options.MaxIter = None,
-    accelerate: options.Accelerate = None,
-    checkpoint_every: options.CheckpointEvery = None,
-    cache: options.Cache = None,
-    scheduler: options.Scheduler = None,
-    workers: options.Workers = None,
-    threads: options.Threads = None,
-    memory_limit: options.MemoryLimit = None,
     json: options.Json = False,
+    **given: Any,
 ) -> None:
     """Bring a model up to rows that were appended; promote it only if it is better.
 
@@ -116,20 +37,10 @@ def refit(
     compared on rows that no fit sees. Run it as often as you like; `gmm-dask models` shows what
     came of it, and rolls back.
     """
-    given = options.nested({"out": None, "performance_report": None, **locals()})
-    given["mixture"] |= {"components": components, "covariance": covariance}
-    deciding = ("margin", "held_back", "drift_alarm", "outlier_quantile", "outlier_alarm")
-    told = locals()
-    given["models"] = models
-    given["refit"] = {name: told[name] for name in (*deciding, "changed", "keep")}
-    from gmm_dask.cli import execution, refitting
+    from gmm_dask.cli import execution
+    from gmm_dask.fitting.jobs import job_of
 
-    try:
-        found = refitting.run(refitting.job_of(given, config))
-    except execution.InterruptedRun as stopped:
-        output.error(stopped.advice)
-        raise typer.Exit(INTERRUPTED) from None
-    tell(found, json)
+    tell(execution.refit(job_of(options.job_values(given, source=source), config)), json)
 
 
 def tell(found: Refit, json: bool) -> None:

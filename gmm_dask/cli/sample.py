@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from gmm_dask.cli import options, output
+from gmm_dask.settings.cluster import ClusterOptions
 
 EXAMPLE = "gmm-dask sample runs/rows --rows 100000 --out drawn.zarr"
 
 
+@options.takes(ClusterOptions)
 def sample(
     model: options.Model,
     out: Annotated[str, typer.Option(help="Zarr store to write: a path or URL.")],
@@ -18,22 +20,18 @@ def sample(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bits.")] = 0,
     chunk_rows: options.ChunkRows = None,
     overwrite: options.Overwrite = False,
-    scheduler: options.Scheduler = None,
-    workers: options.Workers = None,
-    threads: options.Threads = None,
-    memory_limit: options.MemoryLimit = None,
     json: options.Json = False,
+    **given: Any,
 ) -> None:
     """Draw rows from a model, with the component that each came from, chunk by chunk."""
     from gmm_dask.cli.bar import counted
     from gmm_dask.clusters.connection import cluster_for
     from gmm_dask.data.synthetic import FromMixture, make, names_of
-    from gmm_dask.fitting.job import ClusterOptions
     from gmm_dask.runs.inspection import model_at
 
     found = model_at(model)
     names = found.feature_names or names_of(found.mixture.features)
-    asked = ClusterOptions(scheduler, workers, threads, memory_limit)
+    asked = ClusterOptions(**options.given_of(ClusterOptions, given))
     with cluster_for(asked) as client, counted("rows drawn", rows) as tell:
         make(
             FromMixture(found.mixture, names),

@@ -7,66 +7,59 @@ from typing import Annotated, Any
 import typer
 
 from gmm_dask.cli import options, output
+from gmm_dask.settings.cluster import ClusterOptions
+from gmm_dask.settings.errors import ConfigurationError
+from gmm_dask.settings.rows import RowOptions
+from gmm_dask.settings.scores import WRITABLE, ScoreRequest
 
 EXAMPLE = "gmm-dask score runs/rows rows.zarr --out scores.zarr --quantile 0.01"
+
+OUTLIER, OUTLIER_SHARE = "outlier", 0.01
+"""What is written where outliers are asked for, and the share of rows where none is given."""
 
 Write = Annotated[
     str,
     typer.Option(help="What to write: labels,probabilities,log_density,outlier."),
 ]
-Top = Annotated[
-    int | None, typer.Option(min=1, help="Only the M most probable components of each row.")
-]
-Quantile = Annotated[
-    float | None,
-    typer.Option(min=0, max=1, help="Share of rows, the least probable, that are outliers."),
-]
 
 
+@options.takes(ScoreRequest, RowOptions, ClusterOptions, but=("write", "overwrite", "weights"))
 def score(
     model: options.Model,
     source: options.Source,
     out: Annotated[str, typer.Option(help="Zarr group to write: a path or URL.")],
     write: Write = "labels,log_density",
-    top: Top = None,
-    quantile: Quantile = None,
     overwrite: options.Overwrite = False,
-    array: options.Array = None,
-    columns: options.Columns = None,
-    features: options.Features = None,
-    nonfinite: options.Nonfinite = None,
-    missing_chunks: options.MissingChunks = None,
-    scheduler: options.Scheduler = None,
-    workers: options.Workers = None,
-    threads: options.Threads = None,
-    memory_limit: options.MemoryLimit = None,
     json: options.Json = False,
+    **given: Any,
 ) -> None:
     """Write what a model says of every row; started again, only what is missing is written."""
-    from gmm_dask.cli.inputs import outliers_asked, rows_at
     from gmm_dask.cli.outcome import resumable
     from gmm_dask.clusters.connection import cluster_for
-    from gmm_dask.fitting.job import ClusterOptions
+    from gmm_dask.fitting.jobs import open_chosen
     from gmm_dask.runs.inspection import model_at
     from gmm_dask.scoring.score import score as write_scores
 
-    found = model_at(model)
-    rows = rows_at(source, options.rows_given(locals()))
-    names, share = outliers_asked(options.names(write) or (), quantile)
-    asked = ClusterOptions(scheduler, workers, threads, memory_limit)
+    stored = model_at(model)
+    rows, _, _ = open_chosen(source, RowOptions(**options.given_of(RowOptions, given)))
+    asked = wanted(options.names(write), {**options.given_of(ScoreRequest, given)}, overwrite)
+    cluster = ClusterOptions(**options.given_of(ClusterOptions, given))
     again = f"the same command writes what is missing in {out}"
-    with resumable(lambda: again, again), cluster_for(asked, rows.nbytes) as client:
-        scores = write_scores(
-            found,
-            rows,
-            out,
-            write=names,
-            top=top,
-            quantile=share,
-            client=client,
-            overwrite=overwrite,
-        )
+    with resumable(lambda: again, again), cluster_for(cluster, rows.nbytes) as client:
+        scores = write_scores(stored, rows, out, client=client, **vars(asked))
     tell(scores, json)
+
+
+def wanted(names: tuple[str, ...], given: dict[str, Any], overwrite: bool) -> ScoreRequest:
+    """What is asked for; `outlier` among the names is a wish for a quantile."""
+    unknown = [name for name in names if name not in (*WRITABLE, OUTLIER)]
+    if unknown:
+        known = ", ".join((*WRITABLE, OUTLIER))
+        raise ConfigurationError(f"--write {unknown[0]!r} is not known; choose of {known}")
+    if OUTLIER in names and given.get("threshold") is None:
+        given.setdefault("quantile", OUTLIER_SHARE)
+    write = tuple(name for name in WRITABLE if name in names)
+    return ScoreRequest(write=write, overwrite=overwrite, **given)
 
 
 def tell(scores: Any, json: bool) -> None:

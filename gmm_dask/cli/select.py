@@ -2,91 +2,60 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from io import BytesIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gmm_dask.cli import options, output
-from gmm_dask.cli.outcome import INTERRUPTED
+from gmm_dask.settings.cluster import ClusterOptions
+from gmm_dask.settings.comparison import Comparison
+from gmm_dask.settings.job import Job
+from gmm_dask.settings.mixture import Configuration
+from gmm_dask.settings.rows import RowOptions
 
 if TYPE_CHECKING:
     from gmm_dask.fitting.selection import Selection
 
+logger = logging.getLogger("gmm_dask")
+
 EXAMPLE = "gmm-dask select rows.zarr -k 1:12 --covariance full --covariance diag"
 
-Numbers = Annotated[
-    str, typer.Option("--components", "-k", help="Numbers of components: 1:12 (12 too), or 2,4,8.")
-]
-Families = Annotated[
-    list[str],
-    typer.Option(
-        "--covariance",
-        parser=options.family,
-        metavar=options.FAMILIES,
-        help="A family; may be given again.",
-    ),
-]
+BUT = ("source", "run", "models", "performance_report")
+
 Out = Annotated[
     str | None, typer.Option(help="Run folder (default runs/<name of source>-select-<date>).")
 ]
 
 
+@options.takes(Comparison, Configuration, RowOptions, ClusterOptions, Job, but=BUT)
 def select(
     source: options.Source,
-    components: Numbers,
-    covariance: Families = ["full"],  # noqa: B006  typer takes lists only
-    criterion: Annotated[Literal["bic", "aic", "icl"], typer.Option(help="What is best.")] = "bic",
     out: Out = None,
-    drop: Annotated[
-        bool, typer.Option(help="Drop candidates that can no longer become the best.")
-    ] = True,
     restart: options.Restart = False,
-    array: options.Array = None,
-    columns: options.Columns = None,
-    features: options.Features = None,
-    weights: options.Weights = None,
-    nonfinite: options.Nonfinite = None,
-    missing_chunks: options.MissingChunks = None,
-    init: options.Init = None,
-    n_init: options.Starts = None,
-    seed: options.Seed = None,
-    reg_covar: options.RegCovar = None,
-    tol: options.Tol = None,
-    max_iter: options.MaxIter = None,
-    accelerate: options.Accelerate = None,
-    checkpoint_every: options.CheckpointEvery = None,
-    cache: options.Cache = None,
-    scheduler: options.Scheduler = None,
-    workers: options.Workers = None,
-    threads: options.Threads = None,
-    memory_limit: options.MemoryLimit = None,
     json: options.Json = False,
+    **given: Any,
 ) -> None:
     """Fit every number of components in every family, all in the same passes; the best wins.
 
     The run folder keeps checkpoints, the best model, the curve as selection.png and a report.
     """
-    from gmm_dask.cli import execution, selection
+    from gmm_dask.cli import execution
+    from gmm_dask.fitting.jobs import job_of
 
-    given = options.nested(locals())
-    numbers = selection.numbers_of(components)
-    given["mixture"]["components"] = numbers[0]
-    given["mixture"]["covariance"] = covariance[0]
-    job = execution.job_of(given, None)
-    grid = selection.Grid(tuple(numbers), tuple(covariance), criterion, drop)
-    try:
-        run, found = selection.run(job, grid, restart=restart)
-    except execution.InterruptedRun as stopped:
-        output.error(stopped.advice)
-        raise typer.Exit(INTERRUPTED) from None
+    compared = Comparison(**options.given_of(Comparison, given))
+    values = options.job_values(given, source=source, run=out)
+    values["mixture"]["components"] = compared.numbers[0]
+    values["mixture"]["covariance"] = compared.covariance[0]
+    run, found = execution.select(job_of(values), compared, restart=restart)
     tell(run, found, json)
 
 
 def tell(run: str, found: Selection, json: bool) -> None:
     """The table, and where the best model and the picture are."""
     from gmm_dask.cli.report import try_report
-    from gmm_dask.cli.selection import picture
     from gmm_dask.runs.layout import model_place
 
     values: dict[str, Any] = {
@@ -106,3 +75,21 @@ def tell(run: str, found: Selection, json: bool) -> None:
     for name in ("run", "model", "picture", "report"):
         if values[name]:
             output.result(f"{name + ':':<9}{values[name]}")
+
+
+def picture(found: Selection, run: str) -> str | None:
+    """The curve, in the run folder; None, with a warning, where it cannot be drawn."""
+    from gmm_dask.runs.documents import keep_document
+    from gmm_dask.runs.layout import PICTURE
+
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from gmm_dask.plots import criterion_curve
+    except ImportError:
+        logger.warning("no picture: it needs matplotlib: pip install 'gmm-dask[report]'")
+        return None
+    drawn = BytesIO()
+    criterion_curve(found).figure.savefig(drawn, dpi=150, bbox_inches="tight")
+    return keep_document(run, PICTURE, drawn.getvalue())

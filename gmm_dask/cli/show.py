@@ -53,7 +53,7 @@ def show(what: str = What, against: Against = None, json: options.Json = False) 
 def matches_of(found: Inspection, other: Inspection) -> tuple[Match, ...]:
     """Components side by side; refused where there are none yet, or they are of other features."""
     from gmm_dask.mixture.matching import matched
-    from gmm_dask.settings.configuration import ConfigurationError
+    from gmm_dask.settings.errors import ConfigurationError
 
     if found.mixture is None or other.mixture is None:
         empty = other if found.mixture else found

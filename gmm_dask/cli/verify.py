@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from gmm_dask.cli import options, output
 from gmm_dask.cli.outcome import FAILURE
+from gmm_dask.settings.rows import RowOptions
 
 EXAMPLE = "gmm-dask verify runs/rows rows.zarr --sample-rows 5000"
 
@@ -17,18 +18,14 @@ SampleRows = Annotated[
 ]
 
 
+@options.takes(RowOptions)
 def verify(
     model: options.Model,
     source: options.Source,
     sample_rows: SampleRows = 20_000,
     seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
-    array: options.Array = None,
-    columns: options.Columns = None,
-    features: options.Features = None,
-    weights: options.Weights = None,
-    nonfinite: options.Nonfinite = None,
-    missing_chunks: options.MissingChunks = None,
     json: options.Json = False,
+    **given: Any,
 ) -> None:
     """Check every textbook identity of EM on a sample of rows, and the fit itself on all of them.
 
@@ -38,18 +35,18 @@ def verify(
     """
     from gmm_dask.chunked.engines.choice import engine_over
     from gmm_dask.chunked.profile import profile
-    from gmm_dask.cli.inputs import rows_at
+    from gmm_dask.fitting.jobs import open_chosen
     from gmm_dask.fitting.verification import verify_fit
     from gmm_dask.mixture.identities import Verification
     from gmm_dask.mixture.identities import verify as identities_of
     from gmm_dask.runs.inspection import model_at
 
     stored = model_at(model)
-    rows = rows_at(source, options.rows_given(locals()))
+    rows, _, _ = open_chosen(source, RowOptions(**options.given_of(RowOptions, given)))
     with engine_over(rows, None, "none") as (engine, _):
         drawn = profile(engine, sample_rows=sample_rows, seed=seed).sample
-    given = None if rows.weights is None else drawn.represented
-    textbook = identities_of(stored.mixture, drawn.rows, given)
+    weights = None if rows.weights is None else drawn.represented
+    textbook = identities_of(stored.mixture, drawn.rows, weights)
     found = Verification((*textbook, *verify_fit(stored, rows)))
     if json:
         told = [asdict(identity) for identity in found]

@@ -19,8 +19,8 @@ from gmm_dask.chunked.engines.faults import ClusterError
 from gmm_dask.clusters.dask_settings import cluster_settings
 from gmm_dask.clusters.local import dashboard
 from gmm_dask.clusters.page import LOOPBACKS, page_told
-from gmm_dask.fitting.job import ClusterOptions
-from gmm_dask.settings.configuration import ConfigurationError
+from gmm_dask.settings.cluster import ClusterOptions
+from gmm_dask.settings.errors import ConfigurationError
 
 logger = logging.getLogger("gmm_dask")
 

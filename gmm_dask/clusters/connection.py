@@ -15,7 +15,7 @@ from distributed import Client
 from gmm_dask.clusters.cluster_class import made
 from gmm_dask.clusters.local import started
 from gmm_dask.clusters.scheduler import reached
-from gmm_dask.fitting.job import ClusterOptions
+from gmm_dask.settings.cluster import ClusterOptions
 
 logger = logging.getLogger("gmm_dask")
 

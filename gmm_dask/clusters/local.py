@@ -16,8 +16,8 @@ from distributed.deploy.cluster import Cluster
 
 from gmm_dask.clusters.dask_settings import cluster_settings
 from gmm_dask.clusters.page import LOOPBACK, page_of
-from gmm_dask.fitting.job import ClusterOptions
-from gmm_dask.settings.configuration import ConfigurationError
+from gmm_dask.settings.cluster import ClusterOptions
+from gmm_dask.settings.errors import ConfigurationError
 
 logger = logging.getLogger("gmm_dask")
 

@@ -12,7 +12,7 @@ from distributed import Client
 from gmm_dask.chunked.engines.faults import ClusterError
 from gmm_dask.chunked.engines.workers import asked
 from gmm_dask.clusters.page import CONNECT_SECONDS, page_told
-from gmm_dask.settings.configuration import ConfigurationError
+from gmm_dask.settings.errors import ConfigurationError
 from gmm_dask.store.retries import within
 
 logger = logging.getLogger("gmm_dask")

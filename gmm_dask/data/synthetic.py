@@ -24,7 +24,7 @@ from gmm_dask.data.table import TableArray, TableStore
 from gmm_dask.mixture.arrays import Array, Indices
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.models.model import save_model
-from gmm_dask.settings.configuration import ConfigurationError
+from gmm_dask.settings.errors import ConfigurationError
 from gmm_dask.store.location import Location
 
 TRUTH = 2**32  # parameters are drawn from a stream of their own, beside those of the chunks

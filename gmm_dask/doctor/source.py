@@ -17,9 +17,9 @@ from gmm_dask.chunked.sources.chunk_grid import (
     is_regular,
     sharding_of,
 )
+from gmm_dask.chunked.sources.opening import only_table, open_source
 from gmm_dask.chunked.sources.zarr_source import ZarrSource
 from gmm_dask.doctor.finding import Finding, bad, good, note
-from gmm_dask.fitting.job import Opening, only_table
 from gmm_dask.mixture.maximisation import too_large
 from gmm_dask.mixture.regularisation import Regularisation
 
@@ -33,8 +33,9 @@ def rows_of(
     address: str, opening: dict[str, Any], reg_covar: float = REG_COVAR
 ) -> Iterator[Finding]:
     """Everything about one source, and about what is added to its variances."""
-    array = opening.get("array") or only_table(address, Opening())
-    rows = open_rows(address, **{**opening, "array": array})
+    source = open_source(address)
+    named = opening.get("array") or opening.get("columns")
+    rows = open_rows(source, **(opening if named else {**opening, "array": only_table(source)}))
     yield good("data", f"{rows.describe()}, {rows.nbytes / 2**20:,.1f} MiB")
     if isinstance(rows.source, ZarrSource):
         yield from layout(rows.source)

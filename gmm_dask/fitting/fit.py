@@ -22,7 +22,7 @@ from gmm_dask.fitting.starts import GivenParameters, Starts
 from gmm_dask.mixture.kernels.choice import choose_kernels
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics
-from gmm_dask.settings.configuration import Configuration
+from gmm_dask.settings.mixture import Configuration
 from gmm_dask.store.location import Location
 
 

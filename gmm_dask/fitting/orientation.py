@@ -10,7 +10,7 @@ from distributed.system import MEMORY_LIMIT
 
 from gmm_dask.chunked.rows import DataError, Rows
 from gmm_dask.mixture.covariance import family_named
-from gmm_dask.settings.configuration import Configuration
+from gmm_dask.settings.mixture import Configuration
 
 logger = logging.getLogger("gmm_dask")
 

@@ -33,7 +33,7 @@ from gmm_dask.mixture.maximisation import Event, too_large
 from gmm_dask.mixture.regularisation import RegularisationWarning
 from gmm_dask.models.model import Model
 from gmm_dask.runs.folder import RunFolder, open_run
-from gmm_dask.settings.configuration import ConfigurationError
+from gmm_dask.settings.errors import ConfigurationError
 from gmm_dask.store.errors import RunDiffersError, StorageError
 from gmm_dask.store.location import Location
 

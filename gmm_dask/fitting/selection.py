@@ -28,7 +28,9 @@ from gmm_dask.mixture.criteria import CRITERIA, Criterion
 from gmm_dask.mixture.iteration import Candidate, EMSettings, EMState, start
 from gmm_dask.mixture.starts.initial import Sample
 from gmm_dask.mixture.tables import Table
-from gmm_dask.settings.configuration import Configuration, ConfigurationError
+from gmm_dask.settings.comparison import Comparison
+from gmm_dask.settings.errors import ConfigurationError
+from gmm_dask.settings.mixture import Configuration
 from gmm_dask.store.location import Location
 
 PATIENCE = 5
@@ -93,12 +95,25 @@ def choices_table(choices: Sequence[Choice], note: str = "") -> Table:
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class Candidates:
     """The plan of fitting many mixtures at once."""
 
     configurations: tuple[Configuration, ...]
     criterion: Criterion = "bic"
     drop: bool = True
+
+    @classmethod
+    def of(cls, usual: Configuration, asked: Comparison) -> Candidates:
+        """Every number in every family, all else as usual."""
+        return cls(
+            tuple(
+                replace(usual, components=number, covariance=family)
+                for family in asked.covariance
+                for number in asked.numbers
+            ),
+            asked.criterion,
+            asked.drop,
+        )
 
     @property
     def seed(self) -> int:
@@ -212,16 +227,20 @@ def select(
         raise ConfigurationError("select needs at least one number of components and one family")
     if criterion not in CRITERIA:
         raise ConfigurationError(f"criterion must be one of {', '.join(CRITERIA)}")
-    grid = Grid(
+    plan = Candidates(
         tuple(Configuration(k, family, **settings) for family in families for k in numbers),
         criterion,
         drop,
     )
-    rows = opened(source, opening or {})
-    for configuration in grid.configurations:
+    conduct = Conduct(client, cache, run, restart, checkpoint, callbacks)
+    return selected(plan, opened(source, opening or {}), conduct)
+
+
+def selected(plan: Candidates, rows: Rows, conduct: Conduct) -> Selection:
+    """Carry it out."""
+    for configuration in plan.configurations:
         configuration.check_drawn()
         configuration.check_rows(rows.shape[0])
-    check_upright(rows, grid.configurations)
-    conduct = Conduct(client, cache, run, restart, checkpoint, callbacks)
-    state, best = carry_out(grid, rows, conduct)
-    return Selection(criterion, grid.table(state), best, state.passes)
+    check_upright(rows, plan.configurations)
+    state, best = carry_out(plan, rows, conduct)
+    return Selection(plan.criterion, plan.table(state), best, state.passes)

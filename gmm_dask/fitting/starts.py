@@ -28,7 +28,8 @@ from gmm_dask.mixture.starts.initial import (
     initial_mixture,
 )
 from gmm_dask.mixture.starts.race import race
-from gmm_dask.settings.configuration import Configuration, ConfigurationError
+from gmm_dask.settings.errors import ConfigurationError
+from gmm_dask.settings.mixture import Configuration
 
 
 @dataclass(frozen=True, eq=False)

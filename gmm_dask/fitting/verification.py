@@ -24,7 +24,7 @@ from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.stopping import CONVERGED, parameter_change
 from gmm_dask.models.model import Model
-from gmm_dask.settings.configuration import Configuration
+from gmm_dask.settings.mixture import Configuration
 
 ROUNDING_OF_FLOAT32 = 1e-5
 SLACK = 2.0

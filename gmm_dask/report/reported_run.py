@@ -11,7 +11,7 @@ from gmm_dask.chunked.engines.in_process import SerialEngine
 from gmm_dask.chunked.profile import profile
 from gmm_dask.fitting.fit import opened
 from gmm_dask.fitting.run_loop import KEPT_ROWS
-from gmm_dask.fitting.selection import Choice, Grid
+from gmm_dask.fitting.selection import Candidates, Choice
 from gmm_dask.mixture.iteration import Candidate, EMState
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.starts.initial import Sample
@@ -19,7 +19,7 @@ from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.runs.layout import RECORD, model_place
 from gmm_dask.runs.record import RunRecord
 from gmm_dask.runs.view import RunView, look_at_run
-from gmm_dask.settings.configuration import Configuration
+from gmm_dask.settings.mixture import Configuration
 from gmm_dask.store.errors import DamagedCheckpointWarning, DamagedError, StorageError
 from gmm_dask.store.location import Location
 
@@ -111,7 +111,9 @@ def leading(state: EMState, record: RunRecord) -> tuple[Candidate, tuple[Choice,
     grid = record.configuration.get("grid")
     if not grid:
         return state.best, ()
-    plan = Grid(tuple(Configuration(**one) for one in grid), record.configuration["criterion"])
+    plan = Candidates(
+        tuple(Configuration(**one) for one in grid), record.configuration["criterion"]
+    )
     return min(state.candidates, key=plan.value), plan.table(state)
 
 

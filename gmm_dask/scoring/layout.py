@@ -11,7 +11,7 @@ from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.scoring.array import ScoreArray, even_length, score_array
 from gmm_dask.scoring.blocks import blocks_of
 from gmm_dask.scoring.densities import COUNTS
-from gmm_dask.scoring.options import ScoreOptions
+from gmm_dask.settings.scores import ScoreOptions
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,8 +20,8 @@ from gmm_dask.scoring.blocks import regular_blocks
 from gmm_dask.scoring.features import check_features
 from gmm_dask.scoring.group import ScoreGroup
 from gmm_dask.scoring.layout import ScoreLayout, even_blocks
-from gmm_dask.scoring.options import ScoreOptions, Written
 from gmm_dask.scoring.score_writer import ScoreWriter
+from gmm_dask.settings.scores import ScoreOptions, Written
 from gmm_dask.store.location import Location
 
 logger = logging.getLogger("gmm_dask")
@@ -93,7 +93,7 @@ def score(
     """
     options = ScoreOptions(tuple(write), top, quantile, threshold, dtype)
     mixture, names = _mixture_of(model)
-    options.check(mixture.components)
+    options.check_top(mixture.components)
     opened = source if isinstance(source, Rows) else open_rows(source, **opening)
     rows = even_blocks(regular_blocks(replace(opened, weights=None)), options, mixture)
     check_features(rows.source.address, rows.feature_names, mixture.features, names)

@@ -57,6 +57,11 @@ def is_url(address: str) -> bool:
     return "://" in address
 
 
+def absolute(address: str) -> str:
+    """The same place from wherever it is asked for."""
+    return address if is_url(address) else str(Path(address).expanduser().absolute())
+
+
 def split_url(url: str) -> SplitResult:
     """The parts of a URL that shows no secret: it goes into run folders, logs and dashboards."""
     try:

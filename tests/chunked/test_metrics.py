@@ -16,7 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from gmm_dask import Configuration, fit
 from gmm_dask.chunked.metrics.textfile import METRICS
 from gmm_dask.fitting.events import model_of
-from gmm_dask.fitting.job import job_from
+from gmm_dask.fitting.jobs import refit_job
+from gmm_dask.settings.job import job_from
 from tests.faults.cluster import until
 
 ROWS = np.random.default_rng(0).normal(size=(3_000, 2)) + np.repeat([[0.0], [4.0]], 1_500, axis=0)
@@ -97,16 +98,16 @@ def test_what_refits_decide(folder: Path, stored: str, tmp_path: Path) -> None:
     models = str(tmp_path / "models" / "night")
     asked = {"source": stored, "models": models, "mixture": {"components": 2, "max_iter": 20}}
     job = job_from(asked)
-    job.bring_up_to_date()
-    job.bring_up_to_date()
+    refit_job(job)
+    refit_job(job)
     array = zarr.open_array(stored)
     array.append(ROWS[:500] + 20)
-    job.bring_up_to_date()
+    refit_job(job)
     array.append(ROWS[:50])
-    job_from({**asked, "refit": {"margin": 1e9}}).bring_up_to_date()
+    refit_job(job_from({**asked, "refit": {"margin": 1e9}}))
     array.resize((100, 2))
     with pytest.raises(Exception, match="is not the table"):
-        job.bring_up_to_date()
+        refit_job(job)
     found = samples(folder)
     assert places(folder) == {(models, stored)}, "a fit of a refit is one of its model"
     decided = {"promoted": 2, "kept": 1, "nothing new": 1, "failed": 1}

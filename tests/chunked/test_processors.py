@@ -16,8 +16,9 @@ from flows.jobs import with_run
 from gmm_dask import Configuration, fit
 from gmm_dask.chunked.rows import open_rows
 from gmm_dask.doctor.cluster import same_processors
-from gmm_dask.fitting.job import Job, Opening
 from gmm_dask.runs.inspection import inspect
+from gmm_dask.settings.job import Job
+from gmm_dask.settings.rows import RowOptions
 from gmm_dask.store.errors import RunDiffersError
 from gmm_dask.store.sealed import seal, unseal
 from tests.chunked.conftest import local_cluster
@@ -177,7 +178,7 @@ class Later(Configuration):
 
 
 @dataclass(frozen=True)
-class LaterOpening(Opening):
+class LaterOpening(RowOptions):
     """Likewise of the rows."""
 
     every: int = 1

@@ -11,8 +11,7 @@ from importlib import import_module
 HEAVY = [
     "gmm_dask.cli.main",
     "gmm_dask.cli.execution",
-    "gmm_dask.cli.selection",
-    "gmm_dask.cli.inputs",
+    "gmm_dask.fitting.jobs",
     "gmm_dask.doctor",
     "gmm_dask.data",
     "gmm_dask.data.synthetic",

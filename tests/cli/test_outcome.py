@@ -18,7 +18,7 @@ from gmm_dask.mixture.starts.seeding import squared_distances
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.tables import Table
 from gmm_dask.report.components import with_columns
-from gmm_dask.scoring.options import ScoreOptions
+from gmm_dask.settings.scores import ScoreOptions
 from gmm_dask.store.errors import (
     DamagedError,
     KeyMissingError,
@@ -76,7 +76,7 @@ def test_codes(problem, code, capsys):
         (lambda: fit([[1.0], [2]], 1, labels=[0, 3]), "labels must be whole numbers"),
         (lambda: fit([[1.0], [2]], 1, initial=GivenParameters(weights=[2])), "sum to 1"),
         (lambda: GaussianMixture().fit([[1.0], [2]]).sample(0), "at least 1"),
-        (lambda: ScoreOptions(top=3).check(2), "top=3 must lie"),
+        (lambda: ScoreOptions(top=3).check_top(2), "top=3 must lie"),
         (lambda: save_model(ONE, "x", feature_names=[], provenance={}), "0 names"),
     ],
 )

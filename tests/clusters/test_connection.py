@@ -20,7 +20,7 @@ from gmm_dask.clusters.page import page_of
 from gmm_dask.doctor import cluster as doctor_of_clusters
 from gmm_dask.doctor.cluster import on_cluster, same_versions
 from gmm_dask.doctor.examination import guarded
-from gmm_dask.fitting.job import ClusterOptions
+from gmm_dask.settings.cluster import ClusterOptions
 from gmm_dask.store.retries import told_to
 from tests.faults.cluster import processes_of
 from tests.mixture.problems import drawn_mixture, drawn_rows

@@ -14,8 +14,9 @@ from gmm_dask.chunked.metrics import meters
 from gmm_dask.chunked.metrics.definitions import FAMILIES, FIT, OUTCOMES, Family
 from gmm_dask.dashboard import Listener
 from gmm_dask.fitting.events import telling
-from gmm_dask.fitting.job import job_from
+from gmm_dask.fitting.jobs import refit_job
 from gmm_dask.mixture.iteration import EMSettings
+from gmm_dask.settings.job import job_from
 from tests.dashboard.running import Paused, engine_of, page
 from tests.faults.cluster import until
 
@@ -92,7 +93,7 @@ def test_every_outcome_is_counted(client: Client, stored: str, tmp_path: Path) -
 def test_what_a_refit_decides(client: Client, stored: str, tmp_path: Path) -> None:
     models = str(tmp_path / "models" / "night")
     asked = {"source": stored, "models": models, "mixture": {"components": 2, "max_iter": 3}}
-    job_from(asked).bring_up_to_date()  # on the client that is open
+    refit_job(job_from(asked))  # on the client that is open
     until(lambda: "refits_total" in scraped(client, models))
     found = scraped(client, models)
     assert found["refits_total"]["promoted"] == 1

@@ -9,7 +9,8 @@ import pytest
 from distributed import Client
 
 from gmm_dask import Configuration, ConfigurationError, fit
-from gmm_dask.fitting.job import job_from, read_toml
+from gmm_dask.settings import toml
+from gmm_dask.settings.job import Job, job_from
 
 K = Configuration(2, max_iter=3)
 
@@ -48,6 +49,6 @@ def test_it_needs_a_cluster_and_a_place(client: Client, stored: str, tmp_path: P
 
 def test_it_can_be_asked_for_in_a_file(stored: str) -> None:
     text = f'source = "{stored}"\nperformance_report = true\n[mixture]\ncomponents = 2\n'
-    job = job_from(read_toml(text, "job.toml"))
+    job = job_from(toml.read(text, Job, "job.toml"))
     assert job.performance_report
     assert "performance_report = true" in job.as_toml()

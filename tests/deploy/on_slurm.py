@@ -9,7 +9,9 @@ from dataclasses import replace
 from distributed import Client
 
 from gmm_dask.clusters.connection import cluster_for
-from gmm_dask.fitting.job import job_from, load_values
+from gmm_dask.fitting.jobs import fit_job, open_job
+from gmm_dask.runs.configuration import load_values
+from gmm_dask.settings.job import job_from
 from tests.deploy.processes import until
 
 
@@ -18,10 +20,10 @@ def main(configuration: str, first: str, second: str) -> None:
     with cluster_for(job.cluster) as client:
         assert client is not None
         before = workers(client)
-        replace(job, run=first).fit(client)
+        fit_job(open_job(replace(job, run=first)), client)
         until(lambda: not before & workers(client))
         client.wait_for_workers(1, timeout=300)  # SLURM holds a job that was queued again: 120 s
-        replace(job, run=second).fit(client)
+        fit_job(open_job(replace(job, run=second)), client)
 
 
 def workers(client: Client) -> set[str]:

@@ -13,7 +13,8 @@ import yaml
 import zarr
 
 from gmm_dask.chunked.metrics.textfile import METRICS
-from gmm_dask.fitting.job import job_from
+from gmm_dask.fitting.jobs import refit_job
+from gmm_dask.settings.job import job_from
 from tests.dashboard.running import Paused, cluster, overlapping, page
 from tests.deploy.processes import DEPLOY, Processes, processes_in, until, well
 from tests.faults.rows.processes import free_port
@@ -101,10 +102,10 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         mixture = {"components": 2, "max_iter": 3}
         models = str(place / "models")
         job = job_from({"source": source, "models": models, "mixture": mixture})
-        job.bring_up_to_date()
+        refit_job(job)
         array = zarr.open_array(source)
         array.append(array[:2_000])
-        job.bring_up_to_date()
+        refit_job(job)
         run = place / "runs" / "under-way"
         settings: dict[str, Any] = {"components": 3, "tol": 0.0, "max_iter": 9}
         with Paused(client, source, run, 4, **settings):

@@ -11,7 +11,6 @@ import zarr
 from threadpoolctl import threadpool_limits
 
 from gmm_dask import Configuration, ConfigurationError, DataError, Mixture, fit, select
-from gmm_dask.fitting.job import Job
 from gmm_dask.fitting.journal import Journal, Rhythm, iteration_line
 from gmm_dask.fitting.run_loop import Progress
 from gmm_dask.fitting.starts import GivenParameters
@@ -26,6 +25,7 @@ from gmm_dask.report import write_report
 from gmm_dask.runs.checkpoint import complete_iterations
 from gmm_dask.runs.folder import open_run
 from gmm_dask.runs.inspection import inspect
+from gmm_dask.settings.job import Job
 from gmm_dask.store.errors import OtherRunError, RunDiffersError
 from gmm_dask.store.location import open_folder
 

@@ -8,9 +8,9 @@ from uuid import UUID
 import psutil
 
 from gmm_dask.data.synthetic import make, recipe_named
-from gmm_dask.fitting.job import Job, job_from
 from gmm_dask.models.model import load_model
 from gmm_dask.runs.checkpoint import complete_iterations
+from gmm_dask.settings.job import Job, job_from
 from gmm_dask.store.location import open_folder
 from tests.flows.asking import Asking
 from tests.flows.servers import until

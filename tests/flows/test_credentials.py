@@ -42,7 +42,7 @@ def test_the_only_table_of_a_group_is_looked_for_with_the_credentials_of_the_blo
         store.write(table, 0, np.random.default_rng(0).normal(size=(200, 2)))
         store.write(beside, 0, np.zeros(200, np.int64))
         store.finish([table, beside])
-    one = forms.Mixture(components=1)
+    one = forms.MixtureForm(components=1)
     fitted = fit_mixture(source, one, "s3://bucket/runs/fit", credentials=block)
     assert fitted["model"] == "s3://bucket/runs/fit/model.zarr"
     selected = select_components(source, "1:2", run="s3://bucket/runs/select", credentials=block)

@@ -25,7 +25,11 @@ from flows.select_components import select_components
 from gmm_dask import Configuration, ConfigurationError
 from gmm_dask.chunked.engines.faults import BlocksKilledWorkers, ClusterError
 from gmm_dask.chunked.rows import DataError
-from gmm_dask.fitting.job import ClusterOptions, Job, Opening, job_from, load_values
+from gmm_dask.fitting.jobs import open_job
+from gmm_dask.runs.configuration import load_values
+from gmm_dask.settings.cluster import ClusterOptions
+from gmm_dask.settings.job import Job, job_from
+from gmm_dask.settings.rows import RowOptions
 from gmm_dask.store.errors import (
     LeaseLostError,
     RunDiffersError,
@@ -41,9 +45,9 @@ FLOWS = [fit_mixture, select_components, score_dataset, ingest, refit]
 @pytest.mark.parametrize(
     ("form", "section"),
     [
-        (forms.Mixture, Configuration),
-        (forms.Rows, Opening),
-        (forms.Cluster, ClusterOptions),
+        (forms.MixtureForm, Configuration),
+        (forms.RowsForm, RowOptions),
+        (forms.ClusterForm, ClusterOptions),
     ],
 )
 def test_a_form_has_the_fields_and_defaults_of_its_section_and_says_what_they_are(form, section):
@@ -84,7 +88,7 @@ def test_every_field_of_the_form_has_a_title_and_help(asked):
 
 def test_a_misspelt_field_is_refused():
     with pytest.raises(ValidationError, match="komponents"):
-        forms.Mixture(komponents=3)
+        forms.MixtureForm(komponents=3)
 
 
 SHOWING = [
@@ -98,10 +102,10 @@ SHOWING = [
 @pytest.mark.parametrize("url", SHOWING)
 def test_a_secret_in_an_address_is_refused_and_not_repeated(url, capsys):
     for fill_in in (
-        lambda: forms.Cluster(scheduler=url),
-        lambda: forms.Rows(weights=url),
-        lambda: forms.Mixture(components=2, init=url),
-        lambda: forms.Settings(init=f"labels:{url}"),
+        lambda: forms.ClusterForm(scheduler=url),
+        lambda: forms.RowsForm(weights=url),
+        lambda: forms.MixtureForm(components=2, init=url),
+        lambda: forms.MethodForm(init=f"labels:{url}"),
     ):
         with pytest.raises(ValidationError, match="stored and shown with the run") as refused:
             fill_in()
@@ -124,7 +128,7 @@ def test_a_secret_in_an_address_is_refused_and_not_repeated(url, capsys):
 )
 def test_a_secret_among_the_arguments_of_a_cluster_is_refused(arguments, tmp_path, capsys):
     with pytest.raises(ValidationError, match="looks like a secret") as refused:
-        forms.Cluster(kind="dask_jobqueue.SLURMCluster", arguments=arguments)
+        forms.ClusterForm(kind="dask_jobqueue.SLURMCluster", arguments=arguments)
     assert "hidden" not in str(refused.value)
     written = tmp_path / "asked.toml"
     written.write_text("[cluster.arguments]\nAccess_Token = 'hidden'\n")
@@ -137,8 +141,8 @@ def test_a_secret_among_the_arguments_of_a_cluster_is_refused(arguments, tmp_pat
 
 @pytest.mark.parametrize("text", ["kmeans", "labels:k", "labels:s3://b/k", "s3://b/u@h/m", "w"])
 def test_what_shows_no_secret_is_taken(text):
-    assert forms.Settings(init=text).init == text
-    assert forms.Rows(weights=text).weights == text
+    assert forms.MethodForm(init=text).init == text
+    assert forms.RowsForm(weights=text).weights == text
 
 
 def test_a_command_line_gives_the_parameters_of_a_flow(tmp_path):
@@ -156,7 +160,7 @@ def test_a_command_line_gives_the_parameters_of_a_flow(tmp_path):
 
 def test_a_run_without_a_name_is_named_after_rows_and_settings(tmp_path, monkeypatch):
     monkeypatch.setenv("GMM_DASK_RUNS", str(tmp_path))
-    rows = Opening()
+    rows = RowOptions()
 
     def place(components, source="data/iris.zarr"):
         import numpy as np
@@ -171,11 +175,11 @@ def test_a_run_without_a_name_is_named_after_rows_and_settings(tmp_path, monkeyp
             None,
             "auto",
             1,
-            mixture=forms.Mixture(components=components),
-            rows=forms.Rows(),
+            mixture=forms.MixtureForm(components=components),
+            rows=forms.RowsForm(),
         )
         assert job.rows == rows
-        return with_run(job, job.open()).run
+        return with_run(open_job(job)).job.run
 
     assert place(2) == place(2)
     assert len({place(2), place(3), place(2, "data/other.zarr")}) == 3
@@ -260,15 +264,15 @@ def test_defaults_of_the_installation_lie_under_what_is_filled_in(served, monkey
     monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "any")
     usual = {"mixture": {"tol": 0.5, "seed": 3}, "credentials": "store"}
     with temporary_settings({PREFECT_API_URL: served.address}):
-        assert over_defaults(forms.Rows()).given() == {}
+        assert over_defaults(forms.RowsForm()).given() == {}
         Variable.set(VARIABLE, usual)
         try:
-            filled = over_defaults(forms.Mixture(components=2, tol=1e-3))
+            filled = over_defaults(forms.MixtureForm(components=2, tol=1e-3))
             assert filled.given() == {"components": 2, "tol": 1e-3, "seed": 3}
             assert defaults().credentials == "store"
             Variable.set(VARIABLE, {"cluster": {"schedular": "hidden"}}, overwrite=True)
             with pytest.raises(ConfigurationError, match="gmm_dask holds no defaults") as refused:
-                over_defaults(forms.Rows())
+                over_defaults(forms.RowsForm())
             assert "schedular" in str(refused.value)
             assert "hidden" not in str(refused.value)
         finally:

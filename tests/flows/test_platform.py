@@ -58,11 +58,11 @@ def undisturbed(rows, tmp_path_factory):
 @pytest.mark.parametrize("deployment", ["fit-mixture/fit", "refit/refit-nightly"])
 def test_a_form_begins_with_what_most_people_fill_in(asking, deployment):
     found = asking.client.read_deployment_by_name(deployment).parameter_openapi_schema
-    for form in (forms.Mixture, forms.Rows, forms.Cluster):
+    for form in (forms.MixtureForm, forms.RowsForm, forms.ClusterForm):
         asked = found["definitions"][form.__name__]["properties"]
         shown = sorted(asked, key=lambda name: asked[name].get("position", math.inf))
         assert shown == list(form.model_fields)
-    assert list(forms.Mixture.model_fields)[:2] == ["components", "covariance"]
+    assert list(forms.MixtureForm.model_fields)[:2] == ["components", "covariance"]
 
 
 def test_the_server_takes_a_work_pool_of_kubernetes_and_checks_what_is_asked_of_it(asking):

@@ -11,15 +11,15 @@ from flows import forms
 from flows.refit import models_at, refit
 from gmm_dask import RefitOptions
 from gmm_dask.models.versions import look_at_versions, open_versions
-from gmm_dask.settings.configuration import ConfigurationError
+from gmm_dask.settings.errors import ConfigurationError
 from tests.flows.servers import until
 from tests.refitting.conftest import Store, drawn
 
 
 def test_the_form_has_the_fields_and_defaults_of_its_section():
     expected = {f.name: f.default for f in fields(RefitOptions)}
-    assert {name: f.default for name, f in forms.Refit.model_fields.items()} == expected
-    assert all(field.title for field in forms.Refit.model_fields.values())
+    assert {name: f.default for name, f in forms.RefitForm.model_fields.items()} == expected
+    assert all(field.title for field in forms.RefitForm.model_fields.values())
 
 
 @pytest.mark.needs("pg_isready")
@@ -32,8 +32,8 @@ def test_a_night_with_drift_is_told_and_a_quiet_one_is_short(asking, tmp_path, m
         state = refit(
             store.place,
             "nightly",
-            forms.Mixture(components=3),
-            cluster=forms.Cluster(workers=1),
+            forms.MixtureForm(components=3),
+            cluster=forms.ClusterForm(workers=1),
             return_state=True,
         )
         return state.state_details.flow_run_id, state
@@ -75,8 +75,8 @@ def test_a_night_with_drift_is_told_and_a_quiet_one_is_short(asking, tmp_path, m
     other = refit(
         store.place,
         str(tmp_path / "elsewhere" / "nightly"),
-        forms.Mixture(components=2),
-        cluster=forms.Cluster(workers=1),
+        forms.MixtureForm(components=2),
+        cluster=forms.ClusterForm(workers=1),
         return_state=True,
     )
     other = other.state_details.flow_run_id

@@ -13,7 +13,8 @@ from moto.server import ThreadedMotoServer
 from gmm_dask import Configuration, ConfigurationError, fit, score
 from gmm_dask.chunked.rows import DataError, open_rows
 from gmm_dask.data.table import TableArray, TableStore
-from gmm_dask.fitting.job import Job, Opening
+from gmm_dask.settings.job import Job
+from gmm_dask.settings.rows import RowOptions
 from gmm_dask.store.addresses import SECRET, AddressError, is_url, path_of, split_url
 from gmm_dask.store.errors import StorageError
 from gmm_dask.store.location import open_folder
@@ -117,7 +118,7 @@ def test_an_address_that_shows_a_secret_is_refused_without_repeating_it(url: str
         (StorageError, open_folder),
         (ConfigurationError, lambda url: Job(url, Configuration(2))),
         (ConfigurationError, lambda url: Job("a", Configuration(2), start=f"labels:{url}")),
-        (ConfigurationError, lambda url: Job("a", Configuration(2), rows=Opening(weights=url))),
+        (ConfigurationError, lambda url: Job("a", Configuration(2), rows=RowOptions(weights=url))),
     )
     for error, way in ways:
         with pytest.raises(error, match=r"user or password|a query|no URL") as refusal:

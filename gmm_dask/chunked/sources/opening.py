@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,14 @@ from gmm_dask.chunked.sources.frame_source import (
 )
 from gmm_dask.chunked.sources.memory_source import open_memory
 from gmm_dask.chunked.sources.protocol import DataError, Source, default_names, told_briefly
-from gmm_dask.chunked.sources.stores import choose_member, group_member, open_node, open_zarr_array
+from gmm_dask.chunked.sources.stores import (
+    choose_member,
+    group_arrays,
+    group_member,
+    open_member,
+    open_node,
+    open_zarr_array,
+)
 from gmm_dask.chunked.sources.xarray_source import (
     is_labelled,
     open_labelled,
@@ -29,6 +38,31 @@ from gmm_dask.store.addresses import AddressError, is_url, path_of
 LONGEST_HEADER = 2**16
 
 
+@dataclass(frozen=True, eq=False)
+class OpenSource:
+    """What a person passes for data, opened: once, for the rows and for what lies beside them."""
+
+    opened: Any
+    address: str
+
+    @cached_property
+    def tables(self) -> dict[str, Any]:
+        """The 2-D arrays of a group, by their names."""
+        if not isinstance(self.opened, zarr.Group):
+            return {}
+        return {name: one for name, one in group_arrays(self.opened).items() if one.ndim == 2}
+
+
+def open_source(source: object) -> OpenSource:
+    """The array, the group, or whatever it is, and what to call it."""
+    return OpenSource(*_resolve(source))
+
+
+def only_table(source: OpenSource) -> str | None:
+    """The one 2-D array of a group; None where it has several, or is no group."""
+    return next(iter(source.tables)) if len(source.tables) == 1 else None
+
+
 def open_table(source: object, array: str | None, columns: Sequence[str] | None) -> Source:
     """The features: `array` names one array of a group, `columns` several 1-D ones."""
     if array is not None and columns is not None:
@@ -36,6 +70,9 @@ def open_table(source: object, array: str | None, columns: Sequence[str] | None)
     if is_labelled(source):
         return open_labelled(source, columns, array)
     opened, address = _resolve(source)
+    known = vars(source).get("tables", {}) if isinstance(source, OpenSource) else {}
+    if array is not None and array in known:
+        return open_member(known[array], array, address)
     if isinstance(opened, zarr.Group):
         return _from_group(opened, address, array, columns)
     if array is not None or columns is not None:
@@ -67,6 +104,8 @@ def _neighbour(name: str, beside: object) -> Source:
 
 def _resolve(source: object) -> tuple[Any, str]:
     """The opened thing and what to call it."""
+    if isinstance(source, OpenSource):
+        return source.opened, source.address
     if isinstance(source, str | os.PathLike):
         text = os.fspath(source)
         if str(text).endswith(".npy"):

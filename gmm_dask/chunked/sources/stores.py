@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
@@ -114,15 +114,15 @@ def _swollen(name: str, size: int, most: int) -> DataError:
     )
 
 
-def group_arrays(group: zarr.Group, dimensions: int | None = None) -> list[str]:
-    """The names of a group's arrays, or of those that have so many dimensions."""
+def group_arrays(group: zarr.Group) -> dict[str, Any]:
+    """The arrays of a group, in the order of their names."""
     address = str(group.store_path)
 
-    def look() -> list[str]:
+    def look() -> dict[str, Any]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ZarrUserWarning)  # of what else lies there
-                return sorted(n for n, one in group.arrays() if dimensions in (None, one.ndim))
+                return dict(sorted(group.arrays()))
         except Exception as problem:
             raise unopened(address, problem) from problem
 
@@ -136,6 +136,11 @@ def group_member(group: zarr.Group, name: str, address: str) -> Source:
         raise DataError(
             f"{address} has no array {name!r}; its arrays are {_listed(group_arrays(group))}"
         )
+    return open_member(node, name, address)
+
+
+def open_member(node: zarr.Array[Any], name: str, address: str) -> Source:
+    """The same of one that is open."""
     return open_zarr_array(node, f"{address}/{name}", name.rsplit("/", 1)[-1])
 
 
@@ -164,7 +169,7 @@ def choose_member(group: zarr.Group, address: str) -> DataError:
     )
 
 
-def _listed(names: Sequence[str]) -> str:
+def _listed(names: Collection[str]) -> str:
     return ", ".join(names) if names else "none"
 
 

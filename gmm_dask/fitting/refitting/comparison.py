@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from gmm_dask.fitting.refitting.options import RefitOptions
 from gmm_dask.fitting.refitting.tally import Tally
+from gmm_dask.settings.refit import RefitOptions
 
 SURE = 3.0
 """Standard errors beyond which few rows are not just chance."""

@@ -7,7 +7,7 @@ what was asked, and what is asked changes only with a decision.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -17,13 +17,12 @@ from distributed import Client
 from gmm_dask.chunked.engines.protocol import Cache
 from gmm_dask.chunked.metrics.definitions import FAILED
 from gmm_dask.chunked.rows import Rows
-from gmm_dask.chunked.sources import open_column
+from gmm_dask.chunked.sources import Source, open_column
 from gmm_dask.chunked.sources.zarr_source import as_stored
 from gmm_dask.fitting.events import note_refit
 from gmm_dask.fitting.fit import opened
 from gmm_dask.fitting.journal import EVERY_ITERATION, Rhythm
 from gmm_dask.fitting.refitting.appending import once_written
-from gmm_dask.fitting.refitting.options import RefitOptions
 from gmm_dask.fitting.refitting.outcome import Refit
 from gmm_dask.fitting.refitting.survey import Survey, check_features, run_name, survey, warm_start
 from gmm_dask.fitting.refitting.update import Work
@@ -37,13 +36,15 @@ from gmm_dask.models.versions import (
     look_at_versions,
     open_versions,
 )
-from gmm_dask.settings.configuration import Configuration, ConfigurationError
+from gmm_dask.settings.errors import ConfigurationError
+from gmm_dask.settings.mixture import Configuration
+from gmm_dask.settings.refit import RefitOptions
 from gmm_dask.store.errors import RunIsBusy
 from gmm_dask.store.location import Location
 
 logger = logging.getLogger("gmm_dask")
 
-Reached: TypeAlias = Callable[[], AbstractContextManager[Client | None]]
+Reached: TypeAlias = Callable[[Rows], AbstractContextManager[Client | None]]
 
 
 def refit(
@@ -74,19 +75,19 @@ def refit(
     if isinstance(configuration, int):
         configuration = Configuration(configuration)
     conduct = Conduct(client, cache, checkpoint=checkpoint, callbacks=callbacks)
-    asked = Request(
-        source,
-        models,
-        configuration,
-        options or RefitOptions(),
-        initial,
-        labels,
-        cluster,
-        conduct,
-        opening,
+    return refit_as(
+        Request(
+            source,
+            models,
+            configuration,
+            options or RefitOptions(),
+            initial,
+            None if labels is None else lambda: open_column(labels, source),
+            cluster,
+            conduct,
+            lambda: opened(source, opening),
+        )
     )
-    with failures_noted(str(models), str(source)):
-        return once_written(asked.carry_out, asked.verify, str(source))
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,14 +99,14 @@ class Request:
     configuration: Configuration
     options: RefitOptions
     initial: Mixture | None
-    labels: object
+    labels: Callable[[], Source] | None
     cluster: Reached | None
     conduct: Conduct
-    opening: Mapping[str, Any]
+    open: Callable[[], Rows]
 
-    def open(self) -> Rows:
+    def stored(self) -> Rows:
         """The rows that are there now."""
-        rows = opened(self.source, dict(self.opening))
+        rows = self.open()
         if rows.lazy:
             raise ConfigurationError(
                 f"{rows.source.address} is not stored: refit takes a path or URL"
@@ -118,14 +119,14 @@ class Request:
 
     def verify(self) -> None:
         """AbsentError while new rows are declared and not there."""
-        rows = self.open()
+        rows = self.stored()
         new = self.seen(rows, look_at_versions(self.models) or Standing()).new or rows
         for index in range(len(new)):
             new.verify(index)
 
     def carry_out(self) -> Refit:
         """From a look to a decision."""
-        rows = self.open()
+        rows = self.stored()
         standing = look_at_versions(self.models) or Standing()
         if self.seen(rows, standing).news == "nothing":
             return nothing_new(self.models, standing, rows)
@@ -137,7 +138,7 @@ class Request:
             check_features(rows, current)
             plan = self.plan(current)
             run = versions.run_place(run_name(seen.asked, versions.standing.current))
-            own = nullcontext(self.conduct.client) if self.cluster is None else self.cluster()
+            own = nullcontext(self.conduct.client) if self.cluster is None else self.cluster(rows)
             with own as client:
                 conduct = replace(self.conduct, client=client, run=run)
                 return Work(rows, self.options, versions, current, seen, plan, conduct).carry_out()
@@ -145,9 +146,15 @@ class Request:
     def plan(self, current: Version | None) -> Starts:
         """From where to begin."""
         start = warm_start(current, self.configuration) or self.initial
-        unused = self.labels is None or start is not None
-        beside = None if unused else as_stored(open_column(self.labels, self.source))
+        begins = None if start is not None else self.labels
+        beside = None if begins is None else as_stored(begins())
         return Starts.of(self.configuration, start, beside)
+
+
+def refit_as(asked: Request) -> Refit:
+    """Carry it out, once nobody is in the middle of appending."""
+    with failures_noted(str(asked.models), str(asked.source)):
+        return once_written(asked.carry_out, asked.verify, str(asked.source))
 
 
 @contextmanager

@@ -14,10 +14,11 @@ from typing import Any, Literal
 import numpy as np
 
 from gmm_dask.chunked.rows import DataError, Rows
-from gmm_dask.fitting.refitting.options import RefitOptions
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.models.versions import Standing, Version
-from gmm_dask.settings.configuration import Configuration, ConfigurationError
+from gmm_dask.settings.errors import ConfigurationError
+from gmm_dask.settings.mixture import Configuration
+from gmm_dask.settings.refit import RefitOptions
 from gmm_dask.store.sealed import from_json, to_json
 
 News = Literal["nothing", "first", "appended", "settings", "changed"]

@@ -23,7 +23,6 @@ from gmm_dask.fitting.refitting.comparison import (
     drift_in,
 )
 from gmm_dask.fitting.refitting.held_back import has_fitted_rows, without_held_back
-from gmm_dask.fitting.refitting.options import RefitOptions
 from gmm_dask.fitting.refitting.outcome import Refit, expectation_in, facts_of, model_of, profile_in
 from gmm_dask.fitting.refitting.survey import Survey, confirm_earlier_rows
 from gmm_dask.fitting.refitting.tally import HeldBackDensities, tally
@@ -33,7 +32,8 @@ from gmm_dask.fitting.starts import Starts
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.models.versions import ModelVersions, Version
 from gmm_dask.scoring.quantile import quantile
-from gmm_dask.settings.configuration import ConfigurationError
+from gmm_dask.settings.errors import ConfigurationError
+from gmm_dask.settings.refit import RefitOptions
 
 logger = logging.getLogger("gmm_dask")
 

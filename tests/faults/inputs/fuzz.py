@@ -16,12 +16,13 @@ from obstore.store import MemoryStore
 
 from gmm_dask import Configuration, Mixture
 from gmm_dask.chunked.rows import open_rows
-from gmm_dask.fitting.job import job_from, read_toml
 from gmm_dask.mixture.iteration import start
 from gmm_dask.models.model import _sealed_group, load_model, save_model
 from gmm_dask.runs.checkpoint import load_newest
 from gmm_dask.runs.state import decode_state, encode_state
 from gmm_dask.runs.view import RunView
+from gmm_dask.settings import toml
+from gmm_dask.settings.job import Job, job_from
 from gmm_dask.settings.toml import toml_lines
 from gmm_dask.store.arrays import pack_arrays, unpack_arrays
 from gmm_dask.store.errors import DamagedCheckpointWarning
@@ -146,7 +147,7 @@ def _toml_of(value: Any) -> str:
 
 
 def _read_configuration(content: bytes) -> object:
-    return job_from(read_toml(content.decode("utf-8", "replace"), "a.toml"))
+    return job_from(toml.read(content.decode("utf-8", "replace"), Job, "a.toml"))
 
 
 def _zarr(folder: Path, version: int) -> tuple[st.SearchStrategy[Any], Try]:

@@ -13,7 +13,9 @@ from distributed import LocalCluster
 
 from gmm_dask import Configuration, fit, select
 from gmm_dask.cli import execution
-from gmm_dask.fitting.job import ClusterOptions, Job, Opening
+from gmm_dask.settings.cluster import ClusterOptions
+from gmm_dask.settings.job import Job
+from gmm_dask.settings.rows import RowOptions
 from tests.chunked.conftest import store
 from tests.faults.inputs.refusing import refused
 from tests.faults.outcome import Outcome, Scale
@@ -25,7 +27,7 @@ ACCEPTED = tuple(
     if not (order == ">" and kind.endswith("1"))
 )
 FITTED = Configuration(3, tol=0, max_iter=12)
-ALL = Opening()
+ALL = RowOptions()
 STARTED: list["CountedCluster"] = []
 
 
@@ -179,22 +181,22 @@ def _no_jobs(folder: Path) -> list[tuple[str, Callable[[], Job], tuple[str, ...]
     return [
         *jobs,
         ("K > rows", _later(good, components=301), ("301 components", "300")),
-        ("K > range", _later(good, 9, Opening(first_row=5, last_row=13)), ("9 components", "8")),
+        ("K > range", _later(good, 9, RowOptions(first_row=5, last_row=13)), ("9 components", "8")),
         ("K > the sample", _later(good, 9, sample_rows=8), ("9 components", "8", "sample_rows")),
         ("K = 0", _later(good, components=0), ("components", "from 1 up")),
         ("K = -3", _later(good, components=-3), ("components", "from 1 up")),
         ("K = true", _later(good, components=True), ("components", "from 1 up")),
         ("seed = -1", _later(good, seed=-1), ("seed", "from 0 up")),
-        ("no such array", _later(good, 2, Opening(array="x")), ("choose within a Zarr group",)),
-        ("no such feature", _later(good, 2, Opening(features=("y",))), ("no feature 'y'",)),
+        ("no such array", _later(good, 2, RowOptions(array="x")), ("choose within a Zarr group",)),
+        ("no such feature", _later(good, 2, RowOptions(features=("y",))), ("no feature 'y'",)),
     ]  # fmt: skip
 
 
-def _later(source: str, components: int = 2, rows: Opening = ALL, **settings: Any) -> Any:
+def _later(source: str, components: int = 2, rows: RowOptions = ALL, **settings: Any) -> Any:
     return lambda: _job(source, components, rows, **settings)
 
 
-def _job(source: str, components: int = 2, rows: Opening = ALL, **settings: Any) -> Job:
+def _job(source: str, components: int = 2, rows: RowOptions = ALL, **settings: Any) -> Job:
     mixture = Configuration(components, **settings)
     run = f"{source}-run"
     return Job(source, mixture, rows=rows, cluster=COUNTED, run=run)

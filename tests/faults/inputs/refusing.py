@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gmm_dask.chunked.rows import DataError
-from gmm_dask.settings.configuration import ConfigurationError
+from gmm_dask.settings.errors import ConfigurationError
 from gmm_dask.store.errors import StorageError
 
 REFUSALS = (DataError, ConfigurationError, StorageError)

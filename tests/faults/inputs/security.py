@@ -31,9 +31,12 @@ from gmm_dask.clusters.connection import cluster_for
 from gmm_dask.clusters.page import LOOPBACKS
 from gmm_dask.clusters.scheduler import reached
 from gmm_dask.data import import_files
-from gmm_dask.fitting.job import ClusterOptions, Job, Opening, load_values
 from gmm_dask.models.model import load_model, save_model
+from gmm_dask.runs.configuration import load_values
 from gmm_dask.runs.folder import open_run
+from gmm_dask.settings.cluster import ClusterOptions
+from gmm_dask.settings.job import Job
+from gmm_dask.settings.rows import RowOptions
 from tests.chunked.conftest import store
 from tests.faults.inputs.hostile import bombs, pickles
 from tests.faults.inputs.refusing import SECRET, refused
@@ -177,7 +180,7 @@ def _passwords(outcome: Outcome, folder: Path, scale: Scale) -> None:
         "job's run": lambda url: Job("a", Configuration(1), run=url),
         "job's start": lambda url: Job("a", Configuration(1), start=url),
         "job's labels": lambda url: Job("a", Configuration(1), start=f"labels:{url}"),
-        "job's weights": lambda url: Job("a", Configuration(1), rows=Opening(weights=url)),
+        "job's weights": lambda url: Job("a", Configuration(1), rows=RowOptions(weights=url)),
         "job's scheduler": lambda url: _job_at(url),
     }
     urls = [f"{scheme}://user:{SECRET}@host/rows.zarr" for scheme in ("s3", "https", "file")]

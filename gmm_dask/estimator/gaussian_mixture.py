@@ -12,15 +12,13 @@ import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from numbers import Integral, Real
-from typing import Any, ClassVar, Literal
+from inspect import Signature
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, estimator_html_repr
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from gmm_dask.chunked.rows import Rows, open_rows
@@ -29,6 +27,7 @@ from gmm_dask.chunked.sources.frame_source import (
     is_dask_frame,
 )
 from gmm_dask.chunked.sources.protocol import default_names
+from gmm_dask.estimator.parameters import PARAMETERS, SELF, Constraints, parameters
 from gmm_dask.fitting.fit import evaluate, fit
 from gmm_dask.fitting.result import Fit
 from gmm_dask.fitting.run_loop import Callback
@@ -40,8 +39,8 @@ from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.scoring import lazy
 from gmm_dask.scoring.features import check_features
-from gmm_dask.settings.configuration import Configuration
-from gmm_dask.store.location import Location
+from gmm_dask.settings.declaration import options_of
+from gmm_dask.settings.mixture import Configuration
 
 LARGEST_SEED = np.iinfo(np.int32).max
 
@@ -49,9 +48,9 @@ LARGEST_SEED = np.iinfo(np.int32).max
 class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
     """A Gaussian mixture fitted by EM; a drop-in for `sklearn.mixture.GaussianMixture`.
 
-    Its parameters and attributes are scikit-learn's, where it has them. Beyond these:
+    Its parameters and attributes are scikit-learn's, where it has them; every other option of a
+    `Configuration` (accelerate, relative_tol, degenerate, …) is one too. Beyond these:
 
-    accelerate: "auto", "squarem", "anderson", or None for plain EM: fewer passes to the optimum.
     labels_init: a component for every row, as a start.
     checkpoint: a folder or URL in which the fit is kept; fitting again resumes it.
     cache: whether rows stay in the cluster's memory ("auto", "memory", "none").
@@ -63,70 +62,15 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
     parameters themselves (scikit-learn's belongs to the iteration before).
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "covariance_type": [StrOptions({"full", "tied", "diag", "spherical"})],
-        "tol": [Interval(Real, 0.0, None, closed="left")],
-        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
-        "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
-        "init_params": [StrOptions({"kmeans", "k-means++", "random", "random_from_data"})],
-        "weights_init": ["array-like", None],
-        "means_init": ["array-like", None],
-        "precisions_init": ["array-like", None],
-        "random_state": ["random_state"],
-        "warm_start": ["boolean"],
-        "verbose": ["verbose"],
-        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
-        "accelerate": [StrOptions({"auto", "squarem", "anderson"}), None],
-        "labels_init": [None, object],
-        "checkpoint": [str, os.PathLike, None],
-        "cache": [StrOptions({"auto", "memory", "none"})],
-        "callbacks": [list, tuple, None],
-    }
+    _parameter_constraints = Constraints()
 
-    def __init__(
-        self,
-        n_components: int = 1,
-        *,
-        covariance_type: Literal["full", "tied", "diag", "spherical"] = "full",
-        tol: float = 1e-3,
-        reg_covar: float = 1e-6,
-        max_iter: int = 100,
-        n_init: int = 1,
-        init_params: str = "kmeans",
-        weights_init: ArrayLike | None = None,
-        means_init: ArrayLike | None = None,
-        precisions_init: ArrayLike | None = None,
-        random_state: int | np.random.RandomState | None = None,
-        warm_start: bool = False,
-        verbose: int = 0,
-        verbose_interval: int = 10,
-        accelerate: str | None = "auto",
-        labels_init: object = None,
-        checkpoint: Location | None = None,
-        cache: Literal["auto", "memory", "none"] = "auto",
-        callbacks: Sequence[Callback] | None = None,
-    ) -> None:
-        self.n_components = n_components
-        self.covariance_type = covariance_type
-        self.tol = tol
-        self.reg_covar = reg_covar
-        self.max_iter = max_iter
-        self.n_init = n_init
-        self.init_params = init_params
-        self.weights_init = weights_init
-        self.means_init = means_init
-        self.precisions_init = precisions_init
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
-        self.verbose_interval = verbose_interval
-        self.accelerate = accelerate
-        self.labels_init = labels_init
-        self.checkpoint = checkpoint
-        self.cache = cache
-        self.callbacks = callbacks
+    def __init__(self, *given: Any, **named: Any) -> None:
+        asked = PARAMETERS.bind(*given, **named)
+        asked.apply_defaults()
+        for name, value in asked.arguments.items():
+            setattr(self, name, value)
+
+    __init__.__signature__ = Signature([SELF, *parameters()])  # type: ignore[attr-defined]
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: object, y: object = None, sample_weight: object = None) -> GaussianMixture:  # noqa: ARG002
@@ -233,17 +177,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.lower_bounds_ = [entry["mean_log_likelihood"] for entry in found.history]
 
     def _configuration(self) -> Configuration:
-        return Configuration(
-            self.n_components,
-            self.covariance_type,
-            init=self.init_params,
-            n_init=self.n_init,
-            seed=self._seed(),
-            tol=self.tol,
-            max_iter=self.max_iter,
-            reg_covar=self.reg_covar,
-            accelerate=self.accelerate,
-        )
+        values = {one.name: getattr(self, one.sklearn.name) for one in options_of(Configuration)}
+        return Configuration(**values | {"seed": self._seed()})
 
     def _seed(self) -> int:
         if isinstance(self.random_state, (int, np.integer)):

@@ -7,7 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gmm_dask import Configuration, ConfigurationError
-from gmm_dask.fitting.job import ClusterOptions, Job, Opening, job_from, load_values, read_toml
+from gmm_dask.runs.configuration import load_values
+from gmm_dask.settings import toml
+from gmm_dask.settings.cluster import ClusterOptions
+from gmm_dask.settings.job import Job, job_from
+from gmm_dask.settings.rows import RowOptions
 
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 values = st.recursive(
@@ -30,7 +34,7 @@ jobs = st.builds(
     ),
     start=st.none() | st.just("labels:truth"),
     rows=st.builds(
-        Opening,
+        RowOptions,
         columns=st.none() | st.lists(text, min_size=1).map(tuple),
         weights=st.none() | text,
         first_row=st.none() | st.integers(0, 9),
@@ -51,7 +55,7 @@ jobs = st.builds(
 
 @given(jobs)
 def test_written_and_read_a_job_is_what_it_was(job):
-    values = read_toml(job.as_toml(), "config.toml")
+    values = toml.read(job.as_toml(), Job, "config.toml")
     found = job_from(values)
     if job.start is not None:  # which takes the place of the way to draw one
         assert found.start == job.start
@@ -65,7 +69,10 @@ def test_written_and_read_a_job_is_what_it_was(job):
     [
         ('sorce = "x"', "unknown key 'sorce'; did you mean 'source'"),
         ("[mixture]\nkomponents = 3", r"\[mixture\]: unknown key 'komponents'; did you mean"),
-        ('[mixture]\ncomponents = "three"', "components must be a whole number, not 'three'"),
+        (
+            '[mixture]\ncomponents = "three"',
+            "components must be a whole number from 1 up, not 'three'",
+        ),
         ("[mixture]\ncomponents = true", "components must be a whole number"),
         ('[rows]\ncolumns = "a,b"', "columns must be a list of names or"),
         ('cache = "disk"', "cache must be auto or memory or none"),
@@ -75,7 +82,7 @@ def test_written_and_read_a_job_is_what_it_was(job):
 )
 def test_what_is_wrong_in_a_file_is_named(content, told):
     with pytest.raises(ConfigurationError, match=told):
-        read_toml(content, "config.toml")
+        toml.read(content, Job, "config.toml")
 
 
 def test_a_configuration_of_others_starts_no_class_of_clusters(tmp_path, monkeypatch):
@@ -128,5 +135,5 @@ def test_what_cannot_be_meant_of_a_cluster_is_named(options, told):
 
 
 def test_whole_numbers_are_numbers():
-    values = read_toml("[mixture]\ncomponents = 2\ntol = 1\nrelative_tol = 'none'", "c")
+    values = toml.read("[mixture]\ncomponents = 2\ntol = 1\nrelative_tol = 'none'", Job, "c")
     assert values["mixture"] == {"components": 2, "tol": 1.0, "relative_tol": None}

@@ -1,0 +1,82 @@
+"""Parameters of estimators: options of `Configuration` by scikit-learn's names, and our own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from inspect import Parameter, Signature
+from numbers import Integral, Real
+from types import MappingProxyType
+from typing import Any, get_args
+
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from gmm_dask.chunked.engines.protocol import Cache
+from gmm_dask.settings.declaration import Option, options_of
+from gmm_dask.settings.mixture import Configuration
+
+OWN: Mapping[str, tuple[Any, list[Any]]] = MappingProxyType(
+    {
+        "weights_init": (None, ["array-like", None]),
+        "means_init": (None, ["array-like", None]),
+        "precisions_init": (None, ["array-like", None]),
+        "warm_start": (False, ["boolean"]),
+        "verbose": (0, ["verbose"]),
+        "verbose_interval": (10, [Interval(Integral, 1, None, closed="left")]),
+        "labels_init": (None, [None, object]),
+        "checkpoint": (None, [str, os.PathLike, None]),
+        "cache": ("auto", [StrOptions(set(get_args(Cache)))]),
+        "callbacks": (None, [list, tuple, None]),
+    }
+)
+"""Parameters that no `Configuration` has: their defaults, and what they can be."""
+
+
+def parameters() -> Iterator[Parameter]:
+    """Those of a `Configuration` under scikit-learn's names, and our own."""
+    for option in options_of(Configuration):
+        first = option.name == "components"
+        default = option.default if option.sklearn.default is ... else option.sklearn.default
+        kind = Parameter.POSITIONAL_OR_KEYWORD if first else Parameter.KEYWORD_ONLY
+        yield Parameter(option.sklearn.name, kind, default=default)
+    for name, (default, _) in OWN.items():
+        yield Parameter(name, Parameter.KEYWORD_ONLY, default=default)
+
+
+PARAMETERS = Signature(list(parameters()))
+SELF = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
+
+
+CLOSED: Mapping[tuple[bool, bool], str] = MappingProxyType(
+    {
+        (True, True): "both",
+        (True, False): "left",
+        (False, True): "right",
+        (False, False): "neither",
+    }
+)
+"""scikit-learn's words for intervals whose least and whose greatest value are in, or are not."""
+
+
+class Constraints:
+    """What parameters can be, as scikit-learn checks them; families may be registered any time."""
+
+    def __get__(self, instance: object, owner: type) -> dict[str, list[Any]]:
+        declared = {one.sklearn.name: constraints_of(one) for one in options_of(Configuration)}
+        own = {name: allowed for name, (_, allowed) in OWN.items()}
+        return declared | {"random_state": ["random_state"]} | own
+
+
+def constraints_of(option: Option) -> list[Any]:
+    """An option as scikit-learn says it."""
+    none = [None] * option.optional
+    words = option.choices or (() if option.one_of is None else option.one_of.names())
+    if words:
+        return [StrOptions(set(words)), *none]
+    if option.kind not in (int, float):
+        return [option.kind, *none]
+    ends = option.bounds
+    low, high = ends.get("ge", ends.get("gt")), ends.get("le", ends.get("lt"))
+    sides = CLOSED["ge" in ends, "le" in ends]
+    number = Integral if option.kind is int else Real
+    return [Interval(number, low, high, closed=sides), *none]
