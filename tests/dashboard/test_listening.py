@@ -73,7 +73,7 @@ def test_a_resumed_fit_tells_what_came_before(
 
 def compiled(seconds: float) -> None:
     """As a kernel is, in a task over a share."""
-    with tasks._compiling_is_told(), compilation._told():
+    with tasks._compiling_is_told(), compilation._reported():
         time.sleep(seconds)
 
 
