@@ -87,16 +87,38 @@ def test_a_local_cluster_shows_its_dashboard_on_this_machine_only():
     assert listening == ["127.0.0.1"]
 
 
-def test_a_dashboard_is_named_only_where_it_opens(caplog, monkeypatch, tmp_path):
-    # Prefect, where tests of flows have loaded it, keeps the library's log to itself.
-    monkeypatch.setattr(logging.getLogger("gmm_dask"), "propagate", True)
+class Messages(logging.Handler):
+    """What is logged."""
+
+    def __init__(self):
+        super().__init__()
+        self.messages = []
+
+    def emit(self, record):
+        self.messages.append(record.getMessage())
+
+
+@pytest.fixture
+def log():
+    """What the library logs, by a handler of its own: Prefect, where tests of flows have loaded it,
+    takes those of the root away."""
+    library, heard = logging.getLogger("gmm_dask"), Messages()
+    level = library.level
+    library.addHandler(heard)
+    library.setLevel(logging.INFO)
+    yield heard
+    library.setLevel(level)
+    library.removeHandler(heard)
+
+
+def test_a_dashboard_is_named_only_where_it_opens(log, tmp_path):
     asked = ClusterOptions(workers=1)
-    with caplog.at_level("INFO", "gmm_dask"), cluster_for(asked) as client:
+    with cluster_for(asked) as client:
         page = page_of(client)
         with urlopen(page) as shown:
             assert b"Mixtures" in shown.read()
     assert page.endswith("/gmm")
-    assert f"dashboard: {page}" in caplog.text
+    assert f"dashboard: {page}" in " ".join(log.messages)
     (tmp_path / "bokeh.py").write_text("raise ImportError")
     make = ["data", "make", "rings", "--rows", "9", "--workers", "1", "--out", "x"]
     run = subprocess.run(
