@@ -52,10 +52,15 @@ def _lines(section: Any) -> list[str]:
     kind: Any = type(section)
     values = section.given() if hasattr(section, "given") else vars(section)
     return [
-        f"{option.name} = {_written(values[option.name])}"
+        line(option.name, values[option.name])
         for option in options_of(kind)
         if option.name in values and (values[option.name] is not None or option.default is not None)
     ]
+
+
+def line(name: str, value: Any) -> str:
+    """`name = value`."""
+    return f"{name} = {_written(value)}"
 
 
 def _written(value: Any) -> str:

@@ -15,7 +15,9 @@ import zarr
 from flows.jobs import with_run
 from gmm_dask import Configuration, fit
 from gmm_dask.chunked.rows import open_rows
+from gmm_dask.chunked.sources.opening import open_source
 from gmm_dask.doctor.cluster import same_processors
+from gmm_dask.fitting.jobs import OpenJob
 from gmm_dask.runs.inspection import inspect
 from gmm_dask.settings.job import Job
 from gmm_dask.settings.rows import RowOptions
@@ -196,5 +198,7 @@ def test_a_field_more_at_its_default_starts_nothing_over(rows: str, tmp_path: Pa
     job = Job(rows, now)
     same = Job(rows, Later(**later), rows=LaterOpening())
     other = Job(rows, Later(**later), rows=LaterOpening(every=2))
-    places = [with_run(one, open_rows(rows)).run for one in (job, same, other)]
+    source = open_source(rows)
+    opened = [OpenJob(one, source, open_rows(source)) for one in (job, same, other)]
+    places = [with_run(one).run for one in opened]
     assert places[0] == places[1] != places[2]

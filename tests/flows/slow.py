@@ -8,6 +8,7 @@ from uuid import UUID
 import psutil
 
 from gmm_dask.data.synthetic import make, recipe_named
+from gmm_dask.fitting.jobs import fit_job, open_job
 from gmm_dask.models.model import load_model
 from gmm_dask.runs.checkpoint import complete_iterations
 from gmm_dask.settings.job import Job, job_from
@@ -34,7 +35,7 @@ def slow_job(rows: Path) -> Job:
 
 def undisturbed_bits(rows: Path, folder: Path) -> list[bytes]:
     """What it finds if nobody strikes, in this process."""
-    replace(slow_job(rows), run=str(folder / "run")).fit()
+    fit_job(open_job(replace(slow_job(rows), run=str(folder / "run"))))
     return bits(folder / "run")
 
 

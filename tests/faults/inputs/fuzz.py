@@ -23,7 +23,6 @@ from gmm_dask.runs.state import decode_state, encode_state
 from gmm_dask.runs.view import RunView
 from gmm_dask.settings import toml
 from gmm_dask.settings.job import Job, job_from
-from gmm_dask.settings.toml import toml_lines
 from gmm_dask.store.arrays import pack_arrays, unpack_arrays
 from gmm_dask.store.errors import DamagedCheckpointWarning
 from gmm_dask.store.objects import ObjectFolder
@@ -99,7 +98,7 @@ def _configuration_text() -> str:
     return "\n".join(
         [
             'source = "rows.zarr"', 'run = "runs/a"', 'cache = "auto"', "checkpoint_every = 2",
-            *toml_lines(values, None, "mixture"),
+            "[mixture]", *(toml.line(*one) for one in values.items() if one[1] is not None),
             "[rows]", 'columns = ["a", "b"]', 'weights = "w"', "first_row = 0",
             "[cluster]", 'kind = "dask_jobqueue.SLURMCluster"', "workers = 2", 'wait = "2h"',
             "[cluster.arguments]", 'queue = "long"', "cores = 4",
