@@ -11,6 +11,7 @@ import zarr
 from threadpoolctl import threadpool_limits
 
 from gmm_dask import Configuration, ConfigurationError, DataError, Mixture, fit, select
+from gmm_dask.fitting.jobs import open_job
 from gmm_dask.fitting.journal import Journal, Rhythm, iteration_line
 from gmm_dask.fitting.run_loop import Progress
 from gmm_dask.fitting.starts import GivenParameters
@@ -246,7 +247,7 @@ def test_bad_settings_are_one_sentence(values, error, message):
         lambda store, asked: fit(store, asked),
         lambda store, asked: fit(store, asked, initial=GivenParameters(weights=[0.5, 0.5])),
         lambda store, asked: select(store, [1, 2], init=asked.init),
-        lambda store, asked: Job(str(store), asked).open(),
+        lambda store, asked: open_job(Job(str(store), asked)),
     ],
 )
 def test_a_start_that_was_to_be_given_is_asked_for_before_any_pass(store, init, message, begun):

@@ -70,10 +70,10 @@ def numbers(scale: Scale, seed: int) -> Outcome:
         STARTED.clear()
         for what, job, told in _no_jobs(folder):
             with outcome.trying(f"{what}, by a job"), refused(*told):
-                execution.run(job(), restart=False)
+                execution.fit(job(), restart=False)
         with outcome.trying("no cluster was started for any of them"):
             assert not STARTED
-            execution.run(
+            execution.fit(
                 _job(store(folder / "good.zarr", _rows("f8", 0), chunks=(40, 3))), restart=False
             )
             assert len(STARTED) == 1, "the count counts nothing"
