@@ -21,8 +21,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from gmm_dask.runs.identity import confirm_id, id_in, named
 from gmm_dask.runs.layout import CHECKPOINTS
+from gmm_dask.runs.record import confirm_id, id_in, named
 from gmm_dask.store.arrays import pack_arrays, unpack_arrays
 from gmm_dask.store.errors import (
     DamagedCheckpointWarning,

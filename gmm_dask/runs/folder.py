@@ -12,9 +12,8 @@ from gmm_dask.models.model import MODEL, Model, write_model
 from gmm_dask.runs.checkpoint import Checkpoint, load_newest
 from gmm_dask.runs.checkpoint_writer import CheckpointWriter
 from gmm_dask.runs.claim import Claim, claim_run
-from gmm_dask.runs.identity import named
 from gmm_dask.runs.layout import CONFIGURATION, FINISHED, PERFORMANCE_REPORT, PROFILE, SAMPLE
-from gmm_dask.runs.record import RunRecord, begin_or_compare, new_record
+from gmm_dask.runs.record import RunRecord, begin_or_compare, named, new_record
 from gmm_dask.runs.view import RunView
 from gmm_dask.store.arrays import pack_arrays
 from gmm_dask.store.errors import DamagedError, KeyExistsError, LostWarning

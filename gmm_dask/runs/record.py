@@ -1,18 +1,24 @@
-"""What a run was begun with: written once, and held against what it is asked to go on with."""
+"""What a run was begun with: written once, and held against what it is asked to go on with.
+
+Its id is drawn once, and named by whatever the run stores: a run of an earlier version has none,
+and neither has what it stored.
+"""
 
 import importlib.metadata
 import platform
+import secrets
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gmm_dask.mixture.kernels.compilation import compiler
-from gmm_dask.runs.identity import FIELD, new_id
 from gmm_dask.runs.layout import RECORD
 from gmm_dask.store.errors import (
     DamagedError,
     KeyExistsError,
+    KeyMissingError,
+    OtherRunError,
     OtherVersionsWarning,
     RunDiffersError,
     UnknownFormatError,
@@ -21,6 +27,7 @@ from gmm_dask.store.folder import Folder, create_or_confirm
 from gmm_dask.store.sealed import from_json, seal, to_json, unseal
 
 FORMAT_VERSION = 1
+RUN_ID = "run_id"
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ def new_record(
         from_json(to_json(fingerprint)),
         seed,
         from_json(to_json(_installed() if versions is None else versions)),
-        new_id(),
+        secrets.token_hex(16),
     )
 
 
@@ -62,8 +69,8 @@ def read_record(folder: Folder) -> RunRecord:
     missing = [name for name in fields if name not in content]
     if missing:
         raise DamagedError(f"{RECORD} in {folder} is damaged: it has no {missing[0]}")
-    content.setdefault(FIELD, None)
-    return RunRecord(**{name: content[name] for name in (*fields, FIELD)})
+    content.setdefault(RUN_ID, None)
+    return RunRecord(**{name: content[name] for name in (*fields, RUN_ID)})
 
 
 def begin_or_compare(folder: Folder, given: RunRecord) -> RunRecord:
@@ -77,6 +84,25 @@ def begin_or_compare(folder: Folder, given: RunRecord) -> RunRecord:
         _warn_of_versions(str(folder), stored, given)
         return stored
     return given
+
+
+def id_in(folder: Folder) -> str | None:
+    """The id of the run in a folder; None where it has none, or where there is no run."""
+    try:
+        return unseal(folder.read(RECORD), RECORD).get(RUN_ID)
+    except KeyMissingError:
+        return None
+
+
+def named(content: Mapping[str, object], run_id: str | None) -> dict[str, object]:
+    """The content with the name of its run."""
+    return {**content} if run_id is None else {**content, RUN_ID: run_id}
+
+
+def confirm_id(content: Mapping[str, Any], run_id: str | None, refusal: str) -> None:
+    """Refuse, in these words, what names another run than this, or none where it should."""
+    if content.get(RUN_ID) != run_id:
+        raise OtherRunError(refusal)
 
 
 def _refuse_differences(where: str, stored: RunRecord, given: RunRecord) -> None:

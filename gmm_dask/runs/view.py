@@ -10,7 +10,6 @@ from gmm_dask.runs.checkpoint import Checkpoint, complete_iterations, load_newes
 from gmm_dask.runs.claim import find_run
 from gmm_dask.runs.documents import document_in
 from gmm_dask.runs.history import history_of
-from gmm_dask.runs.identity import FIELD, confirm_id, id_in
 from gmm_dask.runs.layout import (
     CONFIGURATION,
     FINISHED,
@@ -20,7 +19,7 @@ from gmm_dask.runs.layout import (
     SAMPLE,
     model_place,
 )
-from gmm_dask.runs.record import RunRecord, read_record
+from gmm_dask.runs.record import RUN_ID, RunRecord, confirm_id, id_in, read_record
 from gmm_dask.runs.state import decode_state
 from gmm_dask.store.arrays import unpack_arrays
 from gmm_dask.store.errors import KeyMissingError
@@ -49,7 +48,7 @@ class RunView:
             return None
         other = f"{FINISHED} in {self.folder} is of another run: take it away, and this one goes on"
         confirm_id(content, id_in(self.folder), other)
-        content.pop(FIELD, None)
+        content.pop(RUN_ID, None)
         return content
 
     @property

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from numpy.typing import NDArray
 
 from gmm_dask.runs.checkpoint import take_snapshot, write_snapshot
-from gmm_dask.runs.identity import id_in
+from gmm_dask.runs.record import id_in
 from gmm_dask.store.folder import Folder
 
 
