@@ -48,7 +48,7 @@ class Finished:
     result: Mapping[str, Any]
 
 
-News = Begun | Iteration | Silence | Finished
+RunEvent = Begun | Iteration | Silence | Finished
 
 
 def watch(
@@ -57,7 +57,7 @@ def watch(
     every: float = 1.0,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.time,
-) -> Iterator[News]:
+) -> Iterator[RunEvent]:
     """All that has happened in a run and, as it comes, all that happens until it is finished."""
     run = _run_at(where)
     record = run.record
