@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gmm_dask.doctor.finding import Finding, bad, good, note
-from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.local_folder import LocalFolder
 from gmm_dask.store.location import checked_name, open_folder
 from gmm_dask.store.lock import FileLock
 

@@ -30,7 +30,7 @@ from gmm_dask.store.errors import (
     UnknownFormatError,
 )
 from gmm_dask.store.folder import Folder
-from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.local_folder import LocalFolder
 from gmm_dask.store.location import Location, checked_name, open_folder
 from gmm_dask.store.sealed import from_json, to_json
 

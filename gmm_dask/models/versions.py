@@ -24,7 +24,7 @@ from gmm_dask.models.model import MODEL, Model, load_model, write_model
 from gmm_dask.store.errors import KeyMissingError, StorageError, UnknownFormatError
 from gmm_dask.store.folder import Folder, GuardedFolder
 from gmm_dask.store.lease import TIME_TO_LIVE, Lease
-from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.local_folder import LocalFolder
 from gmm_dask.store.location import Location, checked_name, open_folder
 from gmm_dask.store.lock import FileLock, Lock
 from gmm_dask.store.sealed import seal, unseal

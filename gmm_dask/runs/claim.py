@@ -11,10 +11,10 @@ from gmm_dask.runs.layout import RECORD
 from gmm_dask.store.errors import StorageError
 from gmm_dask.store.folder import Folder, GuardedFolder
 from gmm_dask.store.lease import Lease
-from gmm_dask.store.local import LocalFolder, sync_directory
+from gmm_dask.store.local_folder import LocalFolder, sync_directory
 from gmm_dask.store.location import Location, checked_name, open_folder
 from gmm_dask.store.lock import FileLock, Lock
-from gmm_dask.store.objects import ObjectFolder
+from gmm_dask.store.object_folder import ObjectFolder
 
 LOCK = ".lock"
 _ATTEMPT = re.compile(r"attempt-(\d{8})/(.*)")

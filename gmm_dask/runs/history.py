@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from gmm_dask.runs.layout import BATCHES, HISTORY
 from gmm_dask.store.errors import DamagedHistoryWarning, KeyMissingError, StorageError
 from gmm_dask.store.folder import Folder, create_or_confirm
-from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.local_folder import LocalFolder
 from gmm_dask.store.sealed import from_json, line_of_json
 
 

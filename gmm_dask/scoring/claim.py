@@ -9,9 +9,9 @@ from typing import Any
 from gmm_dask.store.errors import KeyExistsError, KeyMissingError, StorageError
 from gmm_dask.store.folder import Folder, create_or_confirm
 from gmm_dask.store.lease import Lease
-from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.local_folder import LocalFolder
 from gmm_dask.store.lock import FileLock, Lock
-from gmm_dask.store.objects import ObjectFolder
+from gmm_dask.store.object_folder import ObjectFolder
 from gmm_dask.store.sealed import from_json, seal, to_json, unseal
 
 FORMAT, FORMAT_VERSION = "gmm-dask scores", 1

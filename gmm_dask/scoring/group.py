@@ -42,10 +42,10 @@ from gmm_dask.scoring.claim import (
 from gmm_dask.store.errors import KeyExistsError, KeyMissingError, StorageError
 from gmm_dask.store.folder import Folder, create_or_confirm
 from gmm_dask.store.lease import TIME_TO_LIVE
-from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.local_folder import LocalFolder
 from gmm_dask.store.location import Location, checked_name, open_folder
 from gmm_dask.store.lock import Lock
-from gmm_dask.store.objects import ObjectFolder
+from gmm_dask.store.object_folder import ObjectFolder
 from gmm_dask.store.sealed import to_json
 
 _READ_AT_ONCE = 16

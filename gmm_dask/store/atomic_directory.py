@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gmm_dask.store.errors import KeyExistsError, StorageError
-from gmm_dask.store.local import sync_directory
+from gmm_dask.store.local_folder import sync_directory
 
 _AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCHANGE = -100, 1, 2
 

@@ -1,6 +1,6 @@
 """A folder of durable, write-once keys: all that checkpoints know of where they lie.
 
-Knows nothing of files or object stores; `local.py` and `objects.py` are the two kinds.
+Knows nothing of files or object stores; `local_folder.py` and `object_folder.py` are the two kinds.
 """
 
 import re

@@ -22,7 +22,7 @@ from typing import Any
 
 from gmm_dask.store.errors import KeyExistsError, LeaseLostError, RunIsBusy, StorageError
 from gmm_dask.store.folder import create_or_confirm
-from gmm_dask.store.objects import ObjectFolder
+from gmm_dask.store.object_folder import ObjectFolder
 from gmm_dask.store.processes import is_dead, this_process
 from gmm_dask.store.retries import waiting_for
 from gmm_dask.store.sealed import seal, unseal

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from gmm_dask.store.addresses import AddressError, is_url, open_store, path_of, split_url
 from gmm_dask.store.errors import StorageError
-from gmm_dask.store.local import LocalFolder
-from gmm_dask.store.objects import ObjectFolder
+from gmm_dask.store.local_folder import LocalFolder
+from gmm_dask.store.object_folder import ObjectFolder
 
 Location = str | os.PathLike[str]
 

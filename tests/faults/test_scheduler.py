@@ -12,7 +12,7 @@ from distributed import Client, SchedulerPlugin
 from gmm_dask.chunked.engines.faults import ClusterError
 from gmm_dask.fitting.run_loop import Progress
 from gmm_dask.runs.checkpoint import complete_iterations
-from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.local_folder import LocalFolder
 from tests.faults.cluster import processes_of, sweep_of
 from tests.faults.conftest import RECOVERIES
 from tests.faults.fits import digest, fitted

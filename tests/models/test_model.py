@@ -16,7 +16,7 @@ from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.models import model as model_module
 from gmm_dask.models.model import load_model, save_model
 from gmm_dask.store.errors import DamagedError, KeyExistsError, KeyMissingError, StorageError
-from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.local_folder import LocalFolder
 from gmm_dask.store.location import open_folder
 
 FAMILIES = ("full", "tied", "diag", "spherical")

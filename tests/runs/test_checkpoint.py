@@ -19,7 +19,7 @@ from gmm_dask.store.errors import (
     UnknownFormatError,
 )
 from gmm_dask.store.folder import Folder, GuardedFolder
-from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.local_folder import LocalFolder
 from gmm_dask.store.location import open_folder
 from gmm_dask.store.sealed import seal, unseal
 from tests.runs.saving import save_checkpoint

@@ -19,7 +19,7 @@ from gmm_dask.runs.checkpoint import complete_iterations, keep, load_checkpoint,
 from gmm_dask.runs.checkpoint_writer import CheckpointWriter
 from gmm_dask.runs.state import decode_state, encode_state
 from gmm_dask.store.errors import DamagedCheckpointWarning
-from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.local_folder import LocalFolder
 from gmm_dask.store.sealed import unseal
 
 COMPONENTS, FEATURES = 16, 64

@@ -30,7 +30,7 @@ from gmm_dask.scoring.claim import ScoresDifferError
 from gmm_dask.scoring.group import ScoreGroup
 from gmm_dask.scoring.score import Scores, score
 from gmm_dask.store.errors import RunIsBusy, StorageError
-from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.local_folder import LocalFolder
 from gmm_dask.store.location import open_folder
 from gmm_dask.store.sealed import seal
 from tests.chunked.conftest import client as client

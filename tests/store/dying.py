@@ -27,7 +27,7 @@ from gmm_dask.runs.checkpoint import keep, load_newest
 from gmm_dask.runs.folder import open_run
 from gmm_dask.store.errors import DamagedCheckpointWarning, StorageError
 from gmm_dask.store.folder import Folder
-from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.local_folder import LocalFolder
 from tests.runs.saving import save_checkpoint
 
 STRIKE = 160

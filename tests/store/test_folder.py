@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gmm_dask.store.errors import KeyExistsError, KeyMissingError, StorageError
-from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.local_folder import LocalFolder
 from gmm_dask.store.location import checked_name, open_folder
 
 

@@ -17,7 +17,7 @@ from gmm_dask.models.versions import load_version, look_at_versions
 from gmm_dask.runs.checkpoint import complete_iterations, keep, load_checkpoint, load_newest
 from gmm_dask.runs.view import look_at_run
 from gmm_dask.store.errors import DamagedCheckpointWarning
-from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.local_folder import LocalFolder
 from tests.store.dying import IDLE_CALLS, STRIKE, begin, prepare, promote, save
 
 pytestmark = pytest.mark.needs("strace")
@@ -229,7 +229,7 @@ def test_sector_that_cannot_be_read_is_damage(tmp_path: Path) -> None:
     [path] = tmp_path.glob("checkpoints/it-00000002/arrays-*")
     load = (
         "import sys, warnings; from gmm_dask.runs.checkpoint import load_newest; "
-        "from gmm_dask.store.local import LocalFolder; warnings.simplefilter('always'); "
+        "from gmm_dask.store.local_folder import LocalFolder; warnings.simplefilter('always'); "
         "sys.exit(load_newest(LocalFolder(sys.argv[1])).iteration)"
     )
     command = ["strace", "-f", "-o", "/dev/null", "-P", str(path), "-e", "inject=read:error=EIO"]

@@ -27,7 +27,7 @@ from gmm_dask.store.errors import LeaseLostError, RunIsBusy
 from gmm_dask.store.folder import Folder
 from gmm_dask.store.lease import Lease
 from gmm_dask.store.location import open_folder
-from gmm_dask.store.objects import ObjectFolder
+from gmm_dask.store.object_folder import ObjectFolder
 from gmm_dask.store.processes import is_dead, this_process
 from gmm_dask.store.sealed import seal
 from tests.store.dying import mixture

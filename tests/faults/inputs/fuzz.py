@@ -25,7 +25,7 @@ from gmm_dask.settings import toml
 from gmm_dask.settings.job import Job, job_from
 from gmm_dask.store.arrays import pack_arrays, unpack_arrays
 from gmm_dask.store.errors import DamagedCheckpointWarning
-from gmm_dask.store.objects import ObjectFolder
+from gmm_dask.store.object_folder import ObjectFolder
 from gmm_dask.store.sealed import CHECKSUM, from_json, seal, to_json
 from tests.chunked.conftest import store
 from tests.faults.inputs.mutating import damaged, junk, mutated

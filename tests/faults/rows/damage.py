@@ -7,7 +7,7 @@ from random import Random
 from gmm_dask.models.model import load_model
 from gmm_dask.runs.checkpoint import load_newest
 from gmm_dask.store.errors import DamagedCheckpointWarning, StorageError
-from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.local_folder import LocalFolder
 from tests.faults.fits import fitted
 from tests.faults.outcome import Outcome, Scale
 from tests.faults.rows.ground import ground

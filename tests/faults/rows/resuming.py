@@ -11,7 +11,7 @@ import gmm_dask
 from gmm_dask import Configuration, Fit
 from gmm_dask.fitting.run_loop import Progress
 from gmm_dask.runs.checkpoint import complete_iterations
-from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.local_folder import LocalFolder
 from tests.faults.cluster import until
 from tests.faults.fits import BLOCK_BYTES, digest
 from tests.faults.outcome import Outcome, Scale

@@ -14,7 +14,7 @@ from gmm_dask.fitting.run_loop import Progress
 from gmm_dask.models.model import load_model
 from gmm_dask.runs.checkpoint import complete_iterations
 from gmm_dask.store.errors import StorageError
-from gmm_dask.store.local import LocalFolder
+from gmm_dask.store.local_folder import LocalFolder
 from tests.faults.fits import digest, fitted
 from tests.faults.outcome import Outcome, Scale
 from tests.faults.rows.ground import Ground, ground
