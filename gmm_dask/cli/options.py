@@ -145,7 +145,7 @@ class Words:
 
     def _known(self, text: str) -> str:
         if self.option.choices and text not in self.option.choices:
-            raise typer.BadParameter(f"{self.option.name}: {text!r} is not one of {self.metavar}")
+            raise typer.BadParameter(f"{text!r} is not one of {self.metavar}")
         return text
 
     def _number(self, text: str) -> float:
@@ -153,7 +153,7 @@ class Words:
             return float(text)
         except ValueError:
             told = self.option.expected(NONE)
-            raise typer.BadParameter(f"{self.option.name}: {text!r} is not {told}") from None
+            raise typer.BadParameter(f"{text!r} is not {told}") from None
 
     def _object(self, text: str) -> dict[str, Any]:
         try:
@@ -161,9 +161,7 @@ class Words:
         except ValueError:
             made = None
         if not isinstance(made, dict):
-            raise typer.BadParameter(
-                f"{self.option.name}: {text!r} is no JSON object: write {EXAMPLE}"
-            )
+            raise typer.BadParameter(f"{text!r} is no JSON object: write {EXAMPLE}")
         return made
 
 
