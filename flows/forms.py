@@ -13,7 +13,6 @@ from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from gmm_dask.settings.cluster import ClusterOptions
-from gmm_dask.settings.comparison import Comparison
 from gmm_dask.settings.declaration import NONE, Help, OneOf, Option, options_of
 from gmm_dask.settings.errors import ConfigurationError
 from gmm_dask.settings.imports import ImportOptions
@@ -23,6 +22,7 @@ from gmm_dask.settings.refit import RefitOptions
 from gmm_dask.settings.rows import RowOptions
 from gmm_dask.settings.scores import ScoreRequest
 from gmm_dask.settings.secrets import Address
+from gmm_dask.settings.select import SelectOptions
 
 F = TypeVar("F", bound="Form")
 
@@ -180,8 +180,11 @@ RefitSection = section(RefitForm, "Refit")
 Source, Cache = parameter(Job, "source"), parameter(Job, "cache")
 CheckpointEvery = parameter(Job, "checkpoint_every")
 PerformanceReport = parameter(Job, "performance_report")
-Components, Families = parameter(Comparison, "components"), parameter(Comparison, "covariance")
-Criterion, Drop = parameter(Comparison, "criterion"), parameter(Comparison, "drop")
+Components, Families = (
+    parameter(SelectOptions, "components"),
+    parameter(SelectOptions, "covariance"),
+)
+Criterion, Drop = parameter(SelectOptions, "criterion"), parameter(SelectOptions, "drop")
 
 Place = Annotated[str, StoredAddress()]
 Run = Annotated[

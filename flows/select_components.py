@@ -35,8 +35,8 @@ from gmm_dask.fitting.jobs import OpenJob, open_job, select_job
 from gmm_dask.fitting.selection import Selection
 from gmm_dask.report import write_report
 from gmm_dask.runs.layout import model_place
-from gmm_dask.settings.comparison import Comparison
 from gmm_dask.settings.job import Job
+from gmm_dask.settings.select import SelectOptions
 
 
 def run_name() -> str:
@@ -63,7 +63,7 @@ def select_components(
 ) -> dict[str, Any] | State:
     """Fit every candidate in the same passes, or go on; the best becomes the model of the run."""
     stop_if_it_keeps_crashing()
-    compared = Comparison(components, tuple(covariance), criterion, drop)
+    compared = SelectOptions(components, tuple(covariance), criterion, drop)
     first = forms.MixtureForm.model_validate({"components": compared.numbers[0], **mixture.given()})
     asked = job_asked(
         source, run, cache, checkpoint_every, mixture=first, rows=rows, cluster=cluster
@@ -80,7 +80,7 @@ def select_components(
 
 
 @task(**LASTING)
-def check(asked: Job, compared: Comparison) -> OpenJob:
+def check(asked: Job, compared: SelectOptions) -> OpenJob:
     """Refuse what cannot be compared before any cluster is started; give the run its folder."""
     opened = with_run(open_job(asked), compared.identity())
     logger = get_run_logger()
@@ -92,7 +92,7 @@ def check(asked: Job, compared: Comparison) -> OpenJob:
 
 @task(**LASTING)
 @or_left
-def fit_all_or_go_on(opened: OpenJob, compared: Comparison) -> Selection:
+def fit_all_or_go_on(opened: OpenJob, compared: SelectOptions) -> Selection:
     """Go on from the newest checkpoint of the run, or begin it, on a cluster of this attempt."""
     job, run = opened.job, opened.run
     bar = Bar(run, f"The newest comparison of {len(compared)} candidates in {run}")

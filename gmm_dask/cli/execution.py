@@ -31,9 +31,9 @@ from gmm_dask.fitting.result import Fit
 from gmm_dask.fitting.run_loop import Callback, Progress
 from gmm_dask.fitting.selection import Selection
 from gmm_dask.runs.resumption import interrupted, kept_of_fit, kept_of_selection, no_answer
-from gmm_dask.settings.comparison import Comparison
 from gmm_dask.settings.errors import ConfigurationError
 from gmm_dask.settings.job import Job
+from gmm_dask.settings.select import SelectOptions
 from gmm_dask.store.errors import RunDiffersError
 
 logger = logging.getLogger("gmm_dask")
@@ -71,7 +71,7 @@ def fit(job: Job, *, restart: bool) -> Done:
     return in_run_folder(opened, "", kept_of_fit, carry_out, tol=mixture.tol)
 
 
-def select(job: Job, compared: Comparison, *, restart: bool) -> tuple[str, Selection]:
+def select(job: Job, compared: SelectOptions, *, restart: bool) -> tuple[str, Selection]:
     """Fit all that is compared, or go on; the run folder and the table."""
     opened = open_job(job)
     logger.info("comparing %d mixtures of %s", len(compared), opened.rows.describe())

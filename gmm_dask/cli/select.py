@@ -11,10 +11,10 @@ import typer
 
 from gmm_dask.cli import options, output
 from gmm_dask.settings.cluster import ClusterOptions
-from gmm_dask.settings.comparison import Comparison
 from gmm_dask.settings.job import Job
 from gmm_dask.settings.mixture import Configuration
 from gmm_dask.settings.rows import RowOptions
+from gmm_dask.settings.select import SelectOptions
 
 if TYPE_CHECKING:
     from gmm_dask.fitting.selection import Selection
@@ -30,7 +30,7 @@ Out = Annotated[
 ]
 
 
-@options.takes(Comparison, Configuration, RowOptions, ClusterOptions, Job, but=BUT)
+@options.takes(SelectOptions, Configuration, RowOptions, ClusterOptions, Job, but=BUT)
 def select(
     source: options.Source,
     out: Out = None,
@@ -45,7 +45,7 @@ def select(
     from gmm_dask.cli import execution
     from gmm_dask.fitting.jobs import job_of
 
-    compared = Comparison(**options.given_of(Comparison, given))
+    compared = SelectOptions(**options.given_of(SelectOptions, given))
     values = options.job_values(given, source=source, run=out)
     values["mixture"]["components"] = compared.numbers[0]
     values["mixture"]["covariance"] = compared.covariance[0]

@@ -17,7 +17,7 @@ from gmm_dask.chunked.engines.dask import TOPIC
 from gmm_dask.chunked.engines.tasks import COMPILING
 from gmm_dask.chunked.metrics.meters import GONE, Book
 from gmm_dask.dashboard.fits import Fits, Load
-from gmm_dask.dashboard.phases import Passes, Work, run_of
+from gmm_dask.dashboard.phases import Passes, WorkerLoads, run_of
 
 QUEUED_SECONDS = 2.0
 """Tasks wait that long, and no shorter, before it is said that they do."""
@@ -143,7 +143,7 @@ class Listener(SchedulerPlugin):  # type: ignore[misc]
         self._phases[run] = {name: before.get(name, 0.0) + found[name] for name in found}
         fit.workers = self._named(work)
 
-    def _named(self, work: Work) -> dict[str, Load]:
+    def _named(self, work: WorkerLoads) -> dict[str, Load]:
         """What every worker had to do, also those that had nothing."""
         return {
             str(state.name): Load(work.workers.get(address, 0.0) / state.nthreads, state.nthreads)

@@ -30,7 +30,7 @@ def run_of(key: Any) -> str | None:
 
 
 @dataclass
-class Work:
+class WorkerLoads:
     """Of the tasks of one pass; in seconds of worker threads, but for the two moments."""
 
     read: float = 0.0
@@ -65,7 +65,7 @@ class Passes:
     """The work of passes under way, by the run that they belong to."""
 
     def __init__(self) -> None:
-        self._under_way: OrderedDict[str, Work] = OrderedDict()
+        self._under_way: OrderedDict[str, WorkerLoads] = OrderedDict()
         self._ended: OrderedDict[str, float] = OrderedDict()
 
     def add(
@@ -93,13 +93,13 @@ class Passes:
         """Runs of which tasks have ended since then."""
         return {run for run, ended in self._ended.items() if ended >= moment}
 
-    def _of(self, run: str) -> Work:
+    def _of(self, run: str) -> WorkerLoads:
         if run not in self._under_way:
-            self._under_way[run] = Work()
+            self._under_way[run] = WorkerLoads()
             while len(self._under_way) > MOST_RUNS:
                 self._under_way.popitem(last=False)
         return self._under_way[run]
 
-    def take(self, run: str) -> Work:
+    def take(self, run: str) -> WorkerLoads:
         """All of a run's since this was last asked."""
-        return self._under_way.pop(run, Work())
+        return self._under_way.pop(run, WorkerLoads())

@@ -27,7 +27,7 @@ MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "."}
 
 
 @dataclass(frozen=True)
-class Layout:
+class TextLayout:
     """How the lines of a file are to be read; a separator of None is any white space."""
 
     separator: str | None
@@ -79,7 +79,7 @@ def together(lines: Iterator[str], most: int) -> Iterator[str]:
             return
 
 
-def layout_of(path: str, first: str) -> Layout:
+def layout_of(path: str, first: str) -> TextLayout:
     """What the first line tells of the others."""
     plain = path.lower().removesuffix(".gz")
     separator: str | None
@@ -90,10 +90,10 @@ def layout_of(path: str, first: str) -> Layout:
         separator = max(counts, key=lambda mark: counts[mark])
         if not counts[separator]:
             separator = "," if plain.endswith(".csv") else None
-    cells = [cell.strip() for cell in Layout(separator, False, ()).cells(path, first, 1)]
+    cells = [cell.strip() for cell in TextLayout(separator, False, ()).cells(path, first, 1)]
     header = not all(is_number(cell) for cell in cells)
     names = tuple(c or f"x{j}" for j, c in enumerate(cells)) if header else unnamed(len(cells))
-    return Layout(separator, header, names)
+    return TextLayout(separator, header, names)
 
 
 def is_number(cell: str) -> bool:
@@ -108,7 +108,7 @@ def is_number(cell: str) -> bool:
 
 
 def parse(
-    path: str, layout: Layout, columns: Sequence[int], lines: Sequence[str], number: int
+    path: str, layout: TextLayout, columns: Sequence[int], lines: Sequence[str], number: int
 ) -> Batch:
     """Lines, of which the first has this number, as rows (n, D)."""
     try:
@@ -138,7 +138,7 @@ def parse(
         return np.array(rows, dtype=np.float64).reshape(-1, len(columns))
 
 
-def even(layout: Layout, lines: Sequence[str]) -> bool:
+def even(layout: TextLayout, lines: Sequence[str]) -> bool:
     """Whether every line has all columns, as far as can be told at a glance.
 
     Where only some are read, NumPy does not mind lines that are too long.
@@ -149,7 +149,9 @@ def even(layout: Layout, lines: Sequence[str]) -> bool:
     return all('"' not in line and line.count(mark) == expected for line in lines)
 
 
-def _row(path: str, layout: Layout, columns: Sequence[int], line: str, number: int) -> list[float]:
+def _row(
+    path: str, layout: TextLayout, columns: Sequence[int], line: str, number: int
+) -> list[float]:
     cells = layout.cells(path, line, number)
     if len(cells) != len(layout.names):
         raise DataError(

@@ -25,10 +25,10 @@ from gmm_dask.fitting.starts import Starts
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.models.model import load_model
 from gmm_dask.runs.configuration import load_values
-from gmm_dask.settings.comparison import Comparison
 from gmm_dask.settings.errors import ConfigurationError
 from gmm_dask.settings.job import Job, job_from
 from gmm_dask.settings.rows import RowOptions
+from gmm_dask.settings.select import SelectOptions
 from gmm_dask.store.addresses import absolute
 
 
@@ -127,7 +127,7 @@ def configuration_kept(job: Job) -> Callback:
 
 def select_job(
     opened: OpenJob,
-    asked: Comparison,
+    asked: SelectOptions,
     client: Client | None = None,
     *,
     restart: bool = False,

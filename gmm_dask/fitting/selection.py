@@ -28,9 +28,9 @@ from gmm_dask.mixture.criteria import CRITERIA, Criterion
 from gmm_dask.mixture.iteration import Candidate, EMSettings, EMState, start
 from gmm_dask.mixture.starts.initial import Sample
 from gmm_dask.mixture.tables import Table
-from gmm_dask.settings.comparison import Comparison
 from gmm_dask.settings.errors import ConfigurationError
 from gmm_dask.settings.mixture import Configuration
+from gmm_dask.settings.select import SelectOptions
 from gmm_dask.store.location import Location
 
 PATIENCE = 5
@@ -103,7 +103,7 @@ class Candidates:
     drop: bool = True
 
     @classmethod
-    def of(cls, usual: Configuration, asked: Comparison) -> Candidates:
+    def of(cls, usual: Configuration, asked: SelectOptions) -> Candidates:
         """Every number in every family, all else as usual."""
         return cls(
             tuple(

@@ -89,7 +89,7 @@ def comparison(
     """Statistics at the book's mixture, the M-step's solution and the statistics there, beside
     what the rows say."""
     solved = Textbook(solution, book.rows, book.weights)
-    compare = Comparison(max(tolerance(book.mixture), tolerance(solution)))
+    compare = IdentityCheck(max(tolerance(book.mixture), tolerance(solution)))
     return Verification(
         (
             *likelihoods(compare, book, statistics),
@@ -108,7 +108,7 @@ def tolerance(mixture: Mixture) -> float:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class IdentityCheck:
     """Makes identities: errors relative to the size of what is summed, judged by one tolerance."""
 
     tolerance: float
@@ -143,7 +143,7 @@ class Comparison:
 
 
 def likelihoods(
-    compare: Comparison, book: Textbook, statistics: SufficientStatistics
+    compare: IdentityCheck, book: Textbook, statistics: SufficientStatistics
 ) -> Iterator[Identity]:
     """L, H and Q at θ*, and L = Q + H."""
     value, size = book.log_likelihood()
@@ -165,7 +165,7 @@ def likelihoods(
 
 
 def gains(
-    compare: Comparison,
+    compare: IdentityCheck,
     book: Textbook,
     statistics: SufficientStatistics,
     solved: Textbook,
@@ -184,7 +184,7 @@ def gains(
 
 
 def gradients(
-    compare: Comparison, book: Textbook, statistics: SufficientStatistics
+    compare: IdentityCheck, book: Textbook, statistics: SufficientStatistics
 ) -> Iterator[Identity]:
     """Fisher's identity: the gradient of Q at θ = θ* is that of L, here taken from p(x) itself."""
     slope = gradient(book.mixture, statistics)
@@ -206,7 +206,7 @@ def gradients(
 
 
 def stationarity(
-    compare: Comparison, solved: Textbook, statistics: SufficientStatistics
+    compare: IdentityCheck, solved: Textbook, statistics: SufficientStatistics
 ) -> Iterator[Identity]:
     """At the M-step's solution the gradient of Q vanishes, but for the multiplier of Σπ = 1."""
     slope = gradient(solved.mixture, statistics)
@@ -237,7 +237,7 @@ FORMULAS = {
 
 
 def maximisation_steps(
-    compare: Comparison, book: Textbook, solution: Mixture
+    compare: IdentityCheck, book: Textbook, solution: Mixture
 ) -> Iterator[Identity]:
     """The M-step in closed form: in general, in scalars for D = 1, from one γ for K = 2."""
     yield from parameters(compare, "", book.maximised(), solution)
@@ -248,7 +248,7 @@ def maximisation_steps(
 
 
 def parameters(
-    compare: Comparison, case: str, expected: Parameters, solution: Mixture
+    compare: IdentityCheck, case: str, expected: Parameters, solution: Mixture
 ) -> Iterator[Identity]:
     """The solution's parameters beside those of a formula, in units of its standard deviations."""
     deviations = np.sqrt(solution.variances)

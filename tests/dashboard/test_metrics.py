@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gmm_dask import Configuration, fit
 from gmm_dask.chunked.metrics import meters
-from gmm_dask.chunked.metrics.definitions import FAMILIES, FIT, OUTCOMES, Family
+from gmm_dask.chunked.metrics.definitions import FAMILIES, FIT, OUTCOMES, MetricFamily
 from gmm_dask.dashboard import Listener
 from gmm_dask.fitting.events import telling
 from gmm_dask.fitting.jobs import refit_job
@@ -117,7 +117,7 @@ def test_old_models_are_forgotten(
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_names_are_as_prometheus_wants_them(family: Family) -> None:
+def test_names_are_as_prometheus_wants_them(family: MetricFamily) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", family.name)
     assert family.name.endswith("_total") == (family.kind == "counter")
     assert family.help[0].isupper() or family.help[0].isdigit()

@@ -22,6 +22,7 @@ HELP = {
     "gmm_dask/report/__init__.py": {
         '"""Write `report.html` of a run, in place of an earlier one, and give its path or URL.'
     },
+    "gmm_dask/settings/job.py": {"#   gmm-dask fit --config config.toml [--out ANOTHER_RUN]"},
 }
 """What tells a user where to find things; paths are made of none of it."""
 

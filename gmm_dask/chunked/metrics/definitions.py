@@ -19,7 +19,7 @@ BUCKETS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 36
 
 
 @dataclass(frozen=True)
-class Family:
+class MetricFamily:
     """One name; its samples have the labels model and source, and of outcomes one more."""
 
     name: str
@@ -43,31 +43,31 @@ class Family:
         return any(sample == self.full_name + ending for ending in endings)
 
 
-FIT: tuple[Family, ...] = (
-    Family("running", "gauge", "1 while a fit goes on, 0 after its end"),
-    Family("begun_timestamp_seconds", "gauge", "When the newest fit began, or went on"),
-    Family("news_timestamp_seconds", "gauge", "When the newest fit last told anything"),
-    Family(
+FIT: tuple[MetricFamily, ...] = (
+    MetricFamily("running", "gauge", "1 while a fit goes on, 0 after its end"),
+    MetricFamily("begun_timestamp_seconds", "gauge", "When the newest fit began, or went on"),
+    MetricFamily("news_timestamp_seconds", "gauge", "When the newest fit last told anything"),
+    MetricFamily(
         "checkpoint_timestamp_seconds",
         "gauge",
         "When its newest checkpoint was made; absent without checkpoints",
     ),
-    Family("iteration", "gauge", "Its newest iteration"),
-    Family("mean_log_likelihood", "gauge", "Mean log-likelihood of a row in that iteration"),
-    Family("change", "gauge", "What that iteration changed it by"),
-    Family("components", "gauge", "Components alive"),
-    Family("ended_timestamp_seconds", "gauge", "When a fit last ended so", OUTCOMES),
-    Family("fits_total", "counter", "Fits that ended, by how", OUTCOMES),
-    Family("iterations_total", "counter", "Iterations done"),
-    Family("pass_seconds", "histogram", "Seconds of a pass over all rows"),
-    Family("rows_total", "counter", "Rows passed over"),
-    Family("bytes_total", "counter", "Bytes passed over, as rows lie in memory"),
-    Family("degenerate_components_total", "counter", "Components that starved or collapsed"),
-    Family("pass_retries_total", "counter", "Passes run again after a fault of the cluster"),
+    MetricFamily("iteration", "gauge", "Its newest iteration"),
+    MetricFamily("mean_log_likelihood", "gauge", "Mean log-likelihood of a row in that iteration"),
+    MetricFamily("change", "gauge", "What that iteration changed it by"),
+    MetricFamily("components", "gauge", "Components alive"),
+    MetricFamily("ended_timestamp_seconds", "gauge", "When a fit last ended so", OUTCOMES),
+    MetricFamily("fits_total", "counter", "Fits that ended, by how", OUTCOMES),
+    MetricFamily("iterations_total", "counter", "Iterations done"),
+    MetricFamily("pass_seconds", "histogram", "Seconds of a pass over all rows"),
+    MetricFamily("rows_total", "counter", "Rows passed over"),
+    MetricFamily("bytes_total", "counter", "Bytes passed over, as rows lie in memory"),
+    MetricFamily("degenerate_components_total", "counter", "Components that starved or collapsed"),
+    MetricFamily("pass_retries_total", "counter", "Passes run again after a fault of the cluster"),
 )
-REFIT: tuple[Family, ...] = (
-    Family("refits_total", "counter", "Refits, by what they decided", DECISIONS),
-    Family("refit_timestamp_seconds", "gauge", "When a refit last ended so", DECISIONS),
-    Family("drift_alarms", "gauge", "Alarms of drift in the newest rows looked at"),
+REFIT: tuple[MetricFamily, ...] = (
+    MetricFamily("refits_total", "counter", "Refits, by what they decided", DECISIONS),
+    MetricFamily("refit_timestamp_seconds", "gauge", "When a refit last ended so", DECISIONS),
+    MetricFamily("drift_alarms", "gauge", "Alarms of drift in the newest rows looked at"),
 )
 FAMILIES = (*FIT, *REFIT)

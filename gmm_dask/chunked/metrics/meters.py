@@ -17,7 +17,7 @@ from gmm_dask.chunked.metrics.definitions import (
     LOST,
     PREFIX,
     REFIT,
-    Family,
+    MetricFamily,
 )
 
 Key: TypeAlias = tuple[str, str]
@@ -33,7 +33,7 @@ ENDS = {"interrupted": CANCELLED, GONE: LOST}
 TOLD_BY_ITERATION = ("iteration", "mean_log_likelihood", "change", "components")
 
 
-def zeros(families: Iterable[Family]) -> dict[Key, float]:
+def zeros(families: Iterable[MetricFamily]) -> dict[Key, float]:
     """What is told before anything was: an increase is seen only from a value that was there."""
     samples: dict[Key, float] = {}
     for family in families:

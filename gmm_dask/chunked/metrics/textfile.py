@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gmm_dask.chunked.metrics.definitions import FAMILIES, Family
+from gmm_dask.chunked.metrics.definitions import FAMILIES, MetricFamily
 from gmm_dask.chunked.metrics.meters import Book, Key, Meters, Place, complete
 
 METRICS = "GMM_DASK_METRICS"
@@ -134,13 +134,13 @@ def text_of(place: Place, samples: Mapping[Key, float]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _sample(place: Place, family: Family, key: Key) -> str:
+def _sample(place: Place, family: MetricFamily, key: Key) -> str:
     model, source = (part.translate(ESCAPED) for part in place)
     last = f',{family.label}="{key[1]}"' if key[1] else ""
     return f'{key[0]}{{model="{model}",source="{source}"{last}}}'
 
 
-def _family(name: str) -> Family:
+def _family(name: str) -> MetricFamily:
     return next(family for family in FAMILIES if family.has(name))
 
 

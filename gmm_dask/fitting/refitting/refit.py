@@ -25,7 +25,7 @@ from gmm_dask.fitting.journal import EVERY_ITERATION, Rhythm
 from gmm_dask.fitting.refitting.appending import once_written
 from gmm_dask.fitting.refitting.outcome import Refit
 from gmm_dask.fitting.refitting.survey import Survey, check_features, run_name, survey, warm_start
-from gmm_dask.fitting.refitting.update import Work
+from gmm_dask.fitting.refitting.update import Update
 from gmm_dask.fitting.run_loop import Callback, Conduct
 from gmm_dask.fitting.starts import Starts
 from gmm_dask.mixture.parameters import Mixture
@@ -141,7 +141,9 @@ class Request:
             own = nullcontext(self.conduct.client) if self.cluster is None else self.cluster(rows)
             with own as client:
                 conduct = replace(self.conduct, client=client, run=run)
-                return Work(rows, self.options, versions, current, seen, plan, conduct).carry_out()
+                return Update(
+                    rows, self.options, versions, current, seen, plan, conduct
+                ).carry_out()
 
     def plan(self, current: Version | None) -> Starts:
         """From where to begin."""

@@ -39,7 +39,7 @@ logger = logging.getLogger("gmm_dask")
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
+class Update:
     """What one refit has in hand."""
 
     rows: Rows

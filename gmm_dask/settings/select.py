@@ -15,7 +15,7 @@ MOST = 10_000
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SelectOptions:
     """Every number of components in every family, of which the criterion's smallest wins."""
 
     components: Annotated[
