@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 
 
 def check(section: Any) -> None:
-    """Refuse a section of which a value is not what its declaration says."""
+    """Refuse a section of which a value is not what its declaration says; NumPy's numbers become
+    Python's, which can be stored."""
     kind: Any = type(section)
     for option in options_of(kind):
-        _check(kind, option, getattr(section, option.name), option.name, "None")
+        value = getattr(section, option.name)
+        if type(value).__module__ == "numpy" and value.ndim == 0:
+            value = value.item()
+            object.__setattr__(section, option.name, value)
+        _check(kind, option, value, option.name, "None")
 
 
 def checked(section: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -137,3 +138,13 @@ def test_what_cannot_be_meant_of_a_cluster_is_named(options, told):
 def test_whole_numbers_are_numbers():
     values = toml.read("[mixture]\ncomponents = 2\ntol = 1\nrelative_tol = 'none'", Job, "c")
     assert values["mixture"] == {"components": 2, "tol": 1.0, "relative_tol": None}
+
+
+def test_numbers_of_numpy_are_numbers():
+    asked = Configuration(np.int64(2), tol=np.float32(0.5), seed=np.array(3))
+    assert asked == Configuration(2, tol=0.5, seed=3)
+    assert type(asked.components) is int
+    with pytest.raises(ConfigurationError, match="components must be a whole number"):
+        Configuration(np.float64(2))
+    with pytest.raises(ConfigurationError, match="components must be a whole number"):
+        Configuration(np.bool_(True))
