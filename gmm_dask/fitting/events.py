@@ -105,8 +105,8 @@ def note_refit(models: str, source: str, outcome: str) -> None:
     """The same of one that had nothing to compute, or could not: for the driver's own numbers."""
     hear = kept_by_environment()
     if hear is not None:
-        told = {"model": models, "source": source, "outcome": outcome, "alarms": None}
-        hear({"event": "refit", "run": models, **told})
+        facts = {"model": models, "source": source, "outcome": outcome, "alarms": None}
+        hear({"event": "refit", "run": models, **facts})
 
 
 def model_of(run: str | None) -> str:
@@ -119,9 +119,13 @@ def model_of(run: str | None) -> str:
 def line_of(entry: Mapping[str, Any]) -> dict[str, Any]:
     """An entry of the history, so far as it is told."""
     events = entry.get("events", ())
-    told = [_short(_sentence(event)) for event in events[:MOST_EVENTS]]
+    sentences = [_short(_sentence(event)) for event in events[:MOST_EVENTS]]
     degenerate = sum(event["kind"] in DEGENERATE for event in events)
-    return {**{name: entry.get(name) for name in TOLD}, "events": told, "degenerate": degenerate}
+    return {
+        **{name: entry.get(name) for name in TOLD},
+        "events": sentences,
+        "degenerate": degenerate,
+    }
 
 
 def _sentence(event: Mapping[str, Any]) -> str:

@@ -95,8 +95,8 @@ class Journal:
             good: list[int] = []
             with suppress(StorageError, OSError):
                 good = self.folder.view.iterations_kept
-            told = f"the last good iteration is {good[-1]}" if good else "no iteration is kept yet"
-            raise StorageError(f"{problem} In {self.folder}, {told}.") from problem.__cause__
+            text = f"the last good iteration is {good[-1]}" if good else "no iteration is kept yet"
+            raise StorageError(f"{problem} In {self.folder}, {text}.") from problem.__cause__
 
 
 def history_entry(

@@ -27,16 +27,16 @@ def check_upright(rows: Rows, candidates: Sequence[Configuration]) -> None:
     covariances = sum(map(_square, candidates))
     if features <= count or not covariances:
         return
-    told = f"{rows.source.address} has {count} rows and {features} features"
+    sizes = f"{rows.source.address} has {count} rows and {features} features"
     needed = MATRICES * 8 * covariances * features**2
     if needed > LARGEST_SHARE * MEMORY_LIMIT:
         raise DataError(
-            f"{told}, whose covariances take {needed / 2**30:,.0f} GiB of the "
+            f"{sizes}, whose covariances take {needed / 2**30:,.0f} GiB of the "
             f"{MEMORY_LIMIT / 2**30:,.0f} that there are: if its features lie down and its rows "
             f"across, pass its transpose, {features} × {count}; else choose features or diagonal "
             "covariances"
         )
-    logger.warning("%s: if its features lie down and its rows across, pass its transpose", told)
+    logger.warning("%s: if its features lie down and its rows across, pass its transpose", sizes)
 
 
 def _square(candidate: Configuration) -> int:

@@ -31,16 +31,16 @@ def watched(statistics_of: StatisticsOf, known: Profile, rows: Rows) -> Statisti
     def statistics_of_the_same(
         mixtures: tuple[Mixture, ...], kernels: tuple[Kernel, ...]
     ) -> Statistics:
-        found = statistics_of(mixtures, kernels)
+        results = statistics_of(mixtures, kernels)
         away = np.max([np.abs(m.mean - known.mean) + np.sqrt(m.variance) for m in mixtures], axis=0)
-        for statistics, kernel in zip(found, kernels, strict=True):
-            told = change(known, statistics, kernel, away, rows.feature_names)
-            if told:
+        for statistics, kernel in zip(results, kernels, strict=True):
+            difference = change(known, statistics, kernel, away, rows.feature_names)
+            if difference:
                 raise DataError(
                     f"{rows.source.address}: rows have changed since the first pass of this fit: "
-                    f"{told}; wait until nobody writes to them, or fit a copy, and begin anew"
+                    f"{difference}; wait until nobody writes to them, or fit a copy, and begin anew"
                 )
-        return found
+        return results
 
     return statistics_of_the_same
 

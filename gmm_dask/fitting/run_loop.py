@@ -110,8 +110,8 @@ def carry_out(plan: Plan, rows: Rows, conduct: Conduct) -> tuple[EMState, Fit]:
     if conduct.run is None:
         history: History = []
 
-        def keep(told: Progress) -> None:
-            history.append(told.entry)
+        def keep(progress: Progress) -> None:
+            history.append(progress.entry)
 
         with (
             engine_over(rows, conduct.client, conduct.cache) as (engine, costs),
@@ -160,10 +160,10 @@ def look(plan: Plan, engine: Engine) -> Profile:
     """The profile pass: every row validated, and a sample to begin from."""
     known = profile(engine, sample_rows=plan.sample_rows, seed=plan.seed)
     reg_covar = plan.settings().regularisation.reg_covar
-    told = too_large(reg_covar, engine.rows.feature_names, known.variances)
-    if told:
+    warning = too_large(reg_covar, engine.rows.feature_names, known.variances)
+    if warning:
         advice = "give a smaller reg_covar, or store these features in a smaller unit"
-        warnings.warn(f"{told}; {advice}", RegularisationWarning, stacklevel=4)
+        warnings.warn(f"{warning}; {advice}", RegularisationWarning, stacklevel=4)
     return known
 
 
@@ -220,7 +220,7 @@ def travel_in(folder: RunFolder, plan: Plan, rows: Rows, conduct: Conduct) -> No
                 known,
                 costs,
                 state,
-                lambda told: journal.keep(told.state, told.entry),
+                lambda progress: journal.keep(progress.state, progress.entry),
                 conduct.callbacks,
                 news,
                 folder,
@@ -234,28 +234,32 @@ def confirm_profile(folder: RunFolder, known: Profile) -> list[Event]:
     """
     stored = folder.keep_profile(known.summary())
     if differing := known.differences(stored):
-        told = (
+        reason = (
             "profile: the rows are not those that the run was begun with: values have changed "
             f"({', '.join(differing)})"
         )
-        raise RunDiffersError(str(folder), (told,))
+        raise RunDiffersError(str(folder), (reason,))
     return unlike(known, stored)
 
 
 def unlike(known: Profile, begun: Mapping[str, Any]) -> list[Event]:
     """Where processors are of other types, results agree to rounding, but not to the last bit."""
-    told = []
-    found = known.summary()
+    reasons = []
+    summary = known.summary()
     for who in ("driver", "processors"):
-        if begun.get(who, found[who]) != found[who]:
-            place, before, now = PLACES[who], begun[who], found[who]
-            told.append(f"goes on on another type of processor ({place}: {now}; before: {before})")
-    if not told and len(known.processors) > 1:
-        types = found["processors"]
-        told.append(f"workers are of unlike types, and bits depend on who has which rows: {types}")
-    for reason in told:
+        if begun.get(who, summary[who]) != summary[who]:
+            place, before, now = PLACES[who], begun[who], summary[who]
+            reasons.append(
+                f"goes on on another type of processor ({place}: {now}; before: {before})"
+            )
+    if not reasons and len(known.processors) > 1:
+        types = summary["processors"]
+        reasons.append(
+            f"workers are of unlike types, and bits depend on who has which rows: {types}"
+        )
+    for reason in reasons:
         logger.warning(reason)
-    return [Event(None, "processors", reason) for reason in told]
+    return [Event(None, "processors", reason) for reason in reasons]
 
 
 def kept_rows(known: Profile) -> dict[str, NDArray[Any]]:
@@ -274,14 +278,14 @@ def kept(folder: RunFolder, plan: Plan, rows: Rows) -> tuple[EMState, Fit]:
             f"{folder} is marked as finished but no checkpoint in it is whole: begin anew with "
             "restart=True (--restart); the model beside it may still be good"
         )
-    found = plan.conclude(state, rows, folder.history.read())
+    fit = plan.conclude(state, rows, folder.history.read())
     if folder.finished is None:
         provenance = {
             "data": rows.describe(),
             "configuration": folder.record.configuration,
             "versions": folder.record.versions,
-            **found.summary(),
+            **fit.summary(),
         }
-        folder.keep_model(Model(found.mixture, found.feature_names, provenance))
-        folder.finish(found.summary())
-    return state, found
+        folder.keep_model(Model(fit.mixture, fit.feature_names, provenance))
+        folder.finish(fit.summary())
+    return state, fit

@@ -108,11 +108,11 @@ class Starts:
                 f"{rows.source.address} has {rows.source.shape[0]} rows: one label per stored row"
             )
         for mixture in self.given:
-            found = mixture.components, mixture.features, mixture.family
-            if found != wanted:
+            actual = mixture.components, mixture.features, mixture.family
+            if actual != wanted:
                 raise ConfigurationError(
                     "the initial mixture has {} components, {} features and {} covariances, but "
-                    "{}, {} and {} are asked for".format(*found, *wanted)
+                    "{}, {} and {} are asked for".format(*actual, *wanted)
                 )
 
     def begin(self, engine: Engine, known: Profile) -> EMState:

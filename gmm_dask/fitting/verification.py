@@ -53,11 +53,11 @@ def verify_fit(model: Model, rows: Rows, client: Client | None = None) -> Iterat
     what the provenance says, where it is of these rows: two passes."""
     asked = asked_of(model)
     step = one_step(model.mixture, rows, asked.settings(), client)
-    told = model.provenance
-    same = _same_rows(told, rows, step.statistics)
+    provenance = model.provenance
+    same = _same_rows(provenance, rows, step.statistics)
     if same:
-        yield as_told(step, float(told["mean_log_likelihood"]), asked)
-    if not same or str(told.get("reason")).startswith(CONVERGED):
+        yield as_told(step, float(provenance["mean_log_likelihood"]), asked)
+    if not same or str(provenance.get("reason")).startswith(CONVERGED):
         yield at_rest(step, asked, drawn_anew=not same)
 
 
@@ -87,8 +87,8 @@ def asked_of(model: Model) -> Configuration:
 
 def _told_configurations(model: Model) -> list[Mapping[str, Any]]:
     """Of one fit, or of a grid those of the model's family: all have the same tolerances."""
-    told = model.provenance.get("configuration")
-    given = told if isinstance(told, Mapping) else {}
+    configuration = model.provenance.get("configuration")
+    given = configuration if isinstance(configuration, Mapping) else {}
     every = given.get("grid", [given])
     return [
         one
@@ -97,24 +97,24 @@ def _told_configurations(model: Model) -> list[Mapping[str, Any]]:
     ]
 
 
-def _same_rows(told: Mapping[str, Any], rows: Rows, found: SufficientStatistics) -> bool:
-    weight, value = told.get("weight"), told.get("mean_log_likelihood")
+def _same_rows(provenance: Mapping[str, Any], rows: Rows, statistics: SufficientStatistics) -> bool:
+    weight, value = provenance.get("weight"), provenance.get("mean_log_likelihood")
     return (
-        told.get("data") == rows.describe()
-        and told.get("rows") == found.rows
+        provenance.get("data") == rows.describe()
+        and provenance.get("rows") == statistics.rows
         and isinstance(weight, float)
         and isinstance(value, float)
-        and abs(weight - found.weight) <= ROUNDING * weight
+        and abs(weight - statistics.weight) <= ROUNDING * weight
     )
 
 
-def as_told(step: Step, told: float, asked: Configuration) -> Identity:
+def as_told(step: Step, stated: float, asked: Configuration) -> Identity:
     """The mean log-likelihood of all rows is the one that the fit ended with."""
-    found = step.statistics.mean_log_likelihood
-    error = abs(found - told) / max(1.0, abs(told))
+    computed = step.statistics.mean_log_likelihood
+    error = abs(computed - stated) / max(1.0, abs(stated))
     bar = ROUNDING_OF_FLOAT32 if asked.arithmetic == "float32" else tolerance(step.mixture)
     return Identity(
-        "as its fit ended", "L/n of all rows, as told", found, told, error, error <= bar
+        "as its fit ended", "L/n of all rows, as told", computed, stated, error, error <= bar
     )
 
 

@@ -80,43 +80,43 @@ class Comparison:
         return asdict(self)
 
 
-def drift_in(found: Tally, expected: Expectation, options: RefitOptions) -> Drift:
+def drift_in(tally: Tally, expected: Expectation, options: RefitOptions) -> Drift:
     """What a tally of new rows under the current model amounts to."""
-    (mean,), (outliers, outlier_error) = found.log_densities, found.outliers
+    (mean,), (outliers, outlier_error) = tally.log_densities, tally.outliers
     measured = Drift(
-        found.rows,
+        tally.rows,
         mean,
-        found.error,
+        tally.error,
         expected.mean_log_density,
         outliers,
         outlier_error,
         expected.outlier_share,
-        found.shares,
+        tally.shares,
         expected.shares,
         (),
     )
     return Drift(**{**vars(measured), "alarms": tuple(_alarms(measured, options))})
 
 
-def _alarms(found: Drift, options: RefitOptions) -> list[str]:
+def _alarms(drift: Drift, options: RefitOptions) -> list[str]:
     """More than is allowed, and more than chance would do."""
     alarms = []
-    if found.drop - SURE * found.error > options.drift_alarm:
+    if drift.drop - SURE * drift.error > options.drift_alarm:
         alarms.append(
-            f"the mean log density of {found.rows:,} new rows is {found.drop:.4g} lower than "
+            f"the mean log density of {drift.rows:,} new rows is {drift.drop:.4g} lower than "
             f"expected; {options.drift_alarm:g} is allowed"
         )
-    if found.outlier_share - SURE * found.outlier_error > options.outlier_alarm:
+    if drift.outlier_share - SURE * drift.outlier_error > options.outlier_alarm:
         alarms.append(
-            f"{found.outlier_share:.1%} of {found.rows:,} new rows are outliers, where "
-            f"{found.outliers_expected:.1%} are expected and {options.outlier_alarm:.1%} allowed"
+            f"{drift.outlier_share:.1%} of {drift.rows:,} new rows are outliers, where "
+            f"{drift.outliers_expected:.1%} are expected and {options.outlier_alarm:.1%} allowed"
         )
     return alarms
 
 
-def comparison_of(found: Tally, margin: float) -> Comparison:
+def comparison_of(tally: Tally, margin: float) -> Comparison:
     """Of two mixtures tallied over the held-back rows, or of a first one."""
-    if found.mixtures == 1:
-        return Comparison(found.rows, None, found.log_densities[0], None, None, margin)
-    (before, after), (gain, error) = found.log_densities, found.gain
-    return Comparison(found.rows, before, after, gain, error, margin)
+    if tally.mixtures == 1:
+        return Comparison(tally.rows, None, tally.log_densities[0], None, None, margin)
+    (before, after), (gain, error) = tally.log_densities, tally.gain
+    return Comparison(tally.rows, before, after, gain, error, margin)

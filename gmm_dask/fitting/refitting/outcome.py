@@ -51,9 +51,9 @@ class Refit:
 
     def decision(self) -> dict[str, Any]:
         """The line of the history."""
-        told = {name: getattr(self, name) for name in ("outcome", "news", "rows", "new_rows")}
+        facts = {name: getattr(self, name) for name in ("outcome", "news", "rows", "new_rows")}
         return {
-            **told,
+            **facts,
             "run": str(self.run).rpartition("/")[2],
             "comparison": None if self.comparison is None else self.comparison.as_dict(),
             "drop": None if self.drift is None else self.drift.drop,
@@ -63,32 +63,32 @@ class Refit:
 
     def line(self) -> str:
         """What was decided and why, for a person."""
-        found = self.comparison
-        if found is None:
+        comparison = self.comparison
+        if comparison is None:
             return f"nothing new: {self.version} stays"
-        on = f"on {found.rows:,} rows held back"
-        if found.gain is None:
-            return f"{self.version} is the first: mean log density {found.after:.6f} {on}"
+        on = f"on {comparison.rows:,} rows held back"
+        if comparison.gain is None:
+            return f"{self.version} is the first: mean log density {comparison.after:.6f} {on}"
         gained = (
-            f"mean log density {found.before:.6f} before, {found.after:.6f} after {on}, "
-            f"a gain of {found.gain:.3g} ± {found.error:.1g}"
+            f"mean log density {comparison.before:.6f} before, {comparison.after:.6f} after {on}, "
+            f"a gain of {comparison.gain:.3g} ± {comparison.error:.1g}"
         )
         if self.outcome == "promoted":
             return f"{self.version} is promoted: {gained}"
-        return f"{self.version} stays: {gained}, where more than {found.margin:g} is asked for"
+        return f"{self.version} stays: {gained}, where more than {comparison.margin:g} is asked for"
 
 
 def facts_of(
-    found: Refit, fit: Fit, rows: Rows, before: Version | None, asked: Any, expected: Expectation
+    refit: Refit, fit: Fit, rows: Rows, before: Version | None, asked: Any, expected: Expectation
 ) -> dict[str, object]:
     """What is written beside a version's model."""
     return {
-        **found.decision(),
+        **refit.decision(),
         "data": rows.describe(),
         "asked": asked,
         "from": None if before is None else before.name,
         "fit": fit.summary(),
-        "drift": None if found.drift is None else found.drift.as_dict(),
+        "drift": None if refit.drift is None else refit.drift.as_dict(),
         "expected": asdict(expected),
     }
 

@@ -173,9 +173,9 @@ def failures_noted(models: str, source: str) -> Iterator[None]:
 
 def nothing_new(models: Location, standing: Standing, rows: Rows) -> Refit:
     """Told from the pointer alone."""
-    found = Refit(
+    result = Refit(
         str(models), "nothing new", "nothing", str(standing.current), rows.shape[0], new_rows=0
     )
-    logger.info("%s: %s", rows.source.address, found.line())
-    note_refit(found.models, rows.source.address, found.outcome)
-    return found
+    logger.info("%s: %s", rows.source.address, result.line())
+    note_refit(result.models, rows.source.address, result.outcome)
+    return result

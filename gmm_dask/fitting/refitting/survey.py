@@ -73,8 +73,8 @@ def survey(
 
 def plain(value: object) -> dict[str, Any]:
     """As it comes back from JSON."""
-    found: dict[str, Any] = from_json(to_json(value))
-    return found
+    values: dict[str, Any] = from_json(to_json(value))
+    return values
 
 
 def under_policy_of(now: Mapping[str, Any], before: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -84,8 +84,8 @@ def tally_block(table: Values, weights: Weights, first_row: int, question: Quest
     table, weights = _asked_for(table, weights, first_row, held_back, skipping)
     moments = no_moments(len(mixtures) + 2 + mixtures[0].components)
     for strip in strips(table, mixtures[0]):
-        told = _told(table[strip], mixtures, threshold)
-        moments += moments_of(told, None if weights is None else weights[strip])
+        columns = _told(table[strip], mixtures, threshold)
+        moments += moments_of(columns, None if weights is None else weights[strip])
     counted = len(table) if weights is None else int(np.count_nonzero(weights))
     return Tally(counted, len(mixtures), moments)
 

@@ -57,7 +57,7 @@ class Update:
         fit = self.fit(fitting, confirm)
         with engine_over(self.rows, self.conduct.client, "none") as (engine, _):
             compared = self.compare(engine, fit.mixture)
-            found = Refit(
+            refit = Refit(
                 self.versions.where,
                 "promoted" if compared.better else "kept",
                 self.seen.news,
@@ -69,7 +69,7 @@ class Update:
                 self.run,
                 fit,
             )
-            decided = self.decide(engine, found, fit)
+            decided = self.decide(engine, refit, fit)
             tell_refit(
                 engine,
                 self.versions.where,
@@ -101,8 +101,8 @@ class Update:
         expected = expectation_in(self.current)
         with engine_over(new, self.conduct.client, "none") as (engine, _):
             mixture, threshold = self.current.model.mixture, expected.outlier_threshold
-            found = tally(engine, (mixture,), threshold=threshold)
-        drift = drift_in(found, expected, self.options)
+            tallied = tally(engine, (mixture,), threshold=threshold)
+        drift = drift_in(tallied, expected, self.options)
         logger.info("new rows under %s: %s", self.current.name, drift.line())
         for alarm in drift.alarms:
             logger.warning("drift: %s", alarm)
@@ -134,34 +134,34 @@ class Update:
                 "held back when it was fitted",
                 self.current.name,
             )
-        found = tally(engine, (*before, mixture), held_back=self.options.held_back)
-        if not found.rows:
+        tallied = tally(engine, (*before, mixture), held_back=self.options.held_back)
+        if not tallied.rows:
             raise ConfigurationError(
                 f"of {self.rows.shape[0]} rows none is held back at held_back = "
                 f"{self.options.held_back:g}, and nothing can be compared: hold back more"
             )
-        return comparison_of(found, self.options.margin)
+        return comparison_of(tallied, self.options.margin)
 
-    def decide(self, engine: Engine, found: Refit, fit: Fit) -> Refit:
+    def decide(self, engine: Engine, refit: Refit, fit: Fit) -> Refit:
         """Promote, or note that the current model stays."""
         asked, keep = self.seen.asked, self.options.keep
         looked = {"asked": asked, "profile": profile_in(self.run)}
-        if found.outcome == "kept":
-            self.versions.note(found.decision(), looked, keep=keep)
-            return found
+        if refit.outcome == "kept":
+            self.versions.note(refit.decision(), looked, keep=keep)
+            return refit
         expected = self.expectation(engine, fit.mixture)
-        facts = facts_of(found, fit, self.rows, self.current, asked, expected)
+        facts = facts_of(refit, fit, self.rows, self.current, asked, expected)
         model = model_of(fit, self.rows, self.run)
-        version = self.versions.promote(model, facts, found.decision(), looked, keep=keep)
-        return replace(found, version=version)
+        version = self.versions.promote(model, facts, refit.decision(), looked, keep=keep)
+        return replace(refit, version=version)
 
     def expectation(self, engine: Engine, mixture: Mixture) -> Expectation:
         """The yardstick for rows to come: the rows held back under the new model."""
         share, wanted = self.options.held_back, self.options.outlier_quantile
         threshold, *_ = quantile(HeldBackDensities(engine, mixture, share), wanted)
-        found = tally(engine, (mixture,), threshold=threshold, held_back=share)
+        tallied = tally(engine, (mixture,), threshold=threshold, held_back=share)
         return Expectation(
-            found.log_densities[0], found.shares, threshold, found.outliers[0], found.rows
+            tallied.log_densities[0], tallied.shares, threshold, tallied.outliers[0], tallied.rows
         )
 
 
