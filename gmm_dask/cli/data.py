@@ -63,9 +63,15 @@ def make(
             overwrite=overwrite,
             tell=tell,
         )
-    told = {"out": out, "array": "rows", "rows": rows, "features": len(recipe.names), "seed": seed}
+    values = {
+        "out": out,
+        "array": "rows",
+        "rows": rows,
+        "features": len(recipe.names),
+        "seed": seed,
+    }
     if json:
-        output.result_json(told)
+        output.result_json(values)
     else:
         output.result(f"{out}: {rows:,} rows × {len(recipe.names)} features in the array rows")
 
@@ -87,13 +93,18 @@ def import_(
 
     with counted("rows imported", None) as tell:
         asked = ImportOptions(**options.given_of(ImportOptions, given), overwrite=overwrite)
-        found = import_files(files, out, tell=tell, **vars(asked))
-    told = {"out": out, "rows": found.rows, "skipped": found.skipped, "dtype": found.dtype}
+        imported = import_files(files, out, tell=tell, **vars(asked))
+    values = {
+        "out": out,
+        "rows": imported.rows,
+        "skipped": imported.skipped,
+        "dtype": imported.dtype,
+    }
     if json:
-        output.result_json({**told, "feature_names": list(found.feature_names)})
+        output.result_json({**values, "feature_names": list(imported.feature_names)})
         return
-    left_out = f" ({found.skipped:,} rows left out)" if found.skipped else ""
+    left_out = f" ({imported.skipped:,} rows left out)" if imported.skipped else ""
     output.result(
-        f"{out}: {found.rows:,} rows × {len(found.feature_names)} {found.dtype}{left_out}"
+        f"{out}: {imported.rows:,} rows × {len(imported.feature_names)} {imported.dtype}{left_out}"
     )
-    output.result(f"features: {', '.join(found.feature_names)}")
+    output.result(f"features: {', '.join(imported.feature_names)}")

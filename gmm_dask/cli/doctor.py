@@ -41,17 +41,17 @@ def doctor(
     rows = RowOptions(**options.given_of(RowOptions, given))
     cluster = ClusterOptions(**options.given_of(ClusterOptions, given))
     added = options.given_of(Configuration, given).get("reg_covar", Configuration.reg_covar)
-    found = []
+    findings = []
     examined = examine(
         source, opening=rows.arguments(), scheduler=cluster.scheduler, run=out, reg_covar=added
     )
     for finding in examined:
-        found.append(finding)
+        findings.append(finding)
         if not json:
             show(finding)
-    well = all(finding.level != "bad" for finding in found)
+    well = all(finding.level != "bad" for finding in findings)
     if json:
-        output.result_json({"well": well, "findings": [asdict(finding) for finding in found]})
+        output.result_json({"well": well, "findings": [asdict(finding) for finding in findings]})
     if not well:
         raise typer.Exit(FAILURE)
 
@@ -60,8 +60,10 @@ def show(finding: object) -> None:
     """A line, and a second one with what to do."""
     from rich.markup import escape
 
-    told = vars(finding)
+    fields = vars(finding)
     page = output.console()
-    page.print(f"{MARKS[told['level']]} {told['subject']:<17}{escape(output.set_in(told['told']))}")
-    if told["advice"]:
-        page.print(f"  {'':<17}→ {escape(output.set_in(told['advice']))}")
+    page.print(
+        f"{MARKS[fields['level']]} {fields['subject']:<17}{escape(output.set_in(fields['told']))}"
+    )
+    if fields["advice"]:
+        page.print(f"  {'':<17}→ {escape(output.set_in(fields['advice']))}")

@@ -48,22 +48,22 @@ def tell(done: Done, json: bool) -> None:
     from gmm_dask.mixture.summary import components_table
     from gmm_dask.runs.layout import model_place
 
-    run, found = done.run, done.fit
+    run, fitted = done.run, done.fit
     values: dict[str, Any] = {
         "run": run,
         "model": model_place(run),
         "report": try_report(run, fresh=done.fresh),
-        "converged": found.converged,
-        **found.summary(),
+        "converged": fitted.converged,
+        **fitted.summary(),
     }
     if json:
         output.result_json(values)
         return
-    output.table(components_table(found.mixture, found.feature_names))
+    output.table(components_table(fitted.mixture, fitted.feature_names))
     output.result(
-        f"{found.reason} after {found.iterations} iterations, {found.passes} passes over "
-        f"{found.statistics.rows:,} rows; mean log-likelihood {found.mean_log_likelihood:.6f}, "
-        f"BIC {found.bic:.1f}"
+        f"{fitted.reason} after {fitted.iterations} iterations, {fitted.passes} passes over "
+        f"{fitted.statistics.rows:,} rows; mean log-likelihood {fitted.mean_log_likelihood:.6f}, "
+        f"BIC {fitted.bic:.1f}"
     )
     for name in ("run", "model", "report"):
         if values[name]:

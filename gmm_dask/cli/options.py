@@ -96,8 +96,8 @@ def _annotation(option: Option, panel: str | None) -> Any:
     flags = (f"--{option.name.replace('_', '-')}", *filter(None, [option.help.flag]))
     shown: Any = partial(typer.Option, *flags, help=_help(option), rich_help_panel=panel)
     if option.kind is bool:
-        told = typer.Option(help=_help(option), rich_help_panel=panel)
-        return Annotated[bool | None, told]
+        switch = typer.Option(help=_help(option), rich_help_panel=panel)
+        return Annotated[bool | None, switch]
     none_is_said = option.optional and option.default is not None
     if option.kind in (int, float) and not none_is_said:
         return Annotated[option.kind | None, shown(**limits(option))]
@@ -110,8 +110,8 @@ def _help(option: Option) -> str:
     text, value = option.help.text[:1].upper() + option.help.text[1:], option.default
     if option.required or value is None or value is False or value == {}:
         return f"{text}."
-    told = f"{value:g}" if isinstance(value, float) else value
-    return f"{text} (default {','.join(told) if isinstance(told, tuple) else told})."
+    shown = f"{value:g}" if isinstance(value, float) else value
+    return f"{text} (default {','.join(shown) if isinstance(shown, tuple) else shown})."
 
 
 def limits(option: Option) -> dict[str, Any]:
@@ -152,8 +152,8 @@ class Words:
         try:
             return float(text)
         except ValueError:
-            told = self.option.expected(NONE)
-            raise typer.BadParameter(f"{text!r} is not {told}") from None
+            expected = self.option.expected(NONE)
+            raise typer.BadParameter(f"{text!r} is not {expected}") from None
 
     def _object(self, text: str) -> dict[str, Any]:
         try:

@@ -21,8 +21,8 @@ def explained(problem: BaseException) -> int:
     unexpected = code == FAILURE and not is_refusal(problem)
     if unexpected or logging.getLogger("gmm_dask").isEnabledFor(logging.DEBUG):
         output.error("".join(traceback.format_exception(problem)).rstrip())
-    told = output.set_in(sentence(problem))
-    output.error(f"error: {told}" if code != INTERRUPTED else "interrupted")
+    message = output.set_in(sentence(problem))
+    output.error(f"error: {message}" if code != INTERRUPTED else "interrupted")
     for note in getattr(problem, "__notes__", ()):
         output.error(note)
     return code
@@ -49,8 +49,8 @@ def resumable(advice: Callable[[], str], otherwise: str) -> Iterator[None]:
 
 def sentence(problem: BaseException) -> str:
     """The message, and the class where the message alone would be a riddle."""
-    told = str(problem).strip()
-    return told if told and is_refusal(problem) else f"{type(problem).__name__}: {told}".strip(": ")
+    text = str(problem).strip()
+    return text if text and is_refusal(problem) else f"{type(problem).__name__}: {text}".strip(": ")
 
 
 def code_for(problem: BaseException) -> int:

@@ -42,14 +42,14 @@ def console(*, stderr: bool = False) -> Console:
     return _consoles[stderr]
 
 
-def as_text(told: str) -> str:
+def as_text(text: str) -> str:
     """What is told, with nothing in it that a terminal would obey."""
-    return OBEYED.sub(lambda found: ascii(found[0])[1:-1], told)
+    return OBEYED.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
-def set_in(told: str) -> str:
+def set_in(text: str) -> str:
     """The same, with all lines but the first set in."""
-    return as_text(told).replace("\n", "\n  ")
+    return as_text(text).replace("\n", "\n  ")
 
 
 def result(text: str) -> None:
@@ -104,13 +104,13 @@ class _Lines(logging.Handler):
     """One line per record, above a progress display where there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        told = set_in(self.format(record))
+        text = set_in(self.format(record))
         if record.levelno >= logging.WARNING:
-            told = f"{record.levelname.lower()}: {told}"
+            text = f"{record.levelname.lower()}: {text}"
         if sys.stderr.isatty():
-            console(stderr=True).print(told, markup=False, highlight=False)
+            console(stderr=True).print(text, markup=False, highlight=False)
         else:
-            typer.echo(told, err=True)
+            typer.echo(text, err=True)
 
 
 class _JsonLines(logging.Handler):
@@ -118,8 +118,8 @@ class _JsonLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         facts = getattr(record, FACTS, {})
-        told = json_line(record.levelname.lower(), self.format(record), record.name, facts)
-        typer.echo(told, err=True)
+        line = json_line(record.levelname.lower(), self.format(record), record.name, facts)
+        typer.echo(line, err=True)
 
 
 def live() -> bool:
@@ -137,14 +137,14 @@ def json_line(
 ) -> str:
     """A line of the log: when, how bad, by whom, what, and the facts in it by their names."""
     when = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    told = {"time": when, "level": level, "logger": name, "message": message}
-    return _as_json({**told, **(facts or {}), **told})
+    entry = {"time": when, "level": level, "logger": name, "message": message}
+    return _as_json({**entry, **(facts or {}), **entry})
 
 
 def _as_json(values: dict[str, Any]) -> str:
     """On one line; what is no number in JSON is null."""
-    told = json.dumps(_jsonable(values), allow_nan=False)  # escapes all but DEL
-    return told.replace("\x7f", "\\u007f")
+    text = json.dumps(_jsonable(values), allow_nan=False)  # escapes all but DEL
+    return text.replace("\x7f", "\\u007f")
 
 
 def _jsonable(value: Any) -> Any:

@@ -74,8 +74,8 @@ class Display:
         entry = self._entries[-1]
         change = entry.get("change")
         table = Table.grid(padding=(0, 2))
-        for told in facts_of(entry, self._most):
-            table.add_row(*told)
+        for fact in facts_of(entry, self._most):
+            table.add_row(*fact)
         left = time_left(self._entries, self._tol, self._most)
         spent = time.monotonic() - self._started
         table.add_row("change", "" if change is None else f"{change:+.2e}")

@@ -43,22 +43,22 @@ def refit(
     tell(execution.refit(job_of(options.job_values(given, source=source), config)), json)
 
 
-def tell(found: Refit, json: bool) -> None:
+def tell(refitted: Refit, json: bool) -> None:
     """The decision, and where everything lies; drift alarms have been warned of."""
     from gmm_dask.cli.report import try_report
     from gmm_dask.models.versions import model_place
 
     values: dict[str, Any] = {
-        **found.summary(),
-        "model": model_place(found.models, found.version),
-        "report": None if found.run is None else try_report(found.run),
+        **refitted.summary(),
+        "model": model_place(refitted.models, refitted.version),
+        "report": None if refitted.run is None else try_report(refitted.run),
     }
     if json:
         output.result_json(values)
         return
-    if found.drift is not None:
-        output.result(f"{found.new_rows:,} new rows: {found.drift.line()}")
-    output.result(found.line())
+    if refitted.drift is not None:
+        output.result(f"{refitted.new_rows:,} new rows: {refitted.drift.line()}")
+    output.result(refitted.line())
     for name in ("models", "model", "report"):
         if values[name]:
             output.result(f"{name + ':':<8}{values[name]}")

@@ -29,12 +29,12 @@ def sample(
     from gmm_dask.data.synthetic import FromMixture, make, names_of
     from gmm_dask.runs.inspection import model_at
 
-    found = model_at(model)
-    names = found.feature_names or names_of(found.mixture.features)
+    stored = model_at(model)
+    names = stored.feature_names or names_of(stored.mixture.features)
     asked = ClusterOptions(**options.given_of(ClusterOptions, given))
     with cluster_for(asked) as client, counted("rows drawn", rows) as tell:
         make(
-            FromMixture(found.mixture, names),
+            FromMixture(stored.mixture, names),
             out,
             rows,
             seed=seed,

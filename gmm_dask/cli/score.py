@@ -64,9 +64,9 @@ def wanted(names: tuple[str, ...], given: dict[str, Any], overwrite: bool) -> Sc
 
 def tell(scores: Any, json: bool) -> None:
     """What was written."""
-    told = {"out": scores.where, "blocks_written": scores.blocks_written, **scores.summary()}
+    values = {"out": scores.where, "blocks_written": scores.blocks_written, **scores.summary()}
     if json:
-        output.result_json(told)
+        output.result_json(values)
         return
     output.result(f"{scores.where}: {', '.join(scores.arrays)} of {scores.rows:,} rows")
     output.result(f"mean log density {scores.mean_log_density:.6f}")

@@ -49,11 +49,11 @@ def select(
     values = options.job_values(given, source=source, run=out)
     values["mixture"]["components"] = compared.numbers[0]
     values["mixture"]["covariance"] = compared.covariance[0]
-    run, found = execution.select(job_of(values), compared, restart=restart)
-    tell(run, found, json)
+    run, selection = execution.select(job_of(values), compared, restart=restart)
+    tell(run, selection, json)
 
 
-def tell(run: str, found: Selection, json: bool) -> None:
+def tell(run: str, selection: Selection, json: bool) -> None:
     """The table, and where the best model and the picture are."""
     from gmm_dask.cli.report import try_report
     from gmm_dask.runs.layout import model_place
@@ -61,23 +61,23 @@ def tell(run: str, found: Selection, json: bool) -> None:
     values: dict[str, Any] = {
         "run": run,
         "model": model_place(run),
-        "picture": picture(found, run),
+        "picture": picture(selection, run),
         "report": try_report(run),
-        "criterion": found.criterion,
-        "passes": found.passes,
-        "best": asdict(found.table[0]),
-        "table": [asdict(choice) for choice in found.table],
+        "criterion": selection.criterion,
+        "passes": selection.passes,
+        "best": asdict(selection.table[0]),
+        "table": [asdict(choice) for choice in selection.table],
     }
     if json:
         output.result_json(values)
         return
-    output.table(found)
+    output.table(selection)
     for name in ("run", "model", "picture", "report"):
         if values[name]:
             output.result(f"{name + ':':<9}{values[name]}")
 
 
-def picture(found: Selection, run: str) -> str | None:
+def picture(selection: Selection, run: str) -> str | None:
     """The curve, in the run folder; None, with a warning, where it cannot be drawn."""
     from gmm_dask.runs.documents import keep_document
     from gmm_dask.runs.layout import PICTURE
@@ -91,5 +91,5 @@ def picture(found: Selection, run: str) -> str | None:
         logger.warning("no picture: it needs matplotlib: pip install 'gmm-dask[report]'")
         return None
     drawn = BytesIO()
-    criterion_curve(found).figure.savefig(drawn, dpi=150, bbox_inches="tight")
+    criterion_curve(selection).figure.savefig(drawn, dpi=150, bbox_inches="tight")
     return keep_document(run, PICTURE, drawn.getvalue())

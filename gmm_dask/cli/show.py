@@ -32,60 +32,60 @@ def show(what: str = What, against: Against = None, json: options.Json = False) 
     """What was fitted to what, how it went, and the components as a table."""
     from gmm_dask.runs.inspection import inspect
 
-    found = inspect(what)
-    matches = () if against is None else matches_of(found, inspect(against))
+    inspection = inspect(what)
+    matches = () if against is None else matches_of(inspection, inspect(against))
     if json:
-        told = {} if against is None else {"against": [vars(match) for match in matches]}
-        output.result_json(found.values() | told)
+        comparison = {} if against is None else {"against": [vars(match) for match in matches]}
+        output.result_json(inspection.values() | comparison)
         return
-    for name, value in lines_of(found).items():
+    for name, value in lines_of(inspection).items():
         output.result(f"{name:<20} {value}")
-    if found.mixture is not None:
+    if inspection.mixture is not None:
         from gmm_dask.mixture.summary import components_table
 
-        output.table(components_table(found.mixture, found.feature_names))
+        output.table(components_table(inspection.mixture, inspection.feature_names))
     if matches:
         from gmm_dask.mixture.matching import matches_table
 
         output.table(matches_table(matches, f"Against {against}, components matched"))
 
 
-def matches_of(found: Inspection, other: Inspection) -> tuple[Match, ...]:
+def matches_of(inspection: Inspection, other: Inspection) -> tuple[Match, ...]:
     """Components side by side; refused where there are none yet, or they are of other features."""
     from gmm_dask.mixture.matching import matched
     from gmm_dask.settings.errors import ConfigurationError
 
-    if found.mixture is None or other.mixture is None:
-        empty = other if found.mixture else found
+    if inspection.mixture is None or other.mixture is None:
+        empty = other if inspection.mixture else inspection
         raise ConfigurationError(f"{empty.where} has no mixture to compare yet: {empty.state}")
-    if found.feature_names and other.feature_names not in (None, found.feature_names):
+    if inspection.feature_names and other.feature_names not in (None, inspection.feature_names):
         raise ConfigurationError(
-            f"{other.where} has other features, or in another order, than {found.where}"
+            f"{other.where} has other features, or in another order, than {inspection.where}"
         )
-    return matched(found.mixture, other.mixture)
+    return matched(inspection.mixture, other.mixture)
 
 
-def lines_of(found: Inspection) -> dict[str, str]:
+def lines_of(inspection: Inspection) -> dict[str, str]:
     """What there is to say, in the order in which it is asked."""
-    result = found.result
-    told: dict[str, Any] = {
-        found.kind: found.where,
-        "data": found.data,
-        "state": found.state,
-        "mixture": found.described(),
-        "seed": found.configuration.get("seed"),
-        "start": found.start(),
+    result = inspection.result
+    values: dict[str, Any] = {
+        inspection.kind: inspection.where,
+        "data": inspection.data,
+        "state": inspection.state,
+        "mixture": inspection.described(),
+        "seed": inspection.configuration.get("seed"),
+        "start": inspection.start(),
         "mean log-likelihood": _number(result.get("mean_log_likelihood"), "{:.6f}"),
         "BIC": _number(result.get("bic"), "{:.1f}"),
         "AIC": _number(result.get("aic"), "{:.1f}"),
         "ICL": _number(result.get("icl"), "{:.1f}"),
         "passes": result.get("passes"),
-        "seconds": _number(found.seconds, "{:.2f}"),
-        "events": "; ".join(found.events),
-        "report": found.report,
-        "versions": ", ".join(f"{name} {v}" for name, v in found.versions.items()),
+        "seconds": _number(inspection.seconds, "{:.2f}"),
+        "events": "; ".join(inspection.events),
+        "report": inspection.report,
+        "versions": ", ".join(f"{name} {v}" for name, v in inspection.versions.items()),
     }
-    return {name: str(value) for name, value in told.items() if value not in (None, "")}
+    return {name: str(value) for name, value in values.items() if value not in (None, "")}
 
 
 def _number(value: float | None, form: str) -> str | None:

@@ -31,9 +31,9 @@ class Interrupted(BaseException):
 
 
 @contextmanager
-def leaving_word(told: Callable[[], str], otherwise: str) -> Iterator[None]:
+def leaving_word(words: Callable[[], str], otherwise: str) -> Iterator[None]:
     """What to say if what is inside is asked to stop and does not; and if that does not end."""
-    _last_words.append((told, otherwise))
+    _last_words.append((words, otherwise))
     try:
         yield
     finally:
@@ -96,9 +96,11 @@ def _wait_for_another(heard: int, end: float) -> None:
 
 def _words() -> str:
     """The last words of whatever is being done; itself not waited for long."""
-    told, otherwise = _last_words[-1] if _last_words else (lambda: "interrupted", "interrupted")
-    found = [otherwise]
-    asking = threading.Thread(target=lambda: found.append(told()), name="last words", daemon=True)
+    words, otherwise = _last_words[-1] if _last_words else (lambda: "interrupted", "interrupted")
+    answers = [otherwise]
+    asking = threading.Thread(
+        target=lambda: answers.append(words()), name="last words", daemon=True
+    )
     asking.start()
     asking.join(WORDS_WITHIN)
-    return found[-1]
+    return answers[-1]

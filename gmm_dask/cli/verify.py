@@ -47,12 +47,14 @@ def verify(
         drawn = profile(engine, sample_rows=sample_rows, seed=seed).sample
     weights = None if rows.weights is None else drawn.represented
     textbook = identities_of(stored.mixture, drawn.rows, weights)
-    found = Verification((*textbook, *verify_fit(stored, rows)))
+    verification = Verification((*textbook, *verify_fit(stored, rows)))
     if json:
-        told = [asdict(identity) for identity in found]
-        output.result_json({"rows": len(drawn), "holds": found.holds, "identities": told})
+        identities = [asdict(identity) for identity in verification]
+        output.result_json(
+            {"rows": len(drawn), "holds": verification.holds, "identities": identities}
+        )
     else:
         output.result(f"{len(drawn):,} of {rows.shape[0]:,} rows of {rows.source.address}")
-        output.table(found)
-    if not found.holds:
+        output.table(verification)
+    if not verification.holds:
         raise typer.Exit(FAILURE)
