@@ -74,9 +74,9 @@ def open_npz(path: str, wanted: Sequence[str] | None) -> TableFile:
         return _streamed(path, tables, names, wanted)
     columns = [member for member in members if len(member.shape) == 1]
     if tables or len({member.shape for member in columns}) != 1:
-        told = ", ".join(f"{member.name} {member.shape}" for member in members) or "none"
+        arrays = ", ".join(f"{member.name} {member.shape}" for member in members) or "none"
         raise DataError(
-            f"{path} must hold one 2-D array, or 1-D arrays of one length; its arrays are {told}"
+            f"{path} must hold one 2-D array, or 1-D arrays of one length; its arrays are {arrays}"
         )
     if wanted is not None:
         positions = chosen(path, [member.name for member in columns], wanted)

@@ -44,8 +44,8 @@ def _refuse_words(path: str, kinds: dict[str, Any], arrow: Any) -> None:
         if not (types.is_floating(kind) or types.is_integer(kind) or types.is_decimal(kind))
     }
     if wrong:
-        told = ", ".join(f"{name} ({kind})" for name, kind in wrong.items())
-        raise DataError(f"{path}: {told} hold no numbers; choose the columns to import")
+        columns = ", ".join(f"{name} ({kind})" for name, kind in wrong.items())
+        raise DataError(f"{path}: {columns} hold no numbers; choose the columns to import")
 
 
 def _numbers(column: Any, dtype: np.dtype[Any]) -> Batch:

@@ -223,17 +223,20 @@ def _draw(drawing: Drawing, first: int, last: int) -> int:
 
 def _finish(drawing: Drawing, out: Location) -> None:
     truth = drawing.recipe.truth()
-    told: dict[str, Any] = {"seed": drawing.seed, "made_by": "gmm-dask"}
+    attributes: dict[str, Any] = {"seed": drawing.seed, "made_by": "gmm-dask"}
     if isinstance(truth, Mixture):
         save_model(
             truth,
             f"{str(out).rstrip('/')}/truth",
             feature_names=drawing.recipe.names,
-            provenance={"data": "these are the parameters that the rows were drawn from", **told},
+            provenance={
+                "data": "these are the parameters that the rows were drawn from",
+                **attributes,
+            },
         )
     else:
-        told["truth"] = dict(truth)
-    drawing.store.finish([drawing.table, drawing.labels], told)
+        attributes["truth"] = dict(truth)
+    drawing.store.finish([drawing.table, drawing.labels], attributes)
 
 
 def chunk_rows_for(features: int) -> int:

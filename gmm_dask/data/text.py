@@ -38,9 +38,9 @@ class TextLayout:
         """The cells of one line, which has this number."""
         if self.separator is None:
             return line.split()
-        found = csv.reader([line], delimiter=self.separator, skipinitialspace=True)
+        reader = csv.reader([line], delimiter=self.separator, skipinitialspace=True)
         try:
-            return next(found, [])
+            return next(reader, [])
         except csv.Error as problem:
             raise DataError(
                 f"{path} line {number} has a cell that cannot be read ({problem}): "
