@@ -38,12 +38,12 @@ def likelihoods(fit: FollowedFit) -> Columns:
 
 def changes(fit: FollowedFit) -> Columns:
     """Sizes of changes, for a logarithmic axis: no change has none."""
-    told = [(line.iteration, line.change) for line in thinned(fit.lines) if line.change]
+    pairs = [(line.iteration, line.change) for line in thinned(fit.lines) if line.change]
     return {
-        "iteration": [iteration for iteration, _ in told],
-        "size": [abs(change) for _, change in told],
-        "change": [change for _, change in told],
-        "kind": ["gain" if change > 0 else "fall" for _, change in told],
+        "iteration": [iteration for iteration, _ in pairs],
+        "size": [abs(change) for _, change in pairs],
+        "change": [change for _, change in pairs],
+        "kind": ["gain" if change > 0 else "fall" for _, change in pairs],
     }
 
 
@@ -78,7 +78,7 @@ def phases(fit: FollowedFit) -> Columns:
 
 def workers(fit: FollowedFit) -> Columns:
     """Seconds of each worker's threads in the last pass, the busiest first; of many, both ends."""
-    busiest = sorted(fit.workers.items(), key=lambda told: -told[1].seconds)
+    busiest = sorted(fit.workers.items(), key=lambda item: -item[1].seconds)
     if len(busiest) > MOST_WORKERS:
         busiest = busiest[: MOST_WORKERS // 2] + busiest[-MOST_WORKERS // 2 :]
     return {

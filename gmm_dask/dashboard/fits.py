@@ -37,18 +37,18 @@ class Line:
     phases: Mapping[str, float]
 
     @classmethod
-    def of(cls, told: Mapping[str, Any], phases: Mapping[str, float]) -> Line:
+    def of(cls, entry: Mapping[str, Any], phases: Mapping[str, float]) -> Line:
         """From an event."""
         return cls(
-            int(told["iteration"]),
-            float(told["mean_log_likelihood"]),
-            None if told["change"] is None else float(told["change"]),
-            str(told["step"]),
-            int(told["components"]),
-            float(told["seconds"]),
-            int(told["rows"]),
-            int(told["bytes"]),
-            np.asarray(told.get("weights", ()), np.float32),
+            int(entry["iteration"]),
+            float(entry["mean_log_likelihood"]),
+            None if entry["change"] is None else float(entry["change"]),
+            str(entry["step"]),
+            int(entry["components"]),
+            float(entry["seconds"]),
+            int(entry["rows"]),
+            int(entry["bytes"]),
+            np.asarray(entry.get("weights", ()), np.float32),
             phases,
         )
 
@@ -126,37 +126,37 @@ class FollowedFit:
     _moved: Moved | None = None
 
     @classmethod
-    def begin(cls, told: Mapping[str, Any]) -> FollowedFit:
+    def begin(cls, event: Mapping[str, Any]) -> FollowedFit:
         """From its first event; one that goes on tells what came before."""
-        run, source = str(told["run"]), str(told["source"])
-        name = told["name"] or f"{source} ({run})"
-        tol = None if told["tol"] is None else float(told["tol"])
+        run, source = str(event["run"]), str(event["source"])
+        name = event["name"] or f"{source} ({run})"
+        tol = None if event["tol"] is None else float(event["tol"])
         fit = cls(
             run,
-            str(told["client"]),
+            str(event["client"]),
             name,
             source,
-            int(told["rows"]),
-            int(told["features"]),
+            int(event["rows"]),
+            int(event["features"]),
             tol,
-            told["max_iter"],
+            event["max_iter"],
         )
-        for entry in told["past"]:
+        for entry in event["past"]:
             fit._add(entry, {})
         if fit.lines:
             fit.note(f"goes on after iteration {fit.lines[-1].iteration}")
         return fit
 
-    def iterate(self, told: Mapping[str, Any], phases: Mapping[str, float]) -> None:
+    def iterate(self, event: Mapping[str, Any], phases: Mapping[str, float]) -> None:
         """One more iteration; also of a driver that was taken for gone and has come back."""
         self.outcome = RUNNING
         self.compiling.clear()
-        self._add(told, phases)
-        self.family, self.candidates = str(told["family"]), int(told["candidates"])
-        age = told["checkpoint_age"]
+        self._add(event, phases)
+        self.family, self.candidates = str(event["family"]), int(event["candidates"])
+        age = event["checkpoint_age"]
         self.checkpointed = None if age is None else self.heard - float(age)
-        if told["reason"]:
-            self.note(str(told["reason"]))
+        if event["reason"]:
+            self.note(str(event["reason"]))
 
     def end(self, outcome: str, problem: str | None) -> None:
         """No more is to come."""
@@ -214,14 +214,14 @@ class FollowedFit:
         """Seconds since it last told anything."""
         return time.time() - self.heard
 
-    def _add(self, told: Mapping[str, Any], phases: Mapping[str, float]) -> None:
-        self.lines.append(Line.of(told, phases))
+    def _add(self, entry: Mapping[str, Any], phases: Mapping[str, float]) -> None:
+        self.lines.append(Line.of(entry, phases))
         if len(self.lines) > MOST_LINES:
             # The older half is thinned: the whole way stays to be seen.
             self.lines[: MOST_LINES // 2] = self.lines[: MOST_LINES // 2 : 2]
-        self.degenerate += int(told["degenerate"])
-        for event in told["events"]:
-            self.note(f"iteration {told['iteration']}: {event}", told["time"])
+        self.degenerate += int(entry["degenerate"])
+        for event in entry["events"]:
+            self.note(f"iteration {entry['iteration']}: {event}", entry["time"])
         self.version += 1
 
 
@@ -231,9 +231,9 @@ class Fits:
     def __init__(self) -> None:
         self._by_run: dict[str, FollowedFit] = {}
 
-    def begin(self, told: Mapping[str, Any]) -> FollowedFit:
+    def begin(self, event: Mapping[str, Any]) -> FollowedFit:
         """A new fit; one of the same name goes on in its place."""
-        fit = FollowedFit.begin(told)
+        fit = FollowedFit.begin(event)
         for run, other in list(self._by_run.items()):
             if other.name == fit.name:
                 del self._by_run[run]

@@ -60,10 +60,10 @@ class Listener(SchedulerPlugin):  # type: ignore[misc]
         self._names = {one: str(state.name) for one, state in scheduler.workers.items()}
 
     @harmless
-    def transition(self, key: Any, start: str, finish: str, *_: Any, **told: Any) -> None:
+    def transition(self, key: Any, start: str, finish: str, *_: Any, **details: Any) -> None:
         """A task that has ended on a worker is counted."""
-        if start == "processing" and finish == "memory" and told.get("startstops"):
-            self._passes.add(key, told["worker"], told["startstops"], told.get("metadata"))
+        if start == "processing" and finish == "memory" and details.get("startstops"):
+            self._passes.add(key, details["worker"], details["startstops"], details.get("metadata"))
 
     @harmless
     def log_event(self, topic: str, msg: Mapping[str, Any]) -> None:
@@ -123,24 +123,24 @@ class Listener(SchedulerPlugin):  # type: ignore[misc]
                 fit.end(GONE, "it left without a word; start it again to go on")
                 self.book.hear({"event": "end", "run": fit.run, "outcome": GONE})
 
-    def _begin(self, told: Mapping[str, Any]) -> None:
-        self._forget(told["run"])
-        self.fits.begin(told)
+    def _begin(self, event: Mapping[str, Any]) -> None:
+        self._forget(event["run"])
+        self.fits.begin(event)
 
-    def _pass(self, told: Mapping[str, Any]) -> None:
+    def _pass(self, event: Mapping[str, Any]) -> None:
         """What its tasks took becomes a part of the iteration that is told of next."""
-        run, work = told["run"], self._passes.take(told["run"])
+        run, work = event["run"], self._passes.take(event["run"])
         fit = self.fits.get(run)
         if fit is None:
             return
-        if told["attempts"] > 1:
-            fit.retries += told["attempts"] - 1
-            fit.note(f"a pass ({told['name']}) took {told['attempts']} attempts")
-        if told["name"] != "sweep":
+        if event["attempts"] > 1:
+            fit.retries += event["attempts"] - 1
+            fit.note(f"a pass ({event['name']}) took {event['attempts']} attempts")
+        if event["name"] != "sweep":
             return
-        found = work.phases(told["seconds"], self.scheduler.total_nthreads)
+        phases = work.phases(event["seconds"], self.scheduler.total_nthreads)
         before = self._phases.get(run, {})
-        self._phases[run] = {name: before.get(name, 0.0) + found[name] for name in found}
+        self._phases[run] = {name: before.get(name, 0.0) + phases[name] for name in phases}
         fit.workers = self._named(work)
 
     def _named(self, work: WorkerLoads) -> dict[str, Load]:
@@ -150,18 +150,18 @@ class Listener(SchedulerPlugin):  # type: ignore[misc]
             for address, state in self.scheduler.workers.items()
         }
 
-    def _iterate(self, told: Mapping[str, Any]) -> None:
-        phases = self._phases.pop(told["run"], {})
-        fit = self.fits.get(told["run"])
+    def _iterate(self, event: Mapping[str, Any]) -> None:
+        phases = self._phases.pop(event["run"], {})
+        fit = self.fits.get(event["run"])
         if fit is not None:
-            own = {"M-step": told["m_step_seconds"], "checkpoint": told["checkpoint_seconds"]}
-            fit.iterate(told, {**phases, **own})
+            own = {"M-step": event["m_step_seconds"], "checkpoint": event["checkpoint_seconds"]}
+            fit.iterate(event, {**phases, **own})
 
-    def _end(self, told: Mapping[str, Any]) -> None:
-        fit = self.fits.get(told["run"])
-        if told["event"] == "end" and fit is not None:
-            fit.end(told["outcome"], told["problem"])
-        self._forget(told["run"])
+    def _end(self, event: Mapping[str, Any]) -> None:
+        fit = self.fits.get(event["run"])
+        if event["event"] == "end" and fit is not None:
+            fit.end(event["outcome"], event["problem"])
+        self._forget(event["run"])
 
     def _forget(self, run: str) -> None:
         self._passes.take(run)

@@ -28,24 +28,24 @@ class Collector:
         """As Prometheus's client asks for it."""
         samples = {place: complete(m.added, m.stands) for place, m in self.together().items()}
         for family in FAMILIES:
-            told = Metric(family.full_name.removesuffix("_total"), family.help, family.kind)
-            for (model, source), found in samples.items():
-                for (name, label), value in found.items():
+            metric = Metric(family.full_name.removesuffix("_total"), family.help, family.kind)
+            for (model, source), values in samples.items():
+                for (name, label), value in values.items():
                     if family.has(name):
                         last = {family.label: label} if label else {}
-                        told.add_sample(name, {"model": model, "source": source, **last}, value)
-            yield told
+                        metric.add_sample(name, {"model": model, "source": source, **last}, value)
+            yield metric
 
     def together(self) -> dict[Place, Meters]:
         """Sums of what was added; of what stands, what was heard last."""
-        found: dict[Place, Meters] = defaultdict(Meters)
+        totals: dict[Place, Meters] = defaultdict(Meters)
         heard = [item for each in self.listeners for item in each.book.meters.items()]
         for place, meters in sorted(heard, key=lambda item: item[1].heard):
-            sums = found[place].added
+            sums = totals[place].added
             for key, value in list(meters.added.items()):
                 sums[key] = sums.get(key, 0.0) + value
-            found[place].stands |= meters.stands
-        return found
+            totals[place].stands |= meters.stands
+        return totals
 
 
 _COLLECTOR = Collector()

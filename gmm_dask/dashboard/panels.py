@@ -126,8 +126,8 @@ def change() -> Panel:
         made.legend[0].visible = any(line.change and line.change < 0 for line in fit.lines)
         tolerance.visible = bool(fit.tol)
         tolerance.location = fit.tol or None
-        told = f" (dashed: tolerance {fit.tol:g})" if fit.tol else ""
-        made.title.text = f"Change of the mean log-likelihood{told}"
+        note = f" (dashed: tolerance {fit.tol:g})" if fit.tol else ""
+        made.title.text = f"Change of the mean log-likelihood{note}"
 
     return Panel(made, source, _marked_changes, adjust)
 
@@ -138,10 +138,10 @@ def columns_of(*names: str) -> Columns:
 
 
 def _marked_changes(fit: FollowedFit) -> Columns:
-    told = columns.changes(fit)
-    fell = [kind == "fall" for kind in told["kind"]]
+    changes = columns.changes(fit)
+    fell = [kind == "fall" for kind in changes["kind"]]
     return {
-        **told,
+        **changes,
         "mark": ["inverted_triangle" if each else "circle" for each in fell],
         "colour": [RED if each else BLUE for each in fell],
     }
@@ -179,10 +179,10 @@ def weights() -> Panel:
 
 
 def _coloured_weights(fit: FollowedFit) -> Columns:
-    told = columns.weights(fit)
-    numbers = range(len(told["component"]))
+    values = columns.weights(fit)
+    numbers = range(len(values["component"]))
     return {
-        **told,
+        **values,
         "colour": [PALETTE[k % len(PALETTE)] for k in numbers],
         "dash": [DASHES[k // len(PALETTE) % len(DASHES)] for k in numbers],
     }

@@ -44,12 +44,12 @@ def facts(fit: FollowedFit | None) -> str:
     """The head of the page."""
     if fit is None:
         return EMPTY
-    told = "".join(
+    html = "".join(
         f'<div class="fact"><div class="name">{name}</div><div class="value">{value}</div></div>'
         for name, value in _facts(fit)
     )
     return (
-        f'{STYLE}<div class="fit"><div class="what">{_state(fit)} · {_what(fit)}</div>{told}</div>'
+        f'{STYLE}<div class="fit"><div class="what">{_state(fit)} · {_what(fit)}</div>{html}</div>'
     )
 
 
