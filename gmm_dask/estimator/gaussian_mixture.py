@@ -76,7 +76,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: object, y: object = None, sample_weight: object = None) -> GaussianMixture:  # noqa: ARG002
         """Fit to rows (N, D) from anywhere; `sample_weight` is an array or anything 1-D alike."""
         rows = self._rows_to_fit(X, sample_weight)
-        found = fit(
+        fitted = fit(
             rows,
             self._configuration(),
             initial=self._initial(),
@@ -87,8 +87,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         )
         if _is_opened_elsewhere(X):
             self._learn_features(rows)
-        self._learn(found)
-        if not found.converged and self.max_iter > 0:
+        self._learn(fitted)
+        if not fitted.converged and self.max_iter > 0:
             warnings.warn(
                 f"no convergence within {self.max_iter} iterations: raise max_iter or tol, or look "
                 "for degenerate data",
@@ -166,15 +166,15 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
             raise AttributeError(f"this {type(self).__name__} is not fitted yet")
         return mixture
 
-    def _learn(self, found: Fit) -> None:
-        self.mixture_ = found.mixture
-        names = getattr(self, "feature_names_in_", found.feature_names)
-        self.fit_ = replace(found, feature_names=tuple(map(str, names)))
-        self.converged_ = found.converged
-        self.n_iter_ = found.iterations
-        self.n_passes_ = found.passes
-        self.lower_bound_ = found.mean_log_likelihood
-        self.lower_bounds_ = [entry["mean_log_likelihood"] for entry in found.history]
+    def _learn(self, fitted: Fit) -> None:
+        self.mixture_ = fitted.mixture
+        names = getattr(self, "feature_names_in_", fitted.feature_names)
+        self.fit_ = replace(fitted, feature_names=tuple(map(str, names)))
+        self.converged_ = fitted.converged
+        self.n_iter_ = fitted.iterations
+        self.n_passes_ = fitted.passes
+        self.lower_bound_ = fitted.mean_log_likelihood
+        self.lower_bounds_ = [entry["mean_log_likelihood"] for entry in fitted.history]
 
     def _configuration(self) -> Configuration:
         values = {one.name: getattr(self, one.sklearn.name) for one in options_of(Configuration)}
