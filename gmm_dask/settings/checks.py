@@ -66,8 +66,8 @@ def _check(section: type, option: Option, value: Any, where: str, none: str) -> 
         refused = problem.errors()[0].get("ctx", {}).get("error")
         if isinstance(refused, ConfigurationError):
             raise refused from None
-        told = option.expected(none)
-        raise ConfigurationError(f"{where} must be {told}, not {value!r}") from None
+        expected = option.expected(none)
+        raise ConfigurationError(f"{where} must be {expected}, not {value!r}") from None
 
 
 @cache

@@ -52,15 +52,15 @@ class SelectOptions:
     @property
     def numbers(self) -> tuple[int, ...]:
         """`1:12` is 1 to 12, `2,4,8` these three, `1:3,8` both."""
-        told, numbers = self.components, list[int]()
-        for part in told.split(","):
+        text, numbers = self.components, list[int]()
+        for part in text.split(","):
             first, colon, last = part.partition(":")
             try:
                 low = int(first)
                 high = int(last) if colon else low
             except ValueError:
-                raise ConfigurationError(f"-k {told!r}: write 1:12 or 2,4,8") from None
+                raise ConfigurationError(f"-k {text!r}: write 1:12 or 2,4,8") from None
             if not 1 <= low <= high <= MOST:
-                raise ConfigurationError(f"-k {told!r}: {part!r} must rise from 1 up")
+                raise ConfigurationError(f"-k {text!r}: {part!r} must rise from 1 up")
             numbers += range(low, high + 1)
         return tuple(dict.fromkeys(numbers))
