@@ -93,8 +93,8 @@ async def applied(client: PrefectClient, values: Mapping[str, Any], block: UUID 
 
 def block_of(automation: Any) -> UUID | None:
     """By which it notifies now."""
-    found = (getattr(action, "block_document_id", None) for action in automation.actions)
-    return next(filter(None, found), None)
+    blocks = (getattr(action, "block_document_id", None) for action in automation.actions)
+    return next(filter(None, blocks), None)
 
 
 def main() -> None:

@@ -49,14 +49,14 @@ def given(
 ) -> dict[str, Any]:
     """The parameters of a flow; each section takes the arguments of the names that it lists."""
     parsed = vars(made.parse_args(arguments))
-    told = without_none(parsed)
-    config = told.pop("config", None)
+    options = without_none(parsed)
+    config = options.pop("config", None)
     values = {} if config is None else refused_in_a_line(made, lambda: load_values(config))
     for section, names in {**SECTIONS, **sections}.items():
-        chosen = {name: told.pop(name) for name in names if name in told}
+        chosen = {name: options.pop(name) for name in names if name in options}
         if chosen:
             values[section] = {**values.get(section, {}), **chosen}
-    values |= told
+    values |= options
     # Prefect stores what a flow is called with before it looks at it.
     refused_in_a_line(made, lambda: show_no_secret(values))
     if "source" in parsed and "source" not in values:
@@ -90,10 +90,10 @@ def texts_in(value: object) -> Iterator[str]:
             yield from texts_in(one)
 
 
-def tell(found: Mapping[str, Any]) -> None:
+def tell(result: Mapping[str, Any]) -> None:
     """The result, for standard output; what was left to another driver ends as it does there."""
-    if "busy" in found:
-        print(found["busy"], file=sys.stderr)  # noqa: T201
+    if "busy" in result:
+        print(result["busy"], file=sys.stderr)  # noqa: T201
         sys.exit(BUSY)
-    for name, value in found.items():
+    for name, value in result.items():
         print(f"{name.replace('_', ' ') + ':':<22}{value}")  # noqa: T201

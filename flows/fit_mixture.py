@@ -70,11 +70,11 @@ def fit_mixture(
     asked = replace(asked, performance_report=performance_report)
     with library_heard(), all_told(), credentials_of(credentials):
         opened = check(asked)
-        found = fit_or_go_on(opened)
-        if isinstance(found, LEFT):
-            return left_to_the_other(found)
-        run, facts = opened.run, found.summary()
-        report = made(publish, asset(run), [asset(opened.job.source)], **facts)(opened, found)
+        fit = fit_or_go_on(opened)
+        if isinstance(fit, LEFT):
+            return left_to_the_other(fit)
+        run, facts = opened.run, fit.summary()
+        report = made(publish, asset(run), [asset(opened.job.source)], **facts)(opened, fit)
     return {"run": run, "model": model_place(run), "report": report, **facts}
 
 
@@ -99,12 +99,12 @@ def fit_or_go_on(opened: OpenJob) -> Fit:
     tell = iterations_told(bar, job.mixture.tol, job.mixture.max_iter)
     reached, scheduler = cluster_for(job.cluster, opened.rows.nbytes), job.cluster.scheduler
     with place_on(scheduler), reached as client, workers_heard(client, run):
-        found = fit_job(opened, client, callbacks=[tell])
+        fit = fit_job(opened, client, callbacks=[tell])
     bar.finish()
-    return found
+    return fit
 
 
-def publish(opened: OpenJob, found: Fit) -> str:
+def publish(opened: OpenJob, fit: Fit) -> str:
     """The report in the run folder; history, pictures and an event here."""
     source, run = opened.job.source, opened.run
     report = write_report(run)
@@ -113,29 +113,29 @@ def publish(opened: OpenJob, found: Fit) -> str:
         "history",
         run,
         f"The iterations of {run}",
-        table=[{name: entry.get(name) for name in COLUMNS} for entry in found.history],
+        table=[{name: entry.get(name) for name in COLUMNS} for entry in fit.history],
     )
     about = f"What was found in {source}, and lies in {run}"
-    page = told(opened, found, report)
+    page = markdown_of(opened, fit, report)
     show(create_markdown_artifact, "fit", run, about, markdown=page)
     tell_event(
         "gmm_dask.fit.finished",
         f"run.{run}",
         source=source,
         model=model_place(run),
-        converged=found.converged,
-        **found.summary(),
+        converged=fit.converged,
+        **fit.summary(),
     )
     return report
 
 
-def told(opened: OpenJob, found: Fit, report: str) -> str:
+def markdown_of(opened: OpenJob, fit: Fit, report: str) -> str:
     """What was found, for a person."""
     job, run = opened.job, opened.run
     curve = picture(
         lambda figure: [
-            plots.convergence(found.history, figure.add_subplot(1, 2, 1)),
-            plots.changes(found.history, job.mixture.tol, figure.add_subplot(1, 2, 2)),
+            plots.convergence(fit.history, figure.add_subplot(1, 2, 1)),
+            plots.changes(fit.history, job.mixture.tol, figure.add_subplot(1, 2, 2)),
         ],
         9,
         3,
@@ -144,12 +144,12 @@ def told(opened: OpenJob, found: Fit, report: str) -> str:
     return (
         f"# {job.mixture.components} {job.mixture.covariance} components of "
         f"`{last_part(job.source)}`\n\n"
-        f"**{found.reason}** after {found.iterations} iterations, {found.passes} passes over "
-        f"{found.statistics.rows:,} rows. Mean log-likelihood {found.mean_log_likelihood:.6g}, "
-        f"BIC {found.bic:.6g}.\n\n{curve}\n\n"
+        f"**{fit.reason}** after {fit.iterations} iterations, {fit.passes} passes over "
+        f"{fit.statistics.rows:,} rows. Mean log-likelihood {fit.mean_log_likelihood:.6g}, "
+        f"BIC {fit.bic:.6g}.\n\n{curve}\n\n"
         f"| | |\n|---|---|\n| source | `{job.source}` |\n| run | `{run}` |\n"
         f"| model | `{model_place(run)}` |\n| report | `{report}` |\n\n"
-        f"```\n{found.mixture}\n```\n"
+        f"```\n{fit.mixture}\n```\n"
     )
 
 
@@ -160,8 +160,8 @@ def main() -> None:
     parser.add_argument("--tol", type=float, help="least change of the mean log-likelihood")
     parser.add_argument("--max-iter", type=int, help="most iterations")
     given = commands.given(parser, mixture=("components", "tol", "max_iter"))
-    found = fit_mixture(**given)
-    commands.tell(found)
+    result = fit_mixture(**given)
+    commands.tell(result)
 
 
 if __name__ == "__main__":

@@ -67,8 +67,8 @@ def asks(section: type, *, but: tuple[str, ...] = ()) -> Callable[[type[F]], typ
 def shown(section: type, option: Option) -> tuple[Any, Any]:
     """An option as pydantic takes a field: what it is, and its default or that it must be given."""
     default = ... if option.required else option.default
-    told = Field(default, title=option.help.title, description=sentence(option.help))
-    return filled_in(section, option), told
+    field = Field(default, title=option.help.title, description=sentence(option.help))
+    return filled_in(section, option), field
 
 
 def filled_in(section: type, option: Option) -> Any:

@@ -39,8 +39,8 @@ def run_name() -> str:
     """`3 files into rows.zarr`."""
     asked = parameters()
     files = asked["files"]
-    told = last_part(files[0]) if len(files) == 1 else f"{len(files)} files"
-    return f"{told} into {last_part(asked['out'])}"
+    name = last_part(files[0]) if len(files) == 1 else f"{len(files)} files"
+    return f"{name} into {last_part(asked['out'])}"
 
 
 @flow(name="ingest", flow_run_name=run_name)
@@ -54,13 +54,13 @@ def ingest(
     stop_if_it_keeps_crashing()
     out, table = absolute(out), over_defaults(table)
     with library_heard(), all_told(), credentials_of(credentials):
-        imported = write_table(found(files), out, table)
+        imported = write_table(files_of(files), out, table)
         of = [asset(absolute(file)) for file in files]
         made(publish, asset(out), of, **asdict(imported))(out, imported)
     return {"out": out, **asdict(imported)}
 
 
-def found(patterns: Sequence[str]) -> list[str]:
+def files_of(patterns: Sequence[str]) -> list[str]:
     """The files of all patterns, those of one in the order of their names."""
     files: list[str] = []
     for pattern in patterns:

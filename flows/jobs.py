@@ -66,8 +66,8 @@ def with_run(opened: OpenJob, *about: object) -> OpenJob:
     if job.run is not None:
         return opened
     identity = [job.mixture.identity(), job.start, job.rows.identity(), rows.fingerprint(), *about]
-    told = json.dumps(identity, sort_keys=True, default=str)
-    digest = hashlib.sha256(told.encode()).hexdigest()[:12]
+    text = json.dumps(identity, sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return opened.at(run_at(f"{stem(job.source)}-{digest}"))
 
 

@@ -134,7 +134,7 @@ class News:
 
     def wait(self) -> None:
         """Until all is told; only what has ended already waits here."""
-        began, told = time.monotonic(), float("-inf")
+        began, warned = time.monotonic(), float("-inf")
         patience = PATIENCE if PREFECT_API_URL.value() else PATIENCE_WITH_OWN
         with self._changed:
             while self._waiting or self._silent_since is not None:
@@ -142,9 +142,9 @@ class News:
                 if now - began > patience:
                     self._logger.error("%s: no longer waiting for Prefect's server", LEFT)
                     return
-                if self._silent_since is not None and now - told > TOLD_EVERY:
+                if self._silent_since is not None and now - warned > TOLD_EVERY:
                     self._logger.warning("%s; waiting for Prefect's server to tell it", LEFT)
-                    told = now
+                    warned = now
                 self._changed.wait(1.0)
 
     def end(self) -> None:

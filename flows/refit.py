@@ -83,14 +83,14 @@ def refit(
     with library_heard(), all_told(), credentials_of(credentials):
         job = replace(asked, models=models_at(models))
         tag_run("gmm-dask", "refit", last_part(str(job.models)))
-        found = refit_or_go_on(job)
-        if isinstance(found, LEFT):
-            return left_to_the_other(found)
-        get_run_logger().info(found.line())
-        publish_news(job, found)
-        tell_of(job, found)
-    model = model_place(found.models, found.version)
-    return {"decision": found.line(), "model": model, **found.summary()}
+        refitted = refit_or_go_on(job)
+        if isinstance(refitted, LEFT):
+            return left_to_the_other(refitted)
+        get_run_logger().info(refitted.line())
+        publish_news(job, refitted)
+        tell_of(job, refitted)
+    model = model_place(refitted.models, refitted.version)
+    return {"decision": refitted.line(), "model": model, **refitted.summary()}
 
 
 def models_at(models: str) -> str:
@@ -112,27 +112,35 @@ def refit_or_go_on(job: Job) -> Refit:
             bar.move(0.0)
             yield client
 
-    found = refit_job(job, reached, callbacks=[tell])
+    refitted = refit_job(job, reached, callbacks=[tell])
     bar.finish()
-    return found
+    return refitted
 
 
-def publish_news(job: Job, found: Refit) -> None:
+def publish_news(job: Job, refitted: Refit) -> None:
     """Where there are any: a promoted version is an asset made anew, and one that stays is not."""
-    if found.outcome == "promoted":
-        facts = found.summary()
-        made(publish, asset(found.models, found.line()), [asset(job.source)], **facts)(job, found)
-    elif found.outcome == "kept" or not is_shown(found.models):
-        task(publish, **LASTING)(job, found)
+    if refitted.outcome == "promoted":
+        facts = refitted.summary()
+        made(publish, asset(refitted.models, refitted.line()), [asset(job.source)], **facts)(
+            job, refitted
+        )
+    elif refitted.outcome == "kept" or not is_shown(refitted.models):
+        task(publish, **LASTING)(job, refitted)
 
 
-def publish(job: Job, found: Refit) -> None:
+def publish(job: Job, refitted: Refit) -> None:
     """Versions as a table, the decision as markdown."""
-    report = None if found.run is None else write_report(found.run)
-    models, about = found.models, f"What was decided last of {found.models}"
+    report = None if refitted.run is None else write_report(refitted.run)
+    models, about = refitted.models, f"What was decided last of {refitted.models}"
     table = history(look_at_versions(models) or Standing())
     show(create_table_artifact, "versions", models, newest_of(models), table=table)
-    show(create_markdown_artifact, "refit", models, about, markdown=told(job, found, report))
+    show(
+        create_markdown_artifact,
+        "refit",
+        models,
+        about,
+        markdown=markdown_of(job, refitted, report),
+    )
 
 
 def is_shown(models: str) -> bool:
@@ -152,14 +160,14 @@ def newest_of(models: str) -> str:
     return f"All decisions of {models}" + (f", to {decisions[-1]['when']}" if decisions else "")
 
 
-def tell_of(job: Job, found: Refit) -> None:
+def tell_of(job: Job, refitted: Refit) -> None:
     """Events for who acts on them."""
-    about = f"models.{found.models}"
-    facts = {"source": job.source, "model": model_place(found.models, found.version)}
-    if found.alarms:
-        tell_event("gmm_dask.drift.alarm", about, **facts, **found.summary())
-    if found.outcome != "nothing new":
-        tell_event("gmm_dask.refit.finished", about, **facts, **found.summary())
+    about = f"models.{refitted.models}"
+    facts = {"source": job.source, "model": model_place(refitted.models, refitted.version)}
+    if refitted.alarms:
+        tell_event("gmm_dask.drift.alarm", about, **facts, **refitted.summary())
+    if refitted.outcome != "nothing new":
+        tell_event("gmm_dask.refit.finished", about, **facts, **refitted.summary())
     tell_event("gmm_dask.refit.looked", about, **facts)
 
 
@@ -186,22 +194,26 @@ def decision_row(one: Mapping[str, Any], standing: Standing) -> dict[str, Any]:
     }
 
 
-def told(job: Job, found: Refit, report: str | None) -> str:
+def markdown_of(job: Job, refitted: Refit, report: str | None) -> str:
     """What was new, what was found and what was decided, for a person."""
     places = {
         "source": job.source,
-        "models": found.models,
-        "model": model_place(found.models, found.version),
+        "models": refitted.models,
+        "model": model_place(refitted.models, refitted.version),
         "report": report,
     }
     rows = "".join(f"| {name} | `{place}` |\n" for name, place in places.items() if place)
-    alarms = "".join(f"- **Drift alarm**: {alarm}\n" for alarm in found.alarms)
-    drift = "" if found.drift is None else drift_table(found.drift)
-    fresh = f"{found.new_rows:,} new of {found.rows:,} rows" if found.new_rows else "No new rows"
-    fresh = f"{found.rows:,} rows" if found.news == "first" else fresh
+    alarms = "".join(f"- **Drift alarm**: {alarm}\n" for alarm in refitted.alarms)
+    drift = "" if refitted.drift is None else drift_table(refitted.drift)
+    fresh = (
+        f"{refitted.new_rows:,} new of {refitted.rows:,} rows"
+        if refitted.new_rows
+        else "No new rows"
+    )
+    fresh = f"{refitted.rows:,} rows" if refitted.news == "first" else fresh
     return (
-        f"# `{last_part(found.models)}` {found.version}: {found.outcome}\n\n"
-        f"{fresh}. {found.line()}.\n\n{alarms}\n{drift}\n| | |\n|---|---|\n{rows}"
+        f"# `{last_part(refitted.models)}` {refitted.version}: {refitted.outcome}\n\n"
+        f"{fresh}. {refitted.line()}.\n\n{alarms}\n{drift}\n| | |\n|---|---|\n{rows}"
     )
 
 

@@ -113,16 +113,16 @@ def or_left(work: Callable[P, T]) -> Callable[P, T | Left]:
 
     @wraps(work)
     def tried(*arguments: P.args, **named: P.kwargs) -> T | Left:
-        told = False
+        warned = False
         while True:
             try:
                 return work(*arguments, **named)
             except LEFT as why:
                 if not isinstance(why, RunIsBusy) or starts() < 2:
                     return why
-                if not told:
+                if not warned:
                     get_run_logger().warning("%s: waiting, for it may be this very run", why)
-                told = True
+                warned = True
             time.sleep(LOOKS_AGAIN)
 
     return tried

@@ -58,8 +58,8 @@ def score_dataset(
     options = ClusterOptions(**over_defaults(cluster).given())
     scoring, rows = over_defaults(scoring), over_defaults(rows)
     with library_heard(), all_told(), credentials_of(credentials):
-        found, opened = check(source, model, rows)
-        scores = score_missing(found, opened, out, scoring, options)
+        stored, opened = check(source, model, rows)
+        scores = score_missing(stored, opened, out, scoring, options)
         if isinstance(scores, LEFT):
             return left_to_the_other(scores)
         of = [asset(source), asset(model)]
@@ -70,11 +70,11 @@ def score_dataset(
 @task(**LASTING)
 def check(source: str, model: str, rows: forms.RowsForm) -> tuple[Model, Rows]:
     """The model and the rows, before any cluster is started."""
-    found = model_at(model)
+    stored = model_at(model)
     opened, _, _ = open_chosen(source, RowOptions(**rows.given()))
     get_run_logger().info("scoring %s", opened.describe())
     tag_run("gmm-dask", "score")
-    return found, opened
+    return stored, opened
 
 
 @task(**LASTING)
@@ -93,11 +93,17 @@ def publish(model: str, source: str, scores: Scores) -> None:
     shares = [{"component": k, "share": share} for k, share in enumerate(scores.shares)]
     where, about = scores.where, f"Of {source} by {model}, in {scores.where}"
     show(create_table_artifact, "shares", where, about, table=shares)
-    show(create_markdown_artifact, "scores", where, about, markdown=told(model, source, scores))
+    show(
+        create_markdown_artifact,
+        "scores",
+        where,
+        about,
+        markdown=markdown_of(model, source, scores),
+    )
     tell_event("gmm_dask.scores.finished", f"scores.{where}", **scores.summary())
 
 
-def told(model: str, source: str, scores: Scores) -> str:
+def markdown_of(model: str, source: str, scores: Scores) -> str:
     """What was written, for a person."""
     outliers = (
         f"{scores.outliers:,} outliers: log density below {scores.outlier_threshold:.6g}. "

@@ -70,12 +70,12 @@ def select_components(
     )
     with library_heard(), all_told(), credentials_of(credentials):
         opened = check(asked, compared)
-        found = fit_all_or_go_on(opened, compared)
-        if isinstance(found, LEFT):
-            return left_to_the_other(found)
-        best = asdict(found.table[0])
+        selection = fit_all_or_go_on(opened, compared)
+        if isinstance(selection, LEFT):
+            return left_to_the_other(selection)
+        best = asdict(selection.table[0])
         run, source = opened.run, opened.job.source
-        made(publish, asset(run), [asset(source)], **best)(opened, found)
+        made(publish, asset(run), [asset(source)], **best)(opened, selection)
     return {"run": run, "model": model_place(run), **best}
 
 
@@ -100,43 +100,49 @@ def fit_all_or_go_on(opened: OpenJob, compared: SelectOptions) -> Selection:
     tell = iterations_told(bar, job.mixture.tol, job.mixture.max_iter)
     reached, scheduler = cluster_for(job.cluster, opened.rows.nbytes), job.cluster.scheduler
     with place_on(scheduler), reached as client, workers_heard(client, run):
-        found = select_job(opened, compared, client, callbacks=[tell])
+        selection = select_job(opened, compared, client, callbacks=[tell])
     bar.finish()
-    return found
+    return selection
 
 
-def publish(opened: OpenJob, found: Selection) -> None:
+def publish(opened: OpenJob, selection: Selection) -> None:
     """The report in the run folder; the table, the curve and an event here."""
     source, run = opened.job.source, opened.run
     report = write_report(run)
-    table = [asdict(choice) for choice in found.table]
+    table = [asdict(choice) for choice in selection.table]
     about = f"What was compared on {source}, and lies in {run}"
     show(create_table_artifact, "candidates", run, about, table=table)
-    show(create_markdown_artifact, "selection", run, about, markdown=told(opened, found, report))
+    show(
+        create_markdown_artifact,
+        "selection",
+        run,
+        about,
+        markdown=markdown_of(opened, selection, report),
+    )
     tell_event(
         "gmm_dask.selection.finished",
         f"run.{run}",
         source=source,
         model=model_place(run),
-        criterion=found.criterion,
+        criterion=selection.criterion,
         best=table[0],
     )
 
 
-def told(opened: OpenJob, found: Selection, report: str) -> str:
+def markdown_of(opened: OpenJob, selection: Selection, report: str) -> str:
     """What was found, for a person."""
     job, run = opened.job, opened.run
-    best = found.table[0]
+    best = selection.table[0]
     curve = picture(
-        lambda figure: plots.criterion_curve(found, ax=figure.add_subplot(1, 1, 1)),
+        lambda figure: plots.criterion_curve(selection, ax=figure.add_subplot(1, 1, 1)),
         7,
         3.4,
-        f"{found.criterion.upper()} against the number of components",
+        f"{selection.criterion.upper()} against the number of components",
     )
     return (
         f"# Mixtures of `{last_part(job.source)}`\n\n**{best.components} {best.covariance} "
-        f"components** have the smallest {found.criterion.upper()} of {len(found.table)} "
-        f"candidates, fitted in {found.passes} passes together.\n\n{curve}\n\n"
+        f"components** have the smallest {selection.criterion.upper()} of {len(selection.table)} "
+        f"candidates, fitted in {selection.passes} passes together.\n\n{curve}\n\n"
         f"| | |\n|---|---|\n| source | `{job.source}` |\n| run | `{run}` |\n"
         f"| model | `{model_place(run)}` |\n| report | `{report}` |\n"
     )

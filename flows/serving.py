@@ -50,8 +50,8 @@ def deployment(entry: Mapping[str, Any]) -> RunnerDeployment:
 def flow_at(entrypoint: str) -> Flow[..., Any]:
     """`flows/refit.py:refit`."""
     path, _, name = entrypoint.partition(":")
-    found: Flow[..., Any] = getattr(import_module(path.removesuffix(".py").replace("/", ".")), name)
-    return found
+    flow: Flow[..., Any] = getattr(import_module(path.removesuffix(".py").replace("/", ".")), name)
+    return flow
 
 
 def main() -> None:
@@ -64,10 +64,10 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=2, help="runs at the same time")
     given = parser.parse_args()
     try:
-        found = deployments_in(given.file, given.names)
+        deployments = deployments_in(given.file, given.names)
     except (ConfigurationError, OSError) as problem:
         parser.error(str(problem))
-    serve(*found, limit=given.limit)
+    serve(*deployments, limit=given.limit)
 
 
 if __name__ == "__main__":
