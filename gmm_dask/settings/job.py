@@ -20,7 +20,7 @@ from gmm_dask.settings.errors import ConfigurationError
 from gmm_dask.settings.mixture import Configuration
 from gmm_dask.settings.refit import RefitOptions
 from gmm_dask.settings.rows import RowOptions
-from gmm_dask.settings.secrets import LABELS, Address
+from gmm_dask.settings.secrets import LABELS, Address, without_secret
 from gmm_dask.store.addresses import is_url
 
 INIT_NAMES = {"kmeans++": "k-means++", "random-rows": "random_from_data"}
@@ -77,6 +77,7 @@ class Job:
 
     def __post_init__(self) -> None:
         check(self)
+        without_secret(self.start)
         for name in ("source", "run", "models", "start"):
             value = getattr(self, name)
             if value == "" or value == LABELS:
