@@ -181,10 +181,12 @@ def _told(option: Option) -> str:
     if option.one_of is not None:
         return str(option.one_of)
     kind, origin = option.kind, get_origin(option.kind)
+    if option.several:
+        return f"a list of {', '.join(option.choices) or 'names'}"
     if origin is Literal:
         return " or ".join(get_args(kind))
     plain = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
     if kind in plain:
         bounds = (BOUNDS[name].format(value) for name, value in option.bounds.items())
         return plain[kind] + " and".join(bounds)
-    return "a list of names" if origin is tuple else "a table of names and values"
+    return "a table of names and values"

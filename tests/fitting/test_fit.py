@@ -220,10 +220,18 @@ def test_weights_count_rows():
     ("values", "error", "message"),
     [
         ({"components": 0}, ConfigurationError, "components must be a whole number from 1 up"),
-        ({"covariance": "round"}, ConfigurationError, "covariance must be one of full, tied, diag, spherical"),
+        (
+            {"covariance": "round"},
+            ConfigurationError,
+            "covariance must be one of full, tied, diag, spherical",
+        ),
         ({"tol": -1}, ConfigurationError, "tol must be a number from 0 up"),
         ({"init": "guess"}, ConfigurationError, "init must be one of"),
-        ({"accelerate": "warp"}, ConfigurationError, "accelerate must be one of auto, squarem, anderson or None"),
+        (
+            {"accelerate": "warp"},
+            ConfigurationError,
+            "accelerate must be one of auto, squarem, anderson or None",
+        ),
         ({"reg_covar": float("nan")}, ConfigurationError, "reg_covar"),
         ({"arithmetic": "float16"}, ConfigurationError, "arithmetic must be float64 or float32"),
         ({"components": 50}, ValueError, "50 components need as many rows"),

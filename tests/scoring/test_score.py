@@ -33,7 +33,6 @@ from gmm_dask.store.errors import RunIsBusy, StorageError
 from gmm_dask.store.local_folder import LocalFolder
 from gmm_dask.store.location import open_folder
 from gmm_dask.store.sealed import seal
-from tests.chunked.conftest import client as client
 from tests.chunked.conftest import local_cluster, store
 from tests.scoring.test_lazy import a_mixture
 from tests.store.conftest import s3_bucket as s3_bucket
@@ -507,13 +506,13 @@ def test_what_is_not_ours_is_not_touched(tmp_path: Path, path: str, mixture: Mix
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"write": ("label",)}, "write='label' is not known"),
+        ({"write": ("label",)}, "write must be a list of labels, probabilities, log_density, not"),
         ({"write": ()}, "nothing is to be written"),
         ({"top": 5}, "top=5 must lie between 1 and 4"),
         ({"quantile": 0.1, "threshold": 1.0}, "one of the two"),
-        ({"quantile": 1.0}, "quantile=1.0 must lie between"),
+        ({"quantile": 1.0}, "quantile must be a number above 0 and below 1"),
         ({"threshold": float("nan")}, "threshold=nan must be"),
-        ({"dtype": "int8"}, "dtype='int8' must be"),
+        ({"dtype": "int8"}, "dtype must be float64 or float32, not 'int8'"),
     ],
 )
 def test_options_that_cannot_be_meant(
