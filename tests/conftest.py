@@ -3,7 +3,9 @@
 import os
 import shutil
 from pathlib import Path
+from weakref import WeakValueDictionary
 
+import distributed.client
 import pytest
 from hypothesis import settings
 
@@ -43,3 +45,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for program, count in sorted(LEFT_OUT.items()):
         terminalreporter.write_line(f"left out: {count} tests that need the program {program!r}")
+
+
+@pytest.fixture
+def no_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process of its own: other tests leave clients open, and fits find them."""
+    monkeypatch.setattr(distributed.client, "_global_clients", WeakValueDictionary())

@@ -32,7 +32,7 @@ def local_cluster(workers: int, threads: int = 1, **options: Any) -> Iterator[Cl
         yield client
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def client() -> Iterator[Client]:
     """Two workers of one thread."""
     with local_cluster(2) as client:

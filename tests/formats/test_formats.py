@@ -29,7 +29,10 @@ FIT = ("fit", ROWS, "-k", 3, "--tol", "1e-8")
 REFIT = ("refit", GROWING, "--models", f"{PLACE}/models", "-k", 3, "--tol", "1e-6")
 SCORE = ("score", f"{PLACE}/finished", ROWS, "--out", f"{PLACE}/scores.zarr", "--quantile", 0.05)
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*was begun with other versions")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*was begun with other versions"),
+    pytest.mark.usefixtures("no_client"),
+]
 
 
 @pytest.fixture(autouse=True)

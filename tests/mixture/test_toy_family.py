@@ -35,6 +35,9 @@ BY_THE_BOOK = Formulas(
 Command = Callable[..., str]
 
 
+pytestmark = pytest.mark.usefixtures("no_client")
+
+
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a person with a family of their own writes, until the test is over."""
