@@ -12,7 +12,7 @@ import inspect
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import StrEnum
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from math import isfinite
 from typing import Annotated, Any
 
@@ -88,8 +88,15 @@ def _parameters(
                     option.name,
                     inspect.Parameter.KEYWORD_ONLY,
                     default=None,
-                    annotation=_annotation(option, PANELS.get(section.__name__)),
+                    annotation=_annotated(section, option.name),
                 )
+
+
+@cache
+def _annotated(section: Any, name: str) -> Any:
+    """An option as Typer takes it, made once for all commands that have it."""
+    (option,) = (one for one in options_of(section) if one.name == name)
+    return _annotation(option, PANELS.get(section.__name__))
 
 
 def _annotation(option: Option, panel: str | None) -> Any:

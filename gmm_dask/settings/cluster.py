@@ -1,7 +1,5 @@
 """Where passes run: the section [cluster]."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """How files become one Zarr array."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Literal
 

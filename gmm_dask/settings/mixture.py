@@ -1,7 +1,5 @@
 """What to fit and how, in plain values: the same fields for a script, a TOML file and a flow."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
@@ -112,7 +110,7 @@ class Configuration:
                 f"init must be one of {', '.join(method_names())}, or a mixture; not {self.init!r}"
             )
 
-    def settings(self) -> EMSettings:
+    def settings(self) -> "EMSettings":
         """The part that the EM loop needs."""
         # Whoever only reads what is asked for, as --help does, needs no NumPy.
         from gmm_dask.mixture.iteration import EMSettings

@@ -1,7 +1,5 @@
 """What decides about a refit: the section [refit]."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 

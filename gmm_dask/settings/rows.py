@@ -1,7 +1,5 @@
 """Which rows and columns of a source: the section [rows]."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 

@@ -1,7 +1,5 @@
 """What is written of every row that is scored."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args

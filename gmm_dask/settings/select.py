@@ -1,7 +1,5 @@
 """What is compared by `select`, and by what."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Any
 
