@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from gmm_dask.settings.cluster import ClusterOptions
-from gmm_dask.settings.declaration import NONE, Help, OneOf, Option, options_of
+from gmm_dask.settings.declaration import NONE, OneOf, Option, options_of
 from gmm_dask.settings.errors import ConfigurationError
 from gmm_dask.settings.imports import ImportOptions
 from gmm_dask.settings.job import Job
@@ -67,7 +67,7 @@ def asks(section: type, *, but: tuple[str, ...] = ()) -> Callable[[type[F]], typ
 def shown(section: type, option: Option) -> tuple[Any, Any]:
     """An option as pydantic takes a field: what it is, and its default or that it must be given."""
     default = ... if option.required else option.default
-    field = Field(default, title=option.help.title, description=sentence(option.help))
+    field = Field(default, title=option.help.title, description=option.help.sentence)
     return filled_in(section, option), field
 
 
@@ -103,7 +103,7 @@ class StoredAddress(Address):
 def parameter(section: type, name: str) -> Any:
     """An option as a parameter of a flow itself."""
     (option,) = (one for one in options_of(section) if one.name == name)
-    return Annotated[filled_in(section, option), asked(option.help.title, sentence(option.help))]
+    return Annotated[filled_in(section, option), asked(option.help.title, option.help.sentence)]
 
 
 def asked(title: str, description: str, **more: Any) -> Any:
@@ -111,11 +111,6 @@ def asked(title: str, description: str, **more: Any) -> Any:
     what is extra stays."""
     extra: dict[str, Any] = {"title": title, "description": description}
     return Field(title=title, description=description, json_schema_extra=extra, **more)
-
-
-def sentence(help: Help) -> str:
-    """The help, as a form begins it."""
-    return help.text[:1].upper() + help.text[1:]
 
 
 def section(form: type[Form], title: str) -> Any:

@@ -114,7 +114,7 @@ def _annotation(option: Option, panel: str | None) -> Any:
 
 
 def _help(option: Option) -> str:
-    text, value = option.help.text[:1].upper() + option.help.text[1:], option.default
+    text, value = option.help.sentence, option.default
     if option.required or value is None or value is False or value == {}:
         return f"{text}."
     shown = f"{value:g}" if isinstance(value, float) else value

@@ -28,6 +28,11 @@ class Help:
     text: str
     flag: str | None = None
 
+    @property
+    def sentence(self) -> str:
+        """The text, as it begins where it stands alone."""
+        return self.text[:1].upper() + self.text[1:]
+
 
 @dataclass(frozen=True)
 class Sklearn:
