@@ -2,9 +2,11 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+import dask
 import distributed.client
 import pytest
 from hypothesis import settings
@@ -48,6 +50,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture
-def no_client(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_client(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As in a process of its own: other tests leave clients open, and fits find them."""
     monkeypatch.setattr(distributed.client, "_global_clients", WeakValueDictionary())
+    token = distributed.client._current_client.set(None)  # of whoever began `with Client()`
+    with dask.config.set(scheduler=None):
+        yield
+    distributed.client._current_client.reset(token)

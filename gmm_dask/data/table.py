@@ -16,6 +16,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import MemoryStore
 
+from gmm_dask.store.addresses import absolute
 from gmm_dask.store.errors import KeyExistsError, StorageError
 from gmm_dask.store.folder import Folder
 from gmm_dask.store.location import Location, checked_name, open_folder
@@ -89,7 +90,7 @@ class TableStore:
     def begin(cls, where: Location, *, overwrite: bool) -> TableStore:
         """An empty place to write to; what an interrupted writer left there is cleared."""
         checked_name(where)
-        store = cls(str(where).rstrip("/"))
+        store = cls(absolute(str(where).rstrip("/")))
         folder = store.folder
         if folder.exists(_ROOT) and not overwrite:
             raise KeyExistsError(f"{store.where} exists already; --overwrite replaces it")

@@ -39,6 +39,7 @@ from gmm_dask.scoring.claim import (
     record_in,
     sealed_record,
 )
+from gmm_dask.store.addresses import absolute
 from gmm_dask.store.errors import KeyExistsError, KeyMissingError, StorageError
 from gmm_dask.store.folder import Folder, create_or_confirm
 from gmm_dask.store.lease import TIME_TO_LIVE
@@ -53,7 +54,7 @@ _READ_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class ScoreGroup:
-    """A group at a path or URL; pickles as such, so that workers write to it themselves."""
+    """A group at a path or URL; pickles as such, and workers write to it from wherever they run."""
 
     where: str
     record: bytes
@@ -65,7 +66,7 @@ class ScoreGroup:
         Refuses what is not ours, and scores that differ unless they are to be overwritten.
         """
         checked_name(where)
-        group = cls(str(where).rstrip("/"), sealed_record(record))
+        group = cls(absolute(str(where).rstrip("/")), sealed_record(record))
         check_free(group.folder, group.record, overwrite=overwrite)
         return group
 

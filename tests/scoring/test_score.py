@@ -314,6 +314,15 @@ def test_a_worker_is_killed(tmp_path: Path) -> None:
     check(out, mixture, values)
 
 
+def test_workers_write_where_the_driver_was_when_asked(
+    tmp_path: Path, path: str, mixture: Mixture, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They run elsewhere: theirs is another `out`."""
+    monkeypatch.chdir(tmp_path)
+    score(mixture, path, "out", client=client, **BLOCK)
+    assert (tmp_path / "out" / "zarr.json").exists()
+
+
 DRIVER = """
 import sys
 from gmm_dask.scoring.score import score
