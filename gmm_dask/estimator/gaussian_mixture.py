@@ -22,11 +22,10 @@ from sklearn.utils import check_random_state, estimator_html_repr
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from gmm_dask.chunked.rows import Rows, open_rows
-from gmm_dask.chunked.sources.frame_source import (
-    frame_names,
-    is_dask_frame,
-)
+from gmm_dask.chunked.sources.frame_source import frame_names, is_dask_frame
 from gmm_dask.chunked.sources.protocol import default_names
+from gmm_dask.estimator.attributes import FittedAttributes, floating
+from gmm_dask.estimator.given import checked
 from gmm_dask.estimator.parameters import PARAMETERS, SELF, Constraints, parameters
 from gmm_dask.fitting.fit import evaluate, fit
 from gmm_dask.fitting.result import Fit
@@ -45,7 +44,7 @@ from gmm_dask.settings.mixture import Configuration
 LARGEST_SEED = np.iinfo(np.int32).max
 
 
-class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
+class GaussianMixture(FittedAttributes, DensityMixin, BaseEstimator):  # type: ignore[misc]
     """A Gaussian mixture fitted by EM; a drop-in for `sklearn.mixture.GaussianMixture`.
 
     Its parameters and attributes are scikit-learn's, where it has them; every other option of a
@@ -53,13 +52,23 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     labels_init: a component for every row, as a start.
     checkpoint: a folder or URL in which the fit is kept; fitting again resumes it.
-    cache: whether rows stay in the cluster's memory ("auto", "memory", "none").
+    cache: whether rows stay in memory ("auto", "memory", "none").
     callbacks: called with a `Progress` after every iteration.
 
     `fit` takes what `open_rows` takes and uses the active Dask client, if there is one; within a
-    Dask task, as under joblib's dask backend, only the thread that the task has. `n_init` starts
-    are raced on a sample of rows. `lower_bound_` is the mean log-likelihood of the fitted
-    parameters themselves (scikit-learn's belongs to the iteration before).
+    Dask task, as under joblib's dask backend, only the thread that the task has.
+
+    What differs from scikit-learn, and is meant:
+
+    - `lower_bound_` is the mean log-likelihood of the fitted parameters themselves (there of the
+      step before), so a fit ends a step earlier, at as many passes; `lower_bounds_` begin with
+      that of the start. `accelerate=None` takes its very steps; the default takes fewer.
+    - Starts are drawn otherwise, `n_init` are raced on a sample of rows, and components come in
+      another order.
+    - A degenerate component is lifted to a floor, and told in `fit_.history`; `degenerate="error"`
+      raises.
+    - Parameters are float32 where rows are, but computed, kept in `mixture_` and scored in float64.
+    - Fitted attributes are views of `mixture_`, and cannot be assigned.
     """
 
     _parameter_constraints = Constraints()
@@ -79,8 +88,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         fitted = fit(
             rows,
             self._configuration(),
-            initial=self._initial(),
-            labels=self.labels_init,
+            **self._start(rows.shape[1]),
             cache=self.cache,
             run=self.checkpoint,
             callbacks=tuple(self.callbacks or ()) + self._verbose_callbacks(),
@@ -88,10 +96,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         if _is_opened_elsewhere(X):
             self._learn_features(rows)
         self._learn(fitted)
+        self._dtype = floating(rows.dtype)
         if not fitted.converged and self.max_iter > 0:
             warnings.warn(
-                f"no convergence within {self.max_iter} iterations: raise max_iter or tol, or look "
-                "for degenerate data",
+                "Best performing initialization did not converge. Try different init parameters, "
+                "or increase max_iter, tol, or check for degenerate data. "
+                f"{self.max_iter} iterations are done.",
                 ConvergenceWarning,
                 stacklevel=3,
             )
@@ -129,42 +139,14 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """Rows drawn from the mixture, grouped by component, and their components."""
         check_is_fitted(self)
         if n_samples < 1:
-            raise Refusal(f"n_samples must be at least 1, not {n_samples}")
+            raise Refusal(
+                f"Invalid value for 'n_samples': {n_samples} . The sampling requires at least one "
+                "sample."
+            )
         random = np.random.default_rng(self._seed())
         rows, labels = self.mixture_.sample(n_samples, random)
         order = np.argsort(labels, kind="stable")
         return rows[order], labels[order]
-
-    @property
-    def weights_(self) -> Array:
-        """(K,)"""
-        return self._fitted().weights
-
-    @property
-    def means_(self) -> Array:
-        """(K, D)"""
-        return self._fitted().means
-
-    @property
-    def covariances_(self) -> Array:
-        """(K, D, D), (D, D), (K, D) or (K,), as `covariance_type` says."""
-        return self._fitted().covariances
-
-    @property
-    def precisions_(self) -> Array:
-        """Inverse covariances, in the shape of `covariances_`."""
-        return self._fitted().precisions
-
-    @property
-    def precisions_cholesky_(self) -> Array:
-        """Upper triangular factors of the precisions, in the shape of `covariances_`."""
-        return self._fitted().factors
-
-    def _fitted(self) -> Mixture:
-        mixture: Mixture | None = self.__dict__.get("mixture_")
-        if mixture is None:
-            raise AttributeError(f"this {type(self).__name__} is not fitted yet")
-        return mixture
 
     def _learn(self, fitted: Fit) -> None:
         self.mixture_ = fitted.mixture
@@ -185,11 +167,17 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(LARGEST_SEED))
 
-    def _initial(self) -> Mixture | GivenParameters | None:
-        if self.warm_start and "mixture_" in self.__dict__:
-            return self.mixture_
+    def _start(self, features: int) -> dict[str, Any]:
+        if self._goes_on():
+            return {"initial": self.mixture_}
         given = GivenParameters(self.weights_init, self.means_init, self.precisions_init)
-        return given if any(values is not None for values in vars(given).values()) else None
+        if all(values is None for values in vars(given).values()):
+            return {"labels": self.labels_init}
+        known = checked(given, self.n_components, features, self.covariance_type)
+        return {"initial": known, "labels": self.labels_init}
+
+    def _goes_on(self) -> bool:
+        return bool(self.warm_start) and self.__sklearn_is_fitted__()
 
     def _learn_features(self, rows: Rows) -> None:
         """As scikit-learn does it: names only where the source has some of its own."""
@@ -200,14 +188,17 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
             self.__dict__.pop("feature_names_in_", None)
 
     def _rows_to_fit(self, X: object, sample_weight: object) -> Rows:
-        goes_on = self.warm_start and self.__sklearn_is_fitted__()
         if _is_opened_elsewhere(X):
             rows = self._opened_to_fit(X, sample_weight)
-            if goes_on:
+            if self._goes_on():
                 self._check_names(rows.feature_names, rows.source.address)
             return rows
         table = validate_data(
-            self, X, dtype=[np.float64, np.float32], ensure_min_samples=2, reset=not goes_on
+            self,
+            X,
+            dtype=[np.float64, np.float32],
+            ensure_min_samples=2,
+            reset=not self._goes_on(),
         )
         if len(table) < self.n_components:
             raise Refusal(
@@ -237,7 +228,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]
             return lazily(X, self.mixture_)
         if _is_opened_elsewhere(X):
             return lazily(self._checked_rows(X), self.mixture_)
-        return at_once(self.mixture_, self._validated(X))
+        table = self._validated(X)
+        answer = at_once(self.mixture_, table)
+        if answer.dtype.kind != "f":
+            return answer
+        return answer.astype(np.result_type(table, self._dtype), copy=False)
 
     def _evaluated(self, X: object) -> SufficientStatistics:
         check_is_fitted(self)

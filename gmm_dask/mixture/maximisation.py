@@ -57,7 +57,7 @@ class Event:
     reason: str
 
 
-class DegenerateComponentError(ArithmeticError):
+class DegenerateComponentError(ArithmeticError, ValueError):
     """A component lost its rows or its extent, and the policy is to stop then."""
 
 

@@ -75,7 +75,7 @@ def test_codes(problem, code, capsys):
         (lambda: maximise(SufficientStatistics.zero(2, 2, OUTER), "full"), "nothing to fit"),
         (lambda: fit([[1.0], [2]], 1, labels=[0, 3]), "labels must be whole numbers"),
         (lambda: fit([[1.0], [2]], 1, initial=GivenParameters(weights=[2])), "sum to 1"),
-        (lambda: GaussianMixture().fit([[1.0], [2]]).sample(0), "at least 1"),
+        (lambda: GaussianMixture().fit([[1.0], [2]]).sample(0), "at least one"),
         (lambda: ScoreOptions(top=3).check_top(2), "top=3 must lie"),
         (lambda: save_model(ONE, "x", feature_names=[], provenance={}), "0 names"),
     ],
