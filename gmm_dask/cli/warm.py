@@ -13,7 +13,7 @@ def warm(json: options.Json = False) -> None:
     NUMBA_CACHE_DIR says where they are kept; machines of unlike processors may share that folder.
     NUMBA_CPU_NAME and NUMBA_CPU_FEATURES name another processor, the same for all who use them.
     """
-    from gmm_dask.mixture.kernels.compilation import warm
+    from gmm_dask.mixture.compilation import warm
 
     done = warm()
     if json:

@@ -50,3 +50,15 @@ def as_weights(weights: ArrayLike | None, rows: int) -> Array | None:
         first = int(np.argmax(~(np.isfinite(array) & (array >= 0))))
         raise Refusal(f"weights must be finite and not negative, row {first} has {array[first]}")
     return array
+
+
+def double_or_single(rows: Rows) -> tuple[Rows, Rows]:
+    """The rows in one of two arrays, the other being empty."""
+    double, single = np.empty((0, rows.shape[1])), np.empty((0, rows.shape[1]), np.float32)
+    return (double, rows) if rows.dtype == np.float32 else (rows, single)
+
+
+def as_read(rows: Rows) -> Rows:
+    """Rows as compiled loops read them: float64 or float32, C-ordered and aligned."""
+    kind = np.float32 if rows.dtype == np.float32 else np.float64
+    return np.require(rows, kind, ["C", "A"])

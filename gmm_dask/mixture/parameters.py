@@ -172,22 +172,26 @@ class Mixture:
             self.family,
         )
 
+    @property
+    def terms(self) -> density.Terms:
+        """What its log-densities are made of."""
+        return density.Terms(self.means, self.spread(self.factors), self.log_normalisers)
+
     def log_joint(self, rows: ArrayLike) -> Array:
         """log w_k N(x_n | μ_k, Σ_k), (N, K)."""
-        factors = self.spread(self.factors)
-        return density.log_joint(rows, self.means, factors, self.log_normalisers)
+        return density.log_joint(rows, *self.terms)
 
     def log_density(self, rows: ArrayLike) -> Array:
         """log p(x_n), (N,)."""
-        return density.log_sum_exp(self.log_joint(rows))
+        return density.scores(rows, self.terms, density=True).log_density
 
     def responsibilities(self, rows: ArrayLike) -> Array:
         """p(component k | x_n), (N, K): posteriors by Bayes' theorem, each row summing to 1."""
-        return density.responsibilities(self.log_joint(rows))
+        return density.scores(rows, self.terms, responsibilities=True).responsibilities
 
     def labels(self, rows: ArrayLike) -> Indices:
         """The most probable component of each row, (N,)."""
-        return self.log_joint(rows).argmax(axis=1)
+        return density.scores(rows, self.terms).labels
 
     def sample(self, rows: int, random: np.random.Generator) -> tuple[Array, Indices]:
         """Rows (N, D) drawn from the mixture, and the components (N,) that they came from."""

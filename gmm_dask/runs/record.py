@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gmm_dask.mixture.kernels.compilation import compiler
+from gmm_dask.mixture.compilation import compiler
 from gmm_dask.runs.layout import RECORD
 from gmm_dask.store.errors import (
     DamagedError,

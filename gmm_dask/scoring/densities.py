@@ -1,13 +1,13 @@
-"""What a mixture says of a block of rows: log joint densities, and all that follows from them.
+"""What a mixture says of a block of rows, and what is counted of that.
 
 Knows blocks and the policy for rows that are not finite; knows neither Dask nor what is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gmm_dask.chunked.blas import one_blas_thread
 from gmm_dask.chunked.rows import DataError, Policy, Values, largest_value
 from gmm_dask.mixture.arrays import Array, Indices
-from gmm_dask.mixture.density import log_sum_exp
+from gmm_dask.mixture.density import Scores, scores, strips
 from gmm_dask.mixture.parameters import Mixture
 
 NameOfRow: TypeAlias = Callable[[int], str]
@@ -23,9 +23,8 @@ NameOfRow: TypeAlias = Callable[[int], str]
 ColumnsFor: TypeAlias = Callable[[int], Mapping[str, NDArray[Any]]]
 """Arrays for so many more rows of a block, to be filled."""
 
-STRIP_VALUES = 8_000
-"""Worked on at a time: temporaries stay below 64 kB. On Dask's workers MALLOC_TRIM_THRESHOLD_ is
-65536, so larger ones come fresh from the kernel each time, and scoring took three times as long."""
+COLUMN_VALUES, MOST_ROWS = 2**18, 8192
+"""Scores, or rows, that are held beside a block at once."""
 
 COUNTS = ("rows", "skipped", "log_density", "outliers")
 """What is counted of every block: rows scored and not, Σ log p(x), rows below the threshold."""
@@ -34,31 +33,91 @@ SKIPPED = -1
 """The label of a row that the policy skips; its densities and probabilities are NaN."""
 
 
+def labels_of(table: Values, mixture: Mixture, nonfinite: Policy, place: NameOfRow) -> Indices:
+    """The most probable component of each row, (N,)."""
+    return scores_of(table, mixture, nonfinite, place).labels
+
+
+def log_density_of(table: Values, mixture: Mixture, nonfinite: Policy, place: NameOfRow) -> Array:
+    """log p(x_n), (N,)."""
+    return scores_of(table, mixture, nonfinite, place, density=True).log_density
+
+
+def responsibilities_of(
+    table: Values, mixture: Mixture, nonfinite: Policy, place: NameOfRow
+) -> Array:
+    """p(component k | x_n), (N, K)."""
+    return scores_of(table, mixture, nonfinite, place, responsibilities=True).responsibilities
+
+
 def log_joint_of(table: Values, mixture: Mixture, nonfinite: Policy, place: NameOfRow) -> Array:
-    """log w_k N(x_n | μ_k, Σ_k), (N, K); rows that are not finite are errors, or NaN if skipped."""
-    usable = usable_rows(table)
-    if not usable.all():
-        if nonfinite == "error":
-            raise _unusable(table, usable, place)
-        logs = np.full((len(table), mixture.components), np.nan)
-        logs[usable] = log_joint_of(table[usable], mixture, nonfinite, place)
-        return logs
-    logs = np.empty((len(table), mixture.components))
+    """log w_k N(x_n | μ_k, Σ_k), (N, K)."""
+    usable = checked_rows(table, nonfinite, place)
     with one_blas_thread():
-        for strip in strips(table, mixture):
-            logs[strip] = mixture.log_joint(table[strip])
-    return logs
+        return placed(mixture.log_joint(table[usable]), usable)
 
 
-def strips(table: Values, mixture: Mixture) -> Iterator[slice]:
-    """Parts of a block."""
-    step = strip_rows(mixture)
-    return (slice(start, start + step) for start in range(0, len(table), step))
+class Answer(NamedTuple):
+    """Something that is said of each row, under its name: one value, or one for each component."""
+
+    name: str
+    of: Callable[[Values, Mixture, Policy, NameOfRow], NDArray[Any]]
+    dtype: type = np.float64
+    per_component: bool = False
+
+
+LABELS = Answer("labels", labels_of, np.intp)
+DENSITY = Answer("density", log_density_of)
+RESPONSIBILITIES = Answer("responsibilities", responsibilities_of, per_component=True)
+JOINT = Answer("joint", log_joint_of, per_component=True)
+
+
+def scores_of(
+    table: Values,
+    mixture: Mixture,
+    nonfinite: Policy,
+    place: NameOfRow,
+    *,
+    density: bool = False,
+    responsibilities: bool = False,
+) -> Scores:
+    """All that is asked for of a block; rows that are not finite are errors, or SKIPPED and NaN."""
+    usable = checked_rows(table, nonfinite, place)
+    with one_blas_thread():
+        found = scores(
+            table[usable], mixture.terms, density=density, responsibilities=responsibilities
+        )
+    return Scores(
+        placed(found.labels, usable),
+        placed(found.log_density, usable) if density else found.log_density,
+        placed(found.responsibilities, usable) if responsibilities else found.responsibilities,
+    )
+
+
+def checked_rows(table: Values, nonfinite: Policy, place: NameOfRow) -> NDArray[np.bool_] | slice:
+    """The rows that can be scored; an error where there are others that are not to be skipped."""
+    usable = usable_rows(table)
+    if usable.all():
+        return slice(None)
+    if nonfinite == "error":
+        raise _unusable(table, usable, place)
+    return usable
+
+
+def placed(values: NDArray[Any], usable: NDArray[np.bool_] | slice) -> NDArray[Any]:
+    """Values of the rows that can be scored, in their places among all."""
+    if isinstance(usable, slice):
+        return values
+    absent = SKIPPED if values.dtype.kind == "i" else np.nan
+    whole = np.full((len(usable), *values.shape[1:]), absent, values.dtype)
+    whole[usable] = values
+    return whole
 
 
 def strip_rows(mixture: Mixture) -> int:
     """Rows of a part of a block, but of the last one."""
-    return max(64, STRIP_VALUES // max(mixture.components, mixture.features))
+    widest = max(mixture.components, mixture.features)
+    return max(64, min(MOST_ROWS, COLUMN_VALUES // widest))
 
 
 def usable_rows(table: Values) -> NDArray[np.bool_]:
@@ -84,25 +143,6 @@ def _unusable(table: Values, usable: NDArray[np.bool_], place: NameOfRow) -> Dat
     )
 
 
-def labels_of(logs: Array) -> Indices:
-    """The most probable component of each row, (N,); SKIPPED where the row was."""
-    labels: Indices = logs.argmax(axis=1)
-    labels[np.isnan(logs[:, 0])] = SKIPPED
-    return labels
-
-
-def responsibilities_of(logs: Array) -> Array:
-    """p(component k | x_n), (N, K)."""
-    posteriors = np.exp(logs - logs.max(axis=1, keepdims=True))
-    posteriors /= posteriors.sum(axis=1, keepdims=True)
-    return posteriors
-
-
-def log_density_of(logs: Array) -> Array:
-    """log p(x_n), (N,)."""
-    return log_sum_exp(logs)
-
-
 def fill_scores(
     columns_for: ColumnsFor,
     table: Values,
@@ -118,9 +158,20 @@ def fill_scores(
     log p(x) < threshold. Returns COUNTS and how many rows have each label.
     """
     counts = np.zeros(len(COUNTS) + mixture.components)
-    for strip in strips(table, mixture):
-        logs = log_joint_of(table[strip], mixture, nonfinite, partial(_shifted, place, strip.start))
-        counts += _fill(columns_for(len(logs)), logs, -np.inf if threshold is None else threshold)
+    below = -np.inf if threshold is None else threshold
+    for strip in strips(len(table), strip_rows(mixture)):
+        part = table[strip]
+        columns = columns_for(len(part))
+        posteriors = "probabilities" in columns or "top_components" in columns
+        found = scores_of(
+            part,
+            mixture,
+            nonfinite,
+            partial(_shifted, place, strip.start),
+            density=True,
+            responsibilities=posteriors,
+        )
+        counts += _fill(columns, found, mixture.components, below)
     return counts
 
 
@@ -128,19 +179,23 @@ def _shifted(place: NameOfRow, start: int, row: int) -> str:
     return place(start + row)
 
 
-def _fill(columns: Mapping[str, NDArray[Any]], logs: Array, threshold: float) -> Array:
-    labels, density = labels_of(logs), log_density_of(logs)
-    scored = labels != SKIPPED
-    below = density < threshold
-    for name, values in (("labels", labels), ("log_density", density), ("outlier", below)):
+def _fill(
+    columns: Mapping[str, NDArray[Any]], found: Scores, components: int, threshold: float
+) -> Array:
+    labels, density, posteriors = found
+    scored, below = labels != SKIPPED, density < threshold
+    for name, values in (
+        ("labels", labels),
+        ("log_density", density),
+        ("outlier", below),
+        ("probabilities", posteriors),
+    ):
         if name in columns:
             columns[name][...] = values
-    if "probabilities" in columns:
-        columns["probabilities"][...] = responsibilities_of(logs)
     if "top_components" in columns:
-        _fill_top(columns, responsibilities_of(logs), scored)
+        _fill_top(columns, posteriors, scored)
     known = density[scored].sum()
-    per_label = np.bincount(labels[scored], minlength=logs.shape[1])
+    per_label = np.bincount(labels[scored], minlength=components)
     return np.array([scored.sum(), (~scored).sum(), known, below.sum(), *per_label])
 
 

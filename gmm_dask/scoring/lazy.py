@@ -1,18 +1,18 @@
 """Lazy predictions: labels, responsibilities and densities as Dask arrays beside the rows.
 
-    rows ──▶ score-joint (N, K) ──▶ score-labels, score-responsibilities, score-density
+    rows ──▶ score-table (N, D) ──▶ score-labels, score-density, score-responsibilities, score-joint
 
 Chunks along rows are those of the source: the blocks of the plan where workers read them, the
 array's own chunks where the source is a Dask array, also while their sizes are unknown. Of a Dask
 data frame they are series and frames of its index. Rows never pass through this process.
-Predictions that are computed together share the joint densities.
+Predictions that are computed together read each block once.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import dask
 import dask.array
@@ -29,10 +29,9 @@ from gmm_dask.chunked.sources.frame_source import (
 )
 from gmm_dask.chunked.sources.memory_source import MemorySource
 from gmm_dask.chunked.sources.protocol import native
-from gmm_dask.mixture.arrays import Array
 from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.scoring.densities import labels_of, log_density_of, log_joint_of, responsibilities_of
-from gmm_dask.scoring.frames import ADDRESS, columns_of, joint_of_frame, series_of
+from gmm_dask.scoring.densities import DENSITY, JOINT, LABELS, RESPONSIBILITIES, Answer
+from gmm_dask.scoring.frames import ADDRESS, answer_of_frame
 
 Held: TypeAlias = NDArray[Any]
 """No dimension, and one thing in it."""
@@ -43,112 +42,117 @@ def labels(source: object, mixture: Mixture, **opening: Any) -> Any:
 
     `source` is a `Rows`, or anything that `open_rows` takes, with its options.
     """
-    return _per_row(labels_of, "labels", np.intp, log_joint(source, mixture, **opening))
+    return _answered(LABELS, source, mixture, **opening)
 
 
 def log_density(source: object, mixture: Mixture, **opening: Any) -> Any:
     """log p(x_n), (N,); NaN for rows that the policy skips."""
-    return _per_row(log_density_of, "density", np.float64, log_joint(source, mixture, **opening))
+    return _answered(DENSITY, source, mixture, **opening)
 
 
 def responsibilities(source: object, mixture: Mixture, **opening: Any) -> Any:
     """p(component k | x_n), (N, K); NaN for rows that the policy skips."""
-    joint = log_joint(source, mixture, **opening)
-    if is_dask_frame(joint):
-        return columns_of(responsibilities_of, joint)
-    return joint.map_blocks(
-        responsibilities_of,
-        name=_name("responsibilities", joint.name),
-        dtype=np.float64,
-        meta=np.empty((0, 0)),
-    )
+    return _answered(RESPONSIBILITIES, source, mixture, **opening)
 
 
 def log_joint(source: object, mixture: Mixture, **opening: Any) -> Any:
     """log w_k N(x_n | μ_k, Σ_k), (N, K); NaN for rows that the policy skips."""
+    return _answered(JOINT, source, mixture, **opening)
+
+
+def _answered(answer: Answer, source: object, mixture: Mixture, **opening: Any) -> Any:
     nonfinite: Policy = opening.get("nonfinite", "error")
     if is_dask_frame(source) and set(opening) <= {"nonfinite"}:
         _check_features(len(frame_names(source)), mixture, ADDRESS)
-        return joint_of_frame(source, mixture, _delayed(mixture), nonfinite)
+        return answer_of_frame(source, answer, mixture, _delayed(mixture), nonfinite)
     if isinstance(source, dask.array.Array) and set(opening) <= {"nonfinite"}:
-        return _joint_of_array(_as_table(source), mixture, nonfinite, f"Dask array {source.name}")
+        return _of_array(answer, _as_table(source), mixture, nonfinite, f"Dask array {source.name}")
     opened = source if isinstance(source, Rows) else open_rows(source, **opening)
     rows = replace(opened, weights=None)
     _check_features(rows.shape[1], mixture, rows.source.address)
     origin, end = rows.cuts[0], rows.cuts[-1]
+    starts: tuple[int, ...] = ()
     if isinstance(rows.source, DaskSource):
         table = rows.source.array[origin:end]
     elif isinstance(rows.source, MemorySource):
-        lengths = tuple(int(n) for n in np.diff(rows.cuts))
         table = rows.source.read(origin, end)
-        table = dask.array.from_array(table, chunks=(lengths, rows.shape[1]))
+        table = dask.array.from_array(table, chunks=(_lengths(rows), rows.shape[1]))
     else:
-        return _joint_of_blocks(rows, mixture)
-    return _joint_of_array(table, mixture, rows.nonfinite, rows.source.address)
+        table, starts = _table_of_blocks(rows), rows.cuts
+    return _of_array(answer, table, mixture, rows.nonfinite, rows.source.address, starts)
 
 
-def _joint_of_array(
-    table: dask.array.Array, mixture: Mixture, nonfinite: Policy, address: str
+def _of_array(
+    answer: Answer,
+    table: dask.array.Array,
+    mixture: Mixture,
+    nonfinite: Policy,
+    address: str,
+    starts: tuple[int, ...] = (),
 ) -> dask.array.Array:
+    """An answer for each chunk; where chunks start is known of blocks."""
     _check_features(table.shape[1], mixture, address)
+    many = answer.per_component
     return table.map_blocks(
-        _score_chunk,
+        _answer_chunk,
+        _once(answer, table),
         _once(mixture, table),
+        _once(Places(address, starts), table),
         nonfinite,
-        address,
-        name=_name("joint", table.name, mixture, nonfinite),
-        chunks=(table.chunks[0], (mixture.components,)),
-        dtype=np.float64,
-        meta=np.empty((0, 0)),
+        name=_name(answer.name, table.name, mixture, nonfinite),
+        chunks=(table.chunks[0], (mixture.components,)) if many else (table.chunks[0],),
+        drop_axis=[] if many else 1,
+        dtype=answer.dtype,
+        meta=np.empty((0, 0) if many else 0, answer.dtype),
     )
 
 
-def _joint_of_blocks(rows: Rows, mixture: Mixture) -> dask.array.Array:
+def _table_of_blocks(rows: Rows) -> dask.array.Array:
     """Blocks that each worker reads by itself: a task is told no more than a number."""
-    lengths = tuple(int(n) for n in np.diff(rows.cuts))
     numbers = dask.array.arange(len(rows), chunks=1)
+    dtype = rows.source.dtype.newbyteorder("=")
     return dask.array.map_blocks(
-        _score_block,
+        _read_block,
         numbers,
         _once(rows, numbers),
-        _once(mixture, numbers),
-        name=_name("joint", rows, mixture),
-        chunks=(lengths, (mixture.components,)),
+        name=_name("table", rows),
+        chunks=(_lengths(rows), (rows.shape[1],)),
         new_axis=1,
-        dtype=np.float64,
-        meta=np.empty((0, 0)),
+        dtype=dtype,
+        meta=np.empty((0, 0), dtype),
     )
 
 
-def _score_chunk(
-    table: Values, held: Held, nonfinite: Policy, address: str, block_id: tuple[int, ...]
-) -> Array:
-    mixture: Mixture = held.item()
-    place = partial("{}: row {} of chunk {}".format, address)
-    return log_joint_of(native(table), mixture, nonfinite, lambda i: place(i, block_id[0]))
+class Places(NamedTuple):
+    """What rows are called: by their numbers, or by those of their chunks if no more is known."""
+
+    address: str
+    starts: tuple[int, ...]
+
+    def row(self, chunk: int, row: int) -> str:
+        """One of them."""
+        if self.starts:
+            return f"{self.address}: row {self.starts[chunk] + row}"
+        return f"{self.address}: row {row} of chunk {chunk}"
 
 
-def _score_block(number: Any, held_rows: Held, held: Held) -> Array:
-    rows: Rows = held_rows.item()
-    mixture: Mixture = held.item()
+def _answer_chunk(
+    table: Values, answer: Held, mixture: Held, places: Held, nonfinite: Policy, block_id: Any
+) -> NDArray[Any]:
+    place = partial(places.item().row, block_id[0])
+    found: NDArray[Any] = answer.item().of(native(table), mixture.item(), nonfinite, place)
+    return found
+
+
+def _read_block(number: Any, held: Held) -> Values:
+    rows: Rows = held.item()
     index = int(number[0])
     rows.verify(index)
-    first = rows.blocks[index][0]
-    table = rows.read_all(index)[0]
-    address = rows.source.address
-    return log_joint_of(table, mixture, rows.nonfinite, lambda i: f"{address}: row {first + i}")
+    return rows.read_all(index)[0]
 
 
-def _per_row(function: Any, what: str, dtype: Any, joint: Any) -> Any:
-    if is_dask_frame(joint):
-        return series_of(function, what, dtype, joint)
-    return joint.map_blocks(
-        function,
-        name=_name(what, joint.name),
-        drop_axis=1,
-        dtype=dtype,
-        meta=np.empty(0, dtype=dtype),
-    )
+def _lengths(rows: Rows) -> tuple[int, ...]:
+    return tuple(int(n) for n in np.diff(rows.cuts))
 
 
 def _once(value: object, beside: Any) -> Any:

@@ -16,10 +16,10 @@ from typing import TypeAlias
 
 import numpy as np
 
+from gmm_dask.mixture.compilation import compiles
 from gmm_dask.mixture.evaluation import evaluate
 from gmm_dask.mixture.kernels import Kernel
 from gmm_dask.mixture.kernels.choice import error_bound
-from gmm_dask.mixture.kernels.compilation import compiles
 from gmm_dask.mixture.kernels.frame import Frame
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics

@@ -14,7 +14,10 @@ import numpy as np
 from numba import njit
 from threadpoolctl import threadpool_limits
 
-from gmm_dask.mixture.kernels.compiled.vectors import EXACT, exp
+from gmm_dask.mixture.compiled.vectors import (
+    EXACT,
+    exp,
+)
 
 PRODUCT = 1024
 STREAM = 32 * 2**20

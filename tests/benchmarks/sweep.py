@@ -19,9 +19,9 @@ import numpy as np
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
+from gmm_dask.mixture.compilation import compiles
 from gmm_dask.mixture.kernels import Kernel
 from gmm_dask.mixture.kernels.choice import accurate, choose_kernels
-from gmm_dask.mixture.kernels.compilation import compiles
 from gmm_dask.mixture.kernels.frame import Frame
 from gmm_dask.mixture.maximisation import maximise
 from gmm_dask.mixture.parameters import Mixture

@@ -27,8 +27,8 @@ from gmm_dask.dashboard.fits import MOST_LINES, FollowedFit, Load
 from gmm_dask.doctor import cluster as doctor
 from gmm_dask.fitting.events import MOST_PAST, Upkeep, tell_iteration, telling
 from gmm_dask.fitting.run_loop import Progress
+from gmm_dask.mixture import compilation
 from gmm_dask.mixture.iteration import EMSettings, start
-from gmm_dask.mixture.kernels import compilation
 from gmm_dask.settings.cluster import ClusterOptions
 from tests.dashboard.running import Paused, cluster, engine_of, page
 

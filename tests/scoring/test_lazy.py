@@ -149,7 +149,7 @@ def test_refusals(values: Values, mixture: Mixture) -> None:
 
 
 def test_tasks_are_named_small_and_shared(tmp_path: Path, values: Values) -> None:
-    """The mixture and the plan are tasks of their own, and densities are computed once for all."""
+    """The mixture and the plan are tasks of their own, and blocks are read once for all."""
     path = store(tmp_path / "rows.zarr", values, chunks=(50, 3))
     large = a_mixture(200, 3)
     rows = open_rows(path, block_bytes=1200)
@@ -157,12 +157,13 @@ def test_tasks_are_named_small_and_shared(tmp_path: Path, values: Values) -> Non
     graph = dask.base.collections_to_expr(answers, optimize_graph=False).__dask_graph__()
     names = {str(key[0] if isinstance(key, tuple) else key).rsplit("-", 1)[0] for key in graph}
     assert {name for name in names if not name.startswith("arange")} == {
-        *("score-joint", "score-labels", "score-responsibilities", "score-density"),
-        *("score-mixture", "score-rows"),
+        *("score-table", "score-labels", "score-responsibilities", "score-density", "score-joint"),
+        *("score-mixture", "score-rows", "score-answer", "score-places"),
     }
-    joint = [key for key in graph if key[0].startswith("score-joint")]
-    assert len(joint) == len(rows) == 21
-    assert max(len(pickle.dumps(graph[key])) for key in joint) < 2000
+    blocks = [key for key in graph if key[0].startswith("score-table")]
+    assert len(blocks) == len(rows) == 21
+    each = [key for key in graph if key[0].startswith(("score-table", "score-labels"))]
+    assert max(len(pickle.dumps(graph[key])) for key in each) < 2000
     expected = [getattr(large, name)(values) for name in FUNCTIONS]
     for found, meant in zip(dask.compute(*answers, scheduler="sync"), expected, strict=True):
         np.testing.assert_allclose(found, meant, rtol=1e-12, atol=1e-12)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gmm_dask.mixture.kernels.compilation import compiler
+from gmm_dask.mixture.compilation import compiler
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.models.model import Model, save_model
 from gmm_dask.models.versions import open_versions

@@ -34,7 +34,7 @@ from gmm_dask.chunked.engines.waiting import Watch, result_of
 from gmm_dask.chunked.engines.workers import HEARD_WITHIN, asked, fits_in_memory
 from gmm_dask.chunked.rows import Rows
 from gmm_dask.chunked.sources.memory_source import MemorySource
-from gmm_dask.mixture.kernels.compilation import compilation_reported_to
+from gmm_dask.mixture.compilation import compilation_reported_to
 
 T = TypeVar("T")
 V = TypeVar("V")

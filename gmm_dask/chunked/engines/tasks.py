@@ -25,7 +25,7 @@ from gmm_dask.chunked.sources.dask_source import DaskSource
 from gmm_dask.chunked.sources.protocol import Source, native
 from gmm_dask.chunked.stream import Placed, stream
 from gmm_dask.chunked.tree import Node, nodes, root
-from gmm_dask.mixture.kernels.compilation import compilation_reported_to
+from gmm_dask.mixture.compilation import compilation_reported_to
 from gmm_dask.store.retries import told_to
 
 COMPILING = "gmm-dask-compiling"

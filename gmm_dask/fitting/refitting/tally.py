@@ -18,8 +18,9 @@ from gmm_dask.chunked.moments import Moments, moments_of, no_moments
 from gmm_dask.chunked.rows import Rows, Values, Weights, kept_rows
 from gmm_dask.fitting.refitting.held_back import held_back_rows
 from gmm_dask.mixture.arrays import Array
+from gmm_dask.mixture.density import scores, strips
 from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.scoring.densities import log_density_of, responsibilities_of, strips
+from gmm_dask.scoring.densities import strip_rows
 
 Question: TypeAlias = tuple[tuple[Mixture, ...], float, float | None, bool]
 
@@ -83,7 +84,7 @@ def tally_block(table: Values, weights: Weights, first_row: int, question: Quest
     mixtures, threshold, held_back, skipping = question
     table, weights = _asked_for(table, weights, first_row, held_back, skipping)
     moments = no_moments(len(mixtures) + 2 + mixtures[0].components)
-    for strip in strips(table, mixtures[0]):
+    for strip in strips(len(table), strip_rows(mixtures[0])):
         columns = _told(table[strip], mixtures, threshold)
         moments += moments_of(columns, None if weights is None else weights[strip])
     counted = len(table) if weights is None else int(np.count_nonzero(weights))
@@ -99,11 +100,10 @@ def _asked_for(
 
 
 def _told(table: Values, mixtures: tuple[Mixture, ...], threshold: float) -> Array:
-    joint = mixtures[0].log_joint(table)
-    densities = [log_density_of(joint)]
-    densities += [log_density_of(other.log_joint(table)) for other in mixtures[1:]]
+    first = scores(table, mixtures[0].terms, density=True, responsibilities=True)
+    densities = [first.log_density, *(other.log_density(table) for other in mixtures[1:])]
     gain, below = densities[-1] - densities[0], densities[0] < threshold
-    return np.column_stack([*densities, gain, below, responsibilities_of(joint)])
+    return np.column_stack([*densities, gain, below, first.responsibilities])
 
 
 class HeldBackDensities:
@@ -132,6 +132,4 @@ def over_densities(table: Values, weights: Weights, first_row: int, asked: Any) 
     """One block of log densities of rows held back."""
     function, value, mixture, share, skipping = asked
     table, weights = held_back_rows(table, weights, first_row, share, skipping)
-    densities = [log_density_of(mixture.log_joint(table[part])) for part in strips(table, mixture)]
-    column = np.concatenate([np.empty(0), *densities])[:, None]
-    return function(column, weights, first_row, value)
+    return function(mixture.log_density(table)[:, None], weights, first_row, value)

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gmm_dask.mixture.compilation import compiles
 from gmm_dask.mixture.kernels import Arithmetic, Kernel
-from gmm_dask.mixture.kernels.compilation import compiles
 from gmm_dask.mixture.kernels.frame import Frame
 from gmm_dask.mixture.kernels.look import components_left
 from gmm_dask.mixture.parameters import Mixture

@@ -1,7 +1,7 @@
 """The fused kernel: the quadratic kernel's arithmetic in compiled loops, a tile of rows at a time.
 
 The same features, coefficients and sums, and so the same error bound; nothing but a few hundred
-rows' worth of temporaries, in the innermost caches. Needs numba: kernels/compilation.
+rows' worth of temporaries, in the innermost caches. Needs numba: mixture/compilation.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from gmm_dask.mixture.arrays import Array, Rows
-from gmm_dask.mixture.kernels.compilation import SWITCH, compiles, loops
+from gmm_dask.mixture.arrays import Array, Rows, as_read, double_or_single
+from gmm_dask.mixture.compilation import SWITCH, compiles, loops
 from gmm_dask.mixture.kernels.features import SquareFeatures
 from gmm_dask.mixture.kernels.frame import Frame
 from gmm_dask.mixture.kernels.look import RULED_OUT
@@ -154,15 +154,3 @@ def room(components: int, columns: int) -> tuple[int, int]:
 def tile(lines: int) -> int:
     """Rows of so many lines that stay in the second cache."""
     return max(32, min(ROWS, TILE_BYTES // (8 * lines) // 32 * 32))
-
-
-def double_or_single(rows: Rows) -> tuple[Rows, Rows]:
-    """The rows in one of two arrays, the other being empty."""
-    double, single = np.empty((0, rows.shape[1])), np.empty((0, rows.shape[1]), np.float32)
-    return (double, rows) if rows.dtype == np.float32 else (rows, single)
-
-
-def as_read(rows: Rows) -> Rows:
-    """Rows as the loops read them: float64 or float32, C-ordered and aligned."""
-    kind = np.float32 if rows.dtype == np.float32 else np.float64
-    return np.require(rows, kind, ["C", "A"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gmm_dask.mixture.kernels.compilation import compiler
+from gmm_dask.mixture.compilation import compiler
 
 HERE = Path(__file__).parent
 

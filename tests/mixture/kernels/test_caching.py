@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gmm_dask.mixture.kernels.compilation import compiles
+from gmm_dask.mixture.compilation import compiles
 
 SUMS = """
 import hashlib
@@ -47,7 +47,7 @@ def test_the_process_that_compiles_has_the_bits_of_all_others(tmp_path: Path) ->
 
 TINY = """
 from numba import types
-from gmm_dask.mixture.kernels.compiled.caching import cached
+from gmm_dask.mixture.compiled.caching import cached
 
 @cached(types.float64(types.float64))
 def twice(x):

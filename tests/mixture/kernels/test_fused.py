@@ -12,9 +12,20 @@ import pytest
 from llvmlite.binding import get_host_cpu_features
 from numba import njit
 
+from gmm_dask.mixture.compilation import (
+    SWITCH,
+    compiler,
+    compiles,
+)
+from gmm_dask.mixture.compiled import (
+    caching,
+    dense,
+    products,
+    separated,
+    sparse,
+    vectors,
+)
 from gmm_dask.mixture.kernels.choice import choose_kernels
-from gmm_dask.mixture.kernels.compilation import SWITCH, compiler, compiles
-from gmm_dask.mixture.kernels.compiled import caching, dense, products, separated, sparse, vectors
 from gmm_dask.mixture.kernels.frame import Frame
 from gmm_dask.mixture.kernels.fused import ROWS, SLAB, FusedKernel, room
 from gmm_dask.mixture.parameters import Mixture
@@ -195,7 +206,7 @@ READY = """
     from gmm_dask.mixture.kernels.fused import prepare
     for features in (SEPARATED_FROM_FEATURES - 1, SEPARATED_FROM_FEATURES):
         prepare(features)
-        compiled = "gmm_dask.mixture.kernels.compiled"
+        compiled = "gmm_dask.mixture.compiled"
         print([f"{compiled}.{which}" in sys.modules for which in ("dense", "separated")])
 """
 
@@ -209,7 +220,7 @@ def test_what_rows_of_so_many_features_need_is_ready_before_the_first_iteration(
 
 DOUBLING = """
     from numba import types
-    from gmm_dask.mixture.kernels.compiled.caching import cached
+    from gmm_dask.mixture.compiled.caching import cached
 
     @cached(types.float64(types.float64))
     def doubled(x):

@@ -4,7 +4,7 @@
 import numpy as np
 from numba import types
 
-from gmm_dask.mixture.kernels.compiled.caching import (
+from gmm_dask.mixture.compiled.caching import (
     FORMS,
     INDICES,
     MATRIX,
@@ -14,7 +14,7 @@ from gmm_dask.mixture.kernels.compiled.caching import (
     VECTOR,
     cached,
 )
-from gmm_dask.mixture.kernels.compiled.pairs import (
+from gmm_dask.mixture.compiled.pairs import (
     PIECE,
     Densities,
     Looks,
@@ -28,9 +28,9 @@ from gmm_dask.mixture.kernels.compiled.pairs import (
     look,
     own_rows,
 )
-from gmm_dask.mixture.kernels.compiled.products import PAD, workspace
-from gmm_dask.mixture.kernels.compiled.softmax import exponentials, normalise
-from gmm_dask.mixture.kernels.compiled.vectors import EXACT, full_vectors
+from gmm_dask.mixture.compiled.products import PAD, workspace
+from gmm_dask.mixture.compiled.softmax import exponentials, normalise
+from gmm_dask.mixture.compiled.vectors import EXACT, full_vectors
 
 ARGUMENTS = (
     *ROWS,

@@ -4,17 +4,17 @@
 import numpy as np
 from numba import types
 
-from gmm_dask.mixture.kernels.compiled.caching import FORMS, INDICES, ROWS, SOURCES, cached
-from gmm_dask.mixture.kernels.compiled.products import (
+from gmm_dask.mixture.compiled.caching import FORMS, INDICES, ROWS, SOURCES, cached
+from gmm_dask.mixture.compiled.products import (
     PAD,
     add_products,
     log_densities,
     standardise,
     workspace,
 )
-from gmm_dask.mixture.kernels.compiled.softmax import exponentials, normalise
-from gmm_dask.mixture.kernels.compiled.sparse import accumulate_alone, few_count
-from gmm_dask.mixture.kernels.compiled.vectors import EXACT, full_vectors
+from gmm_dask.mixture.compiled.softmax import exponentials, normalise
+from gmm_dask.mixture.compiled.sparse import accumulate_alone, few_count
+from gmm_dask.mixture.compiled.vectors import EXACT, full_vectors
 
 ARGUMENTS = (
     *ROWS,

@@ -3,7 +3,7 @@
 
 from numba import njit
 
-from gmm_dask.mixture.kernels.compiled.vectors import EXACT, REDUCING, full_vectors
+from gmm_dask.mixture.compiled.vectors import EXACT, REDUCING, full_vectors
 
 ALONE, MORE_COLUMNS = 5, 240
 """Adding one row to one component alone takes as long as so many times its columns, and that many

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 from numba import njit
 
-from gmm_dask.mixture.kernels.compiled.products import (
+from gmm_dask.mixture.compiled.products import (
     accumulate_4_by_4,
     log_densities,
     multiply_4_by_4,
     standardise,
 )
-from gmm_dask.mixture.kernels.compiled.vectors import EXACT, LANES, REDUCING, full_vectors
+from gmm_dask.mixture.compiled.vectors import EXACT, LANES, REDUCING, full_vectors
 
 PIECE = 256
 """Rows of a component at once, a multiple of LANES: more falls out of the innermost caches."""

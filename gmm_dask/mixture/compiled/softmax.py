@@ -3,7 +3,7 @@
 
 from numba import njit
 
-from gmm_dask.mixture.kernels.compiled.vectors import EXACT, REDUCING, exp, full_vectors, log
+from gmm_dask.mixture.compiled.vectors import EXACT, REDUCING, exp, full_vectors, log
 
 
 @njit(fastmath=EXACT, forceinline=True, error_model="numpy")

@@ -24,16 +24,16 @@ SWITCH = "GMM_DASK_NUMBA"
 COMPILED, CACHE = "GMM_DASK_COMPILED", "NUMBA_CACHE_DIR"
 """Folders: what was compiled before, which may be read only, and where numba keeps and looks for
 what it compiles. The first is copied to the second where that is not there."""
-MODULES = ("dense", "separated")
+MODULES = ("dense", "separated", "scored")
 AT_ONCE = 1.0
 """Seconds in which what is in the cache is loaded; beyond, it is being compiled."""
 
 logger = logging.getLogger(__name__)
 
 
-def compiles() -> bool:
-    """Whether the fused kernel can be chosen here."""
-    return os.environ.get(SWITCH, "1") != "0" and not isinstance(loops(), str)
+def compiles(which: str = "dense") -> bool:
+    """Whether these loops can be chosen here: the fused kernel's, or others."""
+    return os.environ.get(SWITCH, "1") != "0" and not isinstance(loops(which), str)
 
 
 @cache
@@ -48,7 +48,7 @@ def loops(which: str = "dense") -> Any:
             return "numba's compiler is switched off (NUMBA_DISABLE_JIT)"
         _unpack()
         with _ONE_AT_A_TIME, _reported():
-            return import_module(f"gmm_dask.mixture.kernels.compiled.{which}")
+            return import_module(f"gmm_dask.mixture.compiled.{which}")
     except ModuleNotFoundError as absent:
         return f"{absent.name} is not installed"
     except Exception as problem:
@@ -73,7 +73,8 @@ def warm() -> dict[str, object]:
                 f"nothing is compiled here, for {why}: pip install 'gmm-dask[fast]'"
             )
     (kept,) = {
-        str(one.stats.cache_path) for one in (loops().sweep, loops("separated").sweep_separated)
+        str(one.stats.cache_path)
+        for one in (loops().sweep, loops("separated").sweep_separated, loops("scored").score)
     }
     return {"compiler": compiler(), "kept": kept, "seconds": time.perf_counter() - began}
 

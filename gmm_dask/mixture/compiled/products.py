@@ -8,7 +8,7 @@ take four features by four components at a time, sixteen multiplications for eig
 import numpy as np
 from numba import njit
 
-from gmm_dask.mixture.kernels.compiled.vectors import (
+from gmm_dask.mixture.compiled.vectors import (
     EXACT,
     LANES,
     REDUCING,
