@@ -181,8 +181,9 @@ def travel(
     """Iterate until every candidate has a reason to stop; `news` are of the first iteration."""
     costs.clear()
     statistics_of = watched(statistics_over(engine, state.passes), known, engine.rows)
+    settings = plan.settings().for_rows(known.sample.rows)
     last, began = state, time.perf_counter()
-    for last in iterate(statistics_of, state, plan.settings(), plan.revise):
+    for last in iterate(statistics_of, state, settings, plan.revise):
         reached = time.perf_counter()
         m_step = reached - began - sum(cost.seconds for cost in costs)
         entry = history_entry(last, costs, news)

@@ -53,6 +53,12 @@ class Choice:
     icl: float
     iterations: int
     reason: str
+    degenerate: int = 0
+    """Components that rest on reg_covar or a floor, or are thinner than the data are rounded."""
+
+    def standing(self, criterion: str) -> tuple[bool, float]:
+        """What is smaller wins: a criterion that a degenerate component lowered beats no other."""
+        return self.degenerate > 0, getattr(self, criterion)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,26 +78,32 @@ class Selection:
 
     def _note(self) -> str:
         best = self.table[0]
+        last = sum(choice.degenerate > 0 for choice in self.table)
         return (
             f"best by {self.criterion.upper()}: {best.components} components, {best.covariance}; "
             f"{self.passes} passes for {len(self.table)} candidates"
+            + (f", of which {last} with degenerate components come last" * (last > 0))
         )
 
 
 def choices_table(choices: Sequence[Choice], note: str = "") -> Table:
     """Candidates with their criteria, a line each."""
-    headings = ("K", "covariance", "log-lik/row", "parameters", "BIC", "AIC", "ICL", "iterations")
-    columns = (
+    headings: tuple[str, ...] = (
+        *("K", "covariance", "log-lik/row", "parameters", "BIC", "AIC", "ICL", "iterations"),
+    )
+    columns = [
         [str(c.components) for c in choices],
         [c.covariance for c in choices],
         [f"{c.mean_log_likelihood:.6f}" for c in choices],
         [str(c.parameters) for c in choices],
         *([f"{getattr(c, name):.1f}" for c in choices] for name in ("bic", "aic", "icl")),
         [str(c.iterations) for c in choices],
-        [c.reason for c in choices],
-    )
-    lines = tuple(zip(*columns, strict=True))
-    return Table((*headings, "reason"), lines, frozenset({1, 8}), note=note)
+    ]
+    if any(c.degenerate for c in choices):
+        headings = (*headings, "degenerate")
+        columns.append([str(c.degenerate or "") for c in choices])
+    lines = tuple(zip(*columns, [c.reason for c in choices], strict=True))
+    return Table((*headings, "reason"), lines, frozenset({1, len(headings)}), note=note)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +158,7 @@ class Candidates:
         """Drop candidates that can no longer become the best."""
         if not self.drop:
             return state
-        leader = min(self.value(candidate) for candidate in state.candidates)
+        leader = self.value(self.leading(state))
         return replace(state, candidates=tuple(self._judged(c, leader) for c in state.candidates))
 
     def _judged(self, candidate: Candidate, leader: float) -> Candidate:
@@ -157,6 +169,10 @@ class Candidates:
             return candidate
         return replace(candidate, reason=f"dropped: its {self.criterion} could not become the best")
 
+    def leading(self, state: EMState) -> Candidate:
+        """The best by the criterion, of those without a degenerate component where there is one."""
+        return min(state.candidates, key=lambda c: (bool(c.degenerate), self.value(c)))
+
     def value(self, candidate: Candidate) -> float:
         """The criterion; infinite where there is no likelihood."""
         if candidate.statistics is None or not isfinite(candidate.mean_log_likelihood):
@@ -165,13 +181,12 @@ class Candidates:
 
     def conclude(self, state: EMState, rows: Rows, history: Sequence[dict[str, Any]]) -> Fit:
         """The best by the criterion."""
-        best = min(state.candidates, key=self.value)
-        return concluded(state, rows.feature_names, history, best)
+        return concluded(state, rows.feature_names, history, self.leading(state))
 
     def table(self, state: EMState) -> tuple[Choice, ...]:
         """All candidates, the best first."""
         choices = [choice(c) for c in state.candidates if c.statistics is not None]
-        return tuple(sorted(choices, key=lambda c: getattr(c, self.criterion)))
+        return tuple(sorted(choices, key=lambda c: c.standing(self.criterion)))
 
 
 def still_to_gain(candidate: Candidate) -> float:
@@ -197,6 +212,7 @@ def choice(candidate: Candidate) -> Choice:
         CRITERIA["icl"](mixture, statistics),
         candidate.iteration,
         candidate.reason or "still going",
+        len({event.component for event in candidate.degenerate}),
     )
 
 

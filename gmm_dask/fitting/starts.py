@@ -172,7 +172,8 @@ def drawn(sample: Sample, configuration: Configuration) -> Sequence[Mixture]:
     ]
     if len(starts) == 1:
         return starts
-    return race(sample, starts, min(configuration.finalists, len(starts)), settings)
+    finalists = min(configuration.finalists, len(starts))
+    return race(sample, starts, finalists, settings.for_rows(sample.rows))
 
 
 def digest(mixture: Mixture) -> str:

@@ -15,12 +15,14 @@ from gmm_dask.mixture.acceleration import acceleration_named
 from gmm_dask.mixture.acceleration.chart import expected_gain
 from gmm_dask.mixture.acceleration.floor import lifted
 from gmm_dask.mixture.acceleration.memory import Acceleration, Memory
+from gmm_dask.mixture.arrays import Array
 from gmm_dask.mixture.evaluation import Evaluation, evaluate
 from gmm_dask.mixture.kernels import Arithmetic, Kernel
 from gmm_dask.mixture.kernels.choice import require_float32
 from gmm_dask.mixture.maximisation import Event
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.regularisation import Regularisation
+from gmm_dask.mixture.rounding import steps_of
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.stopping import CONVERGED, Evaluated, Stopping
 from gmm_dask.mixture.sweep import StatisticsOf
@@ -37,6 +39,11 @@ class EMSettings:
     regularisation: Regularisation = Regularisation()
     accelerate: str | None = None
     arithmetic: Arithmetic = "float64"
+
+    def for_rows(self, rows: Array) -> EMSettings:
+        """The same, where these rows (n, D) are some of the data and tell how they are rounded."""
+        regularisation = replace(self.regularisation, steps=steps_of(rows))
+        return replace(self, regularisation=regularisation)
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,12 @@ class Candidate:
         return nan if self.statistics is None else self.statistics.mean_log_likelihood
 
     @property
+    def standing(self) -> tuple[bool, float]:
+        """What is greater wins: a likelihood that a degenerate component raised beats no other."""
+        height = self.mean_log_likelihood
+        return not self.degenerate, height if isfinite(height) else -1e308
+
+    @property
     def converged(self) -> bool:
         """Whether a tolerance ended it."""
         return self.reason is not None and self.reason.startswith("converged")
@@ -102,11 +115,9 @@ class EMState:
 
     @property
     def best(self) -> Candidate:
-        """The candidate of the highest log-likelihood."""
-        return max(
-            self.candidates,
-            key=lambda c: c.mean_log_likelihood if isfinite(c.mean_log_likelihood) else -1e308,
-        )
+        """The candidate of the highest log-likelihood, of those without a degenerate component
+        where there is one."""
+        return max(self.candidates, key=lambda candidate: candidate.standing)
 
 
 def start(mixtures: Sequence[Mixture]) -> EMState:

@@ -13,6 +13,7 @@ import numpy as np
 from gmm_dask.mixture.arrays import Array, fixed
 from gmm_dask.mixture.covariance import family_named
 from gmm_dask.mixture.covariance.family import Family
+from gmm_dask.mixture.covariance.positive import thinner_matrices
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.regularisation import DegeneratePolicy, Regularisation
@@ -22,6 +23,8 @@ DEGENERATE = ("starved", "collapsed")
 """Kinds of events at which the policy of degenerate components acts."""
 RESTS = "rests on reg_covar"
 """The kind of event that tells of a variance which is regularisation rather than data."""
+WITHIN = "lies within the rounding"
+"""The kind of event that tells of a component for which the data are too coarse."""
 NOTICEABLE = 0.01
 """A share of a feature's variance from which reg_covar shows in what is found."""
 SMALLEST_WEIGHT = 1e-300
@@ -64,7 +67,7 @@ class DegenerateComponentError(ArithmeticError, ValueError):
 @dataclass(frozen=True, eq=False)
 class Maximised:
     """The next mixture, which components were degenerate on the way to it, and which are sound
-    only by reg_covar: that is told, and nothing is done about it."""
+    only by reg_covar, or not by their data: that is told, and nothing is done about it."""
 
     mixture: Mixture
     events: tuple[Event, ...]
@@ -86,7 +89,10 @@ def maximise(
     covariances = fixed(floored.covariances)
     mixture = Mixture(counts / counts.sum(), statistics.means, covariances, family)
     events = (*starved(statistics, kind), *collapsed(floored.components))
-    resting = resting_on(regularisation.reg_covar, mixture)
+    resting = (
+        *resting_on(regularisation.reg_covar, mixture),
+        *within_rounding(regularisation.steps, mixture),
+    )
     if events and regularisation.degenerate != "floor":
         mixture = _without(mixture, events, regularisation.degenerate)
     return Maximised(mixture, events, resting)
@@ -118,10 +124,28 @@ def resting_on(reg_covar: float, mixture: Mixture) -> tuple[Event, ...]:
     """Components of whose variance in some direction reg_covar is more than half, in a mixture that
     it was added to: λ_min(S_k / n_k) < reg_covar. A covariance that all share is no component's."""
     thin = np.flatnonzero(mixture.kind.thinner(mixture.factors, 2 * reg_covar)).tolist()
-    reason = f"smallest variance is more than half reg_covar, which is {reg_covar:g}"
+    return _told(RESTS, mixture, thin, f"more than half reg_covar, which is {reg_covar:g}")
+
+
+def within_rounding(steps: tuple[float, ...], mixture: Mixture) -> tuple[Event, ...]:
+    """Components that have, in some direction, less than half the variance h²/12 that rounding to
+    these steps h gives to anything (Sheppard 1898)."""
+    if not steps:
+        return ()
+    deviations = np.sqrt(np.square(steps) / 12)
+    factors = mixture.spread(mixture.factors)[: 1 if mixture.kind.shared else None]
+    if factors.ndim == 2:
+        thin = np.flatnonzero((factors * deviations).max(axis=1) ** 2 > 2).tolist()
+    else:
+        thin = np.flatnonzero(thinner_matrices(deviations[:, None] * factors, 0.5)).tolist()
+    return _told(WITHIN, mixture, thin, "less than half of what rounding the data gives to any")
+
+
+def _told(kind: str, mixture: Mixture, thin: Iterable[int], what: str) -> tuple[Event, ...]:
+    reason = f"smallest variance is {what}"
     if mixture.kind.shared:
-        return tuple(Event(None, RESTS, f"the shared covariance's {reason}") for _ in thin)
-    return tuple(Event(k, RESTS, f"its {reason}") for k in thin)
+        return tuple(Event(None, kind, f"the shared covariance's {reason}") for _ in thin)
+    return tuple(Event(k, kind, f"its {reason}") for k in thin)
 
 
 def _without(mixture: Mixture, events: tuple[Event, ...], policy: DegeneratePolicy) -> Mixture:

@@ -22,12 +22,14 @@ class Regularisation:
     relative_floor is the least variance of a component relative to the data's variance in each
     feature. A component is degenerate with too few rows for its family (D + 1 for full) or when
     its covariance meets the floor: `floor` keeps it there, `reseed` puts it where the heaviest
-    component is split, `drop` removes it, `error` raises.
+    component is split, `drop` removes it, `error` raises. `steps` are those to which the features
+    are rounded: a component that is thinner is told of, and wins nothing.
     """
 
     reg_covar: float = 1e-6
     relative_floor: float = 1e-20
     degenerate: DegeneratePolicy = "floor"
+    steps: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.reg_covar < float("inf"):

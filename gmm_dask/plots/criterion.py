@@ -34,7 +34,7 @@ def choices_curve(table: Sequence[Choice], criterion: str, ax: Any = None) -> An
             [getattr(c, criterion) for c in dropped],
             marker, color=shade, mfc="white", ms=5, ls="",
         )  # fmt: skip
-    best = min(table, key=lambda choice: getattr(choice, criterion))
+    best = min(table, key=lambda choice: choice.standing(criterion))
     ax.plot(
         best.components, getattr(best, criterion), "o", ms=13, mfc="none", color=INK, mew=1.4,
         label=f"best: {best.components}, {best.covariance}",

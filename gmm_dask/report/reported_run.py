@@ -114,7 +114,7 @@ def leading(state: EMState, record: RunRecord) -> tuple[Candidate, tuple[Choice,
     plan = Candidates(
         tuple(Configuration(**one) for one in grid), record.configuration["criterion"]
     )
-    return min(state.candidates, key=plan.value), plan.table(state)
+    return plan.leading(state), plan.table(state)
 
 
 def last_model(view: RunView, finished: Mapping[str, Any] | None) -> Mixture | None:

@@ -1,7 +1,10 @@
 """Many candidates in the same passes: the right one wins, and none costs a pass of its own."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from sklearn.mixture import GaussianMixture as Peer
 
 from gmm_dask import Configuration, fit, select
 from gmm_dask.fitting.run_loop import Progress
@@ -67,6 +70,28 @@ def test_an_interrupted_selection_resumes_with_the_same_bits(rows, tmp_path):
     assert np.array_equal(resumed.best.mixture.means, whole.best.mixture.means)
     assert load_model(tmp_path / "run" / "model.zarr").mixture.components == 3
     assert select(rows, run=tmp_path / "run", **arguments).table == whole.table
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_component_that_has_learnt_the_rounding_of_the_irises_is_no_species(seed):
+    rows = np.loadtxt(Path("data/iris.csv"), delimiter=",", skiprows=1, usecols=range(4))
+    peer = [Peer(k, n_init=3, random_state=seed).fit(rows).bic(rows) for k in (1, 2, 3)]
+    found = select(rows, range(1, 7), n_init=10, seed=seed)
+    assert found.best.mixture.components == 1 + int(np.argmin(peer)) == 2
+    assert found.best.bic == pytest.approx(min(peer), rel=1e-3)
+
+
+def test_candidates_with_degenerate_components_come_last_and_are_told():
+    rows = np.random.default_rng(0).normal(size=(300, 2)).round(0)
+    rows[:60] = [0, 0.001]
+    found = select(rows, (1, 2, 3), tol=1e-6, max_iter=500)
+    broken = [choice.degenerate > 0 for choice in found.table]
+    assert broken == sorted(broken)
+    assert any(broken)
+    assert not broken[0]
+    assert found.table[-1].bic < found.table[0].bic
+    assert f"of which {sum(broken)} with degenerate components come last" in str(found)
+    assert "degenerate" in str(found).splitlines()[0]
 
 
 @pytest.mark.parametrize(

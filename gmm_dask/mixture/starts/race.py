@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import isfinite
 
 from gmm_dask.mixture.iteration import Candidate, EMSettings, EMState, run, start
 from gmm_dask.mixture.kernels import Kernel
@@ -47,9 +46,6 @@ def race(
 
 
 def ranking(state: EMState) -> list[Candidate]:
-    """Candidates from the highest log-likelihood to the lowest; ties keep their order."""
-    return sorted(state.candidates, key=lambda c: -_or_lowest(c.mean_log_likelihood))
-
-
-def _or_lowest(log_likelihood: float) -> float:
-    return log_likelihood if isfinite(log_likelihood) else -1e308
+    """Candidates from the highest log-likelihood to the lowest, those with a degenerate component
+    last; ties keep their order."""
+    return sorted(state.candidates, key=lambda candidate: candidate.standing, reverse=True)
