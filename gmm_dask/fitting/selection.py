@@ -22,11 +22,14 @@ from gmm_dask.fitting.journal import EVERY_ITERATION, Rhythm
 from gmm_dask.fitting.orientation import check_upright
 from gmm_dask.fitting.result import Fit, concluded
 from gmm_dask.fitting.run_loop import Callback, Conduct, carry_out
-from gmm_dask.fitting.starts import drawn
+from gmm_dask.fitting.starts import drawn_starts
 from gmm_dask.mixture.covariance import family_named
 from gmm_dask.mixture.criteria import CRITERIA, Criterion
 from gmm_dask.mixture.iteration import Candidate, EMSettings, EMState, start
+from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.starts.initial import Sample
+from gmm_dask.mixture.starts.race import race, settled
+from gmm_dask.mixture.starts.splitting import splits
 from gmm_dask.mixture.tables import Table
 from gmm_dask.settings.errors import ConfigurationError
 from gmm_dask.settings.mixture import Configuration
@@ -150,9 +153,16 @@ class Candidates:
         }
 
     def begin(self, engine: Engine, known: Profile) -> EMState:  # noqa: ARG002
-        """One start for every configuration, the winner of its race."""
+        """One start for every configuration, the winner of its race: of those that were drawn, and
+        of splits of the next smaller mixture of its family, which it then starts no lower than."""
         sample = Sample.of(known.sample.rows, known.sample.represented)
-        return start([drawn(sample, c)[0] for c in self.configurations])
+        begun, smaller = dict[Configuration, Mixture](), dict[str, Mixture]()
+        for one in sorted(self.configurations, key=lambda c: c.components):
+            starts = [*drawn_starts(sample, one), *larger(sample, smaller.get(one.covariance), one)]
+            settings = one.settings().for_rows(sample.rows)
+            (winner,) = race(sample, starts, 1, settings) if len(starts) > 1 else starts
+            begun[one] = smaller[one.covariance] = settled(sample, winner, settings)
+        return start([begun[one] for one in self.configurations])
 
     def revise(self, state: EMState) -> EMState:
         """Drop candidates that can no longer become the best."""
@@ -187,6 +197,16 @@ class Candidates:
         """All candidates, the best first."""
         choices = [choice(c) for c in state.candidates if c.statistics is not None]
         return tuple(sorted(choices, key=lambda c: c.standing(self.criterion)))
+
+
+def larger(sample: Sample, smaller: Mixture | None, asked: Configuration) -> list[Mixture]:
+    """Starts with as many components as are asked for, by splitting those of a smaller mixture."""
+    if smaller is None or smaller.components >= asked.components:
+        return []
+    settings = asked.settings().for_rows(sample.rows)
+    while smaller.components < asked.components - 1:
+        (smaller,) = race(sample, splits(smaller), 1, settings)
+    return splits(smaller)
 
 
 def still_to_gain(candidate: Candidate) -> float:

@@ -157,23 +157,27 @@ def completed(sample: Sample, configuration: Configuration, given: GivenParamete
 
 def drawn(sample: Sample, configuration: Configuration) -> Sequence[Mixture]:
     """Starts drawn from a sample of rows; several are raced on it first."""
+    starts = drawn_starts(sample, configuration)
+    if len(starts) == 1:
+        return starts
+    finalists = min(configuration.finalists, len(starts))
+    return race(sample, starts, finalists, configuration.settings().for_rows(sample.rows))
+
+
+def drawn_starts(sample: Sample, configuration: Configuration) -> list[Mixture]:
+    """All that are drawn from a sample of rows, before any race."""
     random = np.random.default_rng(configuration.seed)
-    settings = configuration.settings()
-    starts = [
+    return [
         initial_mixture(
             sample,
             configuration.components,
             configuration.covariance,
             random,
             configuration.init,
-            settings.regularisation,
+            configuration.settings().regularisation,
         )
         for _ in range(configuration.n_init)
     ]
-    if len(starts) == 1:
-        return starts
-    finalists = min(configuration.finalists, len(starts))
-    return race(sample, starts, finalists, settings.for_rows(sample.rows))
 
 
 def digest(mixture: Mixture) -> str:

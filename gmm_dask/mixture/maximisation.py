@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gmm_dask.mixture.arrays import Array, fixed
+from gmm_dask.mixture.arrays import Array, Indices, fixed
 from gmm_dask.mixture.covariance import family_named
 from gmm_dask.mixture.covariance.family import Family
 from gmm_dask.mixture.covariance.positive import thinner_matrices
@@ -169,13 +169,19 @@ def _without(mixture: Mixture, events: tuple[Event, ...], policy: DegeneratePoli
 def split_heaviest(mixture: Mixture, into: int, among: np.ndarray) -> Mixture:
     """Give component `into` half of the heaviest of the others, apart along its longest axis."""
     heavy = int(among[np.argmax(mixture.weights[among])])
-    offset = longest_axis(mixture, heavy) / 2
-    weights, means = mixture.weights.copy(), mixture.means.copy()
-    weights[[heavy, into]] = mixture.weights[heavy] / 2
-    means[into] = mixture.means[heavy] - offset
-    means[heavy] = mixture.means[heavy] + offset
     sources = np.arange(mixture.components)
     sources[into] = heavy
+    return halved(mixture, sources, heavy, into)
+
+
+def halved(mixture: Mixture, sources: Indices, one: int, other: int) -> Mixture:
+    """The mixture of components `sources`, of which these two are halves of `one`, a standard
+    deviation apart along its longest axis."""
+    offset = longest_axis(mixture, one) / 2
+    weights, means = mixture.weights[sources], mixture.means[sources]
+    weights[[one, other]] = mixture.weights[one] / 2
+    means[other] = mixture.means[one] - offset
+    means[one] = mixture.means[one] + offset
     covariances = mixture.kind.take(mixture.covariances, sources)
     return Mixture(weights / weights.sum(), means, covariances, mixture.family)
 

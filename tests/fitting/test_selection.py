@@ -8,6 +8,7 @@ from sklearn.mixture import GaussianMixture as Peer
 
 from gmm_dask import Configuration, fit, select
 from gmm_dask.fitting.run_loop import Progress
+from gmm_dask.mixture.covariance import FAMILIES
 from gmm_dask.models.model import load_model
 
 
@@ -79,6 +80,16 @@ def test_a_component_that_has_learnt_the_rounding_of_the_irises_is_no_species(se
     found = select(rows, range(1, 7), n_init=10, seed=seed)
     assert found.best.mixture.components == 1 + int(np.argmin(peer)) == 2
     assert found.best.bic == pytest.approx(min(peer), rel=1e-3)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("numbers", [range(1, 9), (8, 3, 5, 1)])
+def test_more_components_are_never_less_likely(family, numbers):
+    rows = np.loadtxt(Path("data/iris.csv"), delimiter=",", skiprows=1, usecols=range(4))
+    found = select(rows, numbers, family, seed=4)
+    by_number = sorted(found.table, key=lambda choice: choice.components)
+    heights = [choice.mean_log_likelihood for choice in by_number]
+    assert heights == sorted(heights)
 
 
 def test_candidates_with_degenerate_components_come_last_and_are_told():

@@ -15,6 +15,9 @@ from gmm_dask.mixture.sweep import Statistics, StatisticsOf, sweep
 FIRST_ROUND = 8
 """Iterations before the first half is dropped; every further round doubles them."""
 
+SETTLED = 1e-3
+"""What a start's mean log-likelihood need not change by any more, scikit-learn's tolerance."""
+
 
 def statistics_of_sample(sample: Sample) -> StatisticsOf:
     """The seam for rows in memory: one block."""
@@ -43,6 +46,13 @@ def race(
             return tuple(candidate.mixture for candidate in ranked)
         runners = [c.mixture for c in ranked[: max(keep, len(ranked) // 2)]]
         iterations *= 2
+
+
+def settled(sample: Sample, mixture: Mixture, settings: EMSettings = EMSettings()) -> Mixture:
+    """Where EM on the sample takes a mixture, to a tolerance that a start is worth."""
+    stopping = replace(settings.stopping, tol=max(settings.stopping.tol or 0.0, SETTLED))
+    lapped = replace(settings, stopping=stopping)
+    return run(statistics_of_sample(sample), start([mixture]), lapped).best.mixture
 
 
 def ranking(state: EMState) -> list[Candidate]:
