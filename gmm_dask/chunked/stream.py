@@ -44,8 +44,11 @@ def read_placed(rows: Rows, index: int, *, verify: bool = False) -> Placed:
 def stream(
     rows: Rows, first: int = 0, last: int | None = None, *, verify: bool = False
 ) -> Iterator[Placed]:
-    """Blocks [first, last) in order, one block ahead on a thread of its own."""
+    """Blocks [first, last) in order, one block ahead on a thread of its own, if there are two."""
     last = len(rows) if last is None else last
+    if last - first == 1:
+        yield read_placed(rows, first, verify=verify)
+        return
     reader = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
     try:
         upcoming = reader.submit(read_placed, rows, first, verify=verify)

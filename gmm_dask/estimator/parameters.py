@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import cache
 from inspect import Parameter, Signature
 from numbers import Integral, Real
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from gmm_dask.chunked.engines.protocol import Cache
 from gmm_dask.settings.declaration import Option, options_of
+from gmm_dask.settings.job import Job
 from gmm_dask.settings.mixture import Configuration
+
+CACHES = next(one for one in options_of(Job) if one.name == "cache").choices
 
 OWN: Mapping[str, tuple[Any, list[Any]]] = MappingProxyType(
     {
@@ -25,7 +28,7 @@ OWN: Mapping[str, tuple[Any, list[Any]]] = MappingProxyType(
         "verbose_interval": (10, [Interval(Integral, 1, None, closed="left")]),
         "labels_init": (None, [None, object]),
         "checkpoint": (None, [str, os.PathLike, None]),
-        "cache": ("auto", [StrOptions(set(get_args(Cache)))]),
+        "cache": ("auto", [StrOptions(set(CACHES))]),
         "callbacks": (None, [list, tuple, None]),
     }
 )
@@ -62,9 +65,17 @@ class Constraints:
     """What parameters can be, as scikit-learn checks them; families may be registered any time."""
 
     def __get__(self, instance: object, owner: type) -> dict[str, list[Any]]:
-        declared = {one.sklearn.name: constraints_of(one) for one in options_of(Configuration)}
-        own = {name: allowed for name, (_, allowed) in OWN.items()}
-        return declared | {"random_state": ["random_state"]} | own
+        options = options_of(Configuration)
+        return _constraints(tuple(one.one_of.names() for one in options if one.one_of))
+
+
+@cache
+def _constraints(known: tuple[tuple[str, ...], ...]) -> dict[str, list[Any]]:
+    """Every fit asks for them; they are others once other names are known."""
+    del known
+    declared = {one.sklearn.name: constraints_of(one) for one in options_of(Configuration)}
+    own = {name: allowed for name, (_, allowed) in OWN.items()}
+    return declared | {"random_state": ["random_state"]} | own
 
 
 def constraints_of(option: Option) -> list[Any]:

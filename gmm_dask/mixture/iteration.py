@@ -218,7 +218,9 @@ def _moved(
         reason = reason_of_accelerated(settings.stopping, previous, current, plain)
     else:
         reason = settings.stopping.reason(previous, current)
-    memory, proposal = _proposed(candidate.memory, here, evaluation, acceleration, settings)
+    memory, proposal = Memory(), None
+    if reason is None:
+        memory, proposal = _proposed(candidate.memory, here, evaluation, acceleration, settings)
     return Candidate(
         proposal=proposal or plain,
         mixture=here,

@@ -40,6 +40,6 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def named(self, name: str) -> T:
         """The one of this name, or a sentence that lists the names there are."""
-        if name not in self:
+        if name not in self._things:
             raise Refusal(f"unknown {self._kind} {name!r}: choose one of {', '.join(self)}")
         return self[name]

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from gmm_dask.mixture.arrays import Array, Indices
+from gmm_dask.mixture.covariance.triangles import lower_triangle
 
 AT_ONCE = 2**18
 """Numbers of covariances worked on at a time: temporaries stay small beside many large matrices."""
@@ -78,7 +79,9 @@ class FactorChart:
         self.roots, self.shape, self.shared = roots, shape, shared
 
     def whiten(self, offsets: Array) -> Array:
-        lower = np.broadcast_to(self.lower, (len(offsets), *self.lower.shape[1:]))
+        lower = self.lower
+        if self.shared:
+            lower = np.broadcast_to(lower, (len(offsets), *lower.shape[1:]))
         return np.asarray(np.linalg.solve(lower, offsets[:, :, None])[:, :, 0], np.float64)
 
     def unwhiten(self, whitened: Array) -> Array:
@@ -123,7 +126,7 @@ class FactorChart:
         return diagonals.reshape(count, d), below.reshape(count, -1)
 
     def _below(self) -> tuple[Indices, Indices]:
-        return np.tril_indices(self.lower.shape[1], -1)
+        return lower_triangle(self.lower.shape[1], -1)
 
 
 def _parts(matrices: Array) -> Iterator[slice]:
@@ -139,5 +142,5 @@ def _whole(packed: Array, features: int) -> Array:
     if packed.shape[1] == features**2:
         return packed.reshape(-1, features, features)
     matrices = np.zeros((len(packed), features, features))
-    matrices[:, *np.tril_indices(features)] = packed
+    matrices[:, *lower_triangle(features)] = packed
     return matrices

@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from gmm_dask.mixture.arrays import Array
+from gmm_dask.mixture.covariance.triangles import lower_triangle
 
 
 class Layout(ABC):
@@ -106,10 +107,10 @@ class Outer(Layout):
         return scatter + rows[:, None, None] * average
 
     def pack(self, covariances: Array) -> Array:
-        return covariances[..., *np.tril_indices(covariances.shape[-1])]
+        return covariances[..., *lower_triangle(covariances.shape[-1])]
 
     def unpack(self, packed: Array, shape: tuple[int, ...]) -> Array:
-        rows, columns = np.tril_indices(shape[-1])
+        rows, columns = lower_triangle(shape[-1])
         matrices = np.empty(shape, packed.dtype)
         matrices[..., rows, columns] = packed.reshape(*shape[:-2], -1)
         matrices[..., columns, rows] = matrices[..., rows, columns]
