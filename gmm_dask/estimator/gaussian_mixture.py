@@ -7,13 +7,12 @@ frames with lazy series and frames of their index.
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from inspect import Signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
@@ -21,25 +20,21 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, estimator_html_repr
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from gmm_dask.chunked.rows import Rows, open_rows
-from gmm_dask.chunked.sources.frame_source import frame_names, is_dask_frame
-from gmm_dask.chunked.sources.protocol import default_names
 from gmm_dask.estimator.attributes import FittedAttributes, floating
+from gmm_dask.estimator.elsewhere import asked, is_elsewhere, names_of_frame, opened
 from gmm_dask.estimator.given import checked
 from gmm_dask.estimator.parameters import PARAMETERS, SELF, Constraints, parameters
-from gmm_dask.fitting.fit import evaluate, fit
-from gmm_dask.fitting.result import Fit
-from gmm_dask.fitting.run_loop import Callback
-from gmm_dask.fitting.starts import GivenParameters
 from gmm_dask.mixture import criteria
 from gmm_dask.mixture.arrays import Array, Indices
-from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.refusals import Refusal
-from gmm_dask.mixture.statistics import SufficientStatistics
-from gmm_dask.scoring import lazy
-from gmm_dask.scoring.features import check_features
 from gmm_dask.settings.declaration import options_of
 from gmm_dask.settings.mixture import Configuration
+
+if TYPE_CHECKING:
+    from gmm_dask.chunked.rows import Rows
+    from gmm_dask.fitting.result import Fit
+    from gmm_dask.fitting.run_loop import Callback
+    from gmm_dask.mixture.statistics import SufficientStatistics
 
 LARGEST_SEED = np.iinfo(np.int32).max
 
@@ -84,6 +79,8 @@ class GaussianMixture(FittedAttributes, DensityMixin, BaseEstimator):  # type: i
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: object, y: object = None, sample_weight: object = None) -> GaussianMixture:  # noqa: ARG002
         """Fit to rows (N, D) from anywhere; `sample_weight` is an array or anything 1-D alike."""
+        from gmm_dask.fitting.fit import fit
+
         rows = self._rows_to_fit(X, sample_weight)
         fitted = fit(
             rows,
@@ -93,7 +90,7 @@ class GaussianMixture(FittedAttributes, DensityMixin, BaseEstimator):  # type: i
             run=self.checkpoint,
             callbacks=tuple(self.callbacks or ()) + self._verbose_callbacks(),
         )
-        if _is_opened_elsewhere(X):
+        if is_elsewhere(X):
             self._learn_features(rows)
         self._learn(fitted)
         self._dtype = floating(rows.dtype)
@@ -113,15 +110,15 @@ class GaussianMixture(FittedAttributes, DensityMixin, BaseEstimator):  # type: i
 
     def predict(self, X: object) -> Any:
         """The most probable component of each row, (N,)."""
-        return self._answer(X, Mixture.labels, lazy.labels)
+        return self._answer(X, "labels")
 
     def predict_proba(self, X: object) -> Any:
         """Responsibilities, (N, K)."""
-        return self._answer(X, Mixture.responsibilities, lazy.responsibilities)
+        return self._answer(X, "responsibilities")
 
     def score_samples(self, X: object) -> Any:
         """log p(x) of each row, (N,)."""
-        return self._answer(X, Mixture.log_density, lazy.log_density)
+        return self._answer(X, "log_density")
 
     def score(self, X: object, y: object = None) -> float:  # noqa: ARG002
         """The mean log-likelihood of rows."""
@@ -168,19 +165,23 @@ class GaussianMixture(FittedAttributes, DensityMixin, BaseEstimator):  # type: i
         return int(check_random_state(self.random_state).randint(LARGEST_SEED))
 
     def _start(self, features: int) -> dict[str, Any]:
+        from gmm_dask.fitting.starts import GivenParameters
+
         if self._goes_on():
             return {"initial": self.mixture_}
-        given = GivenParameters(self.weights_init, self.means_init, self.precisions_init)
-        if all(values is None for values in vars(given).values()):
+        given = {name: getattr(self, f"{name}_init") for name in ("weights", "means", "precisions")}
+        if all(values is None for values in given.values()):
             return {"labels": self.labels_init}
         known = checked(given, self.n_components, features, self.covariance_type)
-        return {"initial": known, "labels": self.labels_init}
+        return {"initial": GivenParameters(**known), "labels": self.labels_init}
 
     def _goes_on(self) -> bool:
         return bool(self.warm_start) and self.__sklearn_is_fitted__()
 
     def _learn_features(self, rows: Rows) -> None:
         """As scikit-learn does it: names only where the source has some of its own."""
+        from gmm_dask.chunked.sources.protocol import default_names
+
         self.n_features_in_ = rows.shape[1]
         if rows.feature_names != default_names(rows.shape[1]):
             self.feature_names_in_ = np.array(rows.feature_names, dtype=object)
@@ -188,8 +189,8 @@ class GaussianMixture(FittedAttributes, DensityMixin, BaseEstimator):  # type: i
             self.__dict__.pop("feature_names_in_", None)
 
     def _rows_to_fit(self, X: object, sample_weight: object) -> Rows:
-        if _is_opened_elsewhere(X):
-            rows = self._opened_to_fit(X, sample_weight)
+        if is_elsewhere(X):
+            rows = opened(X, sample_weight)
             if self._goes_on():
                 self._check_names(rows.feature_names, rows.source.address)
             return rows
@@ -209,46 +210,44 @@ class GaussianMixture(FittedAttributes, DensityMixin, BaseEstimator):  # type: i
             sample_weight = _check_sample_weight(
                 sample_weight, table, dtype=np.float64, ensure_non_negative=True
             )
-        return open_rows(table, weights=sample_weight)
+        return opened(table, sample_weight)
 
-    def _opened_to_fit(self, X: object, sample_weight: object) -> Rows:
-        if not isinstance(X, Rows):
-            return open_rows(X, weights=sample_weight)
-        if sample_weight is not None:
-            raise Refusal(
-                "rows that are open already take no sample_weight: open them with open_rows(…, "
-                "weights=…)"
-            )
-        return X
-
-    def _answer(self, X: object, at_once: Any, lazily: Any) -> Any:
+    def _answer(self, X: object, what: str) -> Any:
         check_is_fitted(self)
-        if is_dask_frame(X):
-            self._check_names(frame_names(X), "the Dask data frame")
-            return lazily(X, self.mixture_)
-        if _is_opened_elsewhere(X):
-            return lazily(self._checked_rows(X), self.mixture_)
+        if is_elsewhere(X):
+            return self._lazy_answer(X, what)
         table = self._validated(X)
-        answer = at_once(self.mixture_, table)
+        answer = getattr(self.mixture_, what)(table)
         if answer.dtype.kind != "f":
             return answer
         return answer.astype(np.result_type(table, self._dtype), copy=False)
 
+    def _lazy_answer(self, X: object, what: str) -> Any:
+        names = names_of_frame(X)
+        if names is None:
+            return asked(what, self._checked_rows(X), self.mixture_)
+        self._check_names(names, "the Dask data frame")
+        return asked(what, X, self.mixture_)
+
     def _evaluated(self, X: object) -> SufficientStatistics:
+        from gmm_dask.fitting.fit import evaluate
+
         check_is_fitted(self)
-        rows = self._checked_rows(X) if _is_opened_elsewhere(X) else self._validated(X)
+        rows = self._checked_rows(X) if is_elsewhere(X) else self._validated(X)
         return evaluate(rows, self.mixture_)
 
     def _validated(self, X: object) -> Array:
         return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
 
     def _checked_rows(self, X: object) -> Rows:
-        rows = X if isinstance(X, Rows) else open_rows(X)
+        rows = opened(X)
         self._check_names(rows.feature_names, rows.source.address)
         return rows
 
     def _check_names(self, given: Sequence[str], address: str) -> None:
         """Refuse other features than those that were fitted, as `gmm_dask.score` does."""
+        from gmm_dask.scoring.features import check_features
+
         if len(given) != self.n_features_in_:
             raise Refusal(
                 f"X has {len(given)} features, but {type(self).__name__} is expecting "
@@ -278,10 +277,3 @@ class GaussianMixture(FittedAttributes, DensityMixin, BaseEstimator):  # type: i
 
     def __sklearn_is_fitted__(self) -> bool:
         return "mixture_" in self.__dict__
-
-
-def _is_opened_elsewhere(X: object) -> bool:
-    """Whether `open_rows` takes it rather than scikit-learn: anything that is not in memory."""
-    if isinstance(X, (str, os.PathLike, Rows, np.memmap)):
-        return True
-    return type(X).__module__.partition(".")[0] in ("zarr", "dask", "xarray")

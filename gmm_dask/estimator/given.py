@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
 from gmm_dask.estimator.attributes import FLOATS
-from gmm_dask.fitting.starts import GivenParameters
 from gmm_dask.mixture.covariance import family_named
 from gmm_dask.mixture.covariance.positive import NotPositiveDefiniteError
 from gmm_dask.mixture.refusals import Refusal
@@ -18,13 +18,16 @@ MOST_OFF = 1e-6
 """What weights may sum to beside 1: that of a sum in float32."""
 
 
-def checked(given: GivenParameters, components: int, features: int, family: str) -> GivenParameters:
+Given: TypeAlias = Mapping[str, Any]
+
+
+def checked(given: Given, components: int, features: int, family: str) -> Given:
     """The same as arrays of the right shapes, of which a mixture can be made."""
     kind = family_named(family)
     precision = f"{family} precision"
-    weights = array_of(given.weights, "weights", (components,))
-    means = array_of(given.means, "means", (components, features))
-    precisions = array_of(given.precisions, precision, kind.shape(components, features))
+    weights = array_of(given["weights"], "weights", (components,))
+    means = array_of(given["means"], "means", (components, features))
+    precisions = array_of(given["precisions"], precision, kind.shape(components, features))
     if weights is not None:
         check_weights(weights)
     if precisions is not None and kind.layout.diagonal:
@@ -32,7 +35,7 @@ def checked(given: GivenParameters, components: int, features: int, family: str)
             raise Refusal(f"The parameter '{precision}' should be positive")
     elif precisions is not None and not positive_definite(precisions, family):
         raise Refusal(f"The parameter '{precision}' should be symmetric, positive-definite")
-    return GivenParameters(weights, means, precisions)
+    return {"weights": weights, "means": means, "precisions": precisions}
 
 
 def array_of(values: Any, name: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
