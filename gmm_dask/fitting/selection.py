@@ -27,7 +27,9 @@ from gmm_dask.mixture.covariance import family_named
 from gmm_dask.mixture.criteria import CRITERIA, Criterion
 from gmm_dask.mixture.iteration import Candidate, EMSettings, EMState, start
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.starts import MOVED
 from gmm_dask.mixture.starts.initial import Sample
+from gmm_dask.mixture.starts.moves import improved
 from gmm_dask.mixture.starts.race import race, settled
 from gmm_dask.mixture.starts.splitting import splits
 from gmm_dask.mixture.tables import Table
@@ -161,7 +163,8 @@ class Candidates:
             starts = [*drawn_starts(sample, one), *larger(sample, smaller.get(one.covariance), one)]
             settings = one.settings().for_rows(sample.rows)
             (winner,) = race(sample, starts, 1, settings) if len(starts) > 1 else starts
-            begun[one] = smaller[one.covariance] = settled(sample, winner, settings)
+            better = improved if one.init in MOVED else settled
+            begun[one] = smaller[one.covariance] = better(sample, winner, settings)
         return start([begun[one] for one in self.configurations])
 
     def revise(self, state: EMState) -> EMState:

@@ -21,12 +21,14 @@ from gmm_dask.fitting.result import Fit, concluded
 from gmm_dask.mixture.covariance import family_named
 from gmm_dask.mixture.iteration import EMSettings, EMState, start
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.starts import MOVED
 from gmm_dask.mixture.starts.initial import (
     Sample,
     from_parameters,
     from_statistics,
     initial_mixture,
 )
+from gmm_dask.mixture.starts.moves import improved
 from gmm_dask.mixture.starts.race import race
 from gmm_dask.settings.errors import ConfigurationError
 from gmm_dask.settings.mixture import Configuration
@@ -156,12 +158,15 @@ def completed(sample: Sample, configuration: Configuration, given: GivenParamete
 
 
 def drawn(sample: Sample, configuration: Configuration) -> Sequence[Mixture]:
-    """Starts drawn from a sample of rows; several are raced on it first."""
-    starts = drawn_starts(sample, configuration)
-    if len(starts) == 1:
-        return starts
-    finalists = min(configuration.finalists, len(starts))
-    return race(sample, starts, finalists, configuration.settings().for_rows(sample.rows))
+    """Starts drawn from a sample of rows; several are raced on it first, and the best is improved
+    where its method says so."""
+    starts: Sequence[Mixture] = drawn_starts(sample, configuration)
+    settings = configuration.settings().for_rows(sample.rows)
+    if len(starts) > 1:
+        starts = race(sample, starts, min(configuration.finalists, len(starts)), settings)
+    if configuration.init in MOVED:
+        starts = [improved(sample, starts[0], settings), *starts[1:]]
+    return starts
 
 
 def drawn_starts(sample: Sample, configuration: Configuration) -> list[Mixture]:

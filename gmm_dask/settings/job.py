@@ -136,7 +136,7 @@ def checked_start(init: str) -> str:
         return init
     path = _existing(init)
     if path is None:
-        ways = ["kmeans", "kmeans++", "random", "random-rows"]
+        ways = ["kmeans", "kmeans++", "split-and-merge", "random", "random-rows"]
         raise ConfigurationError(
             f"init {init!r} is no way to draw a start ({', '.join(ways)}), nor labels:NAME, nor "
             "the path of a model"

@@ -57,7 +57,11 @@ class Configuration:
         str,
         OneOf(method_names, "labels:NAME, or the path of a model"),
         Address(),
-        Help("Start", "kmeans, kmeans++, random, random-rows, labels:NAME, or the path of a model"),
+        Help(
+            "Start",
+            "kmeans, kmeans++, split-and-merge, random, random-rows, labels:NAME, or the path of a "
+            "model",
+        ),
         Sklearn("init_params"),
     ] = "kmeans"
     n_init: Annotated[int, Ge(1), Help("Starts", "starts raced on a sample of rows")] = 1

@@ -15,10 +15,14 @@ METHODS: Registry[Seeding] = Registry(
         "kmeans": "gmm_dask.mixture.starts.seeding:KMEANS",
         "k-means++": "gmm_dask.mixture.starts.seeding:KMEANS_PLUS_PLUS",
         "random_from_data": "gmm_dask.mixture.starts.seeding:RANDOM_FROM_DATA",
+        "split-and-merge": "gmm_dask.mixture.starts.seeding:KMEANS",
         "random": "gmm_dask.mixture.starts.seeding:random_responsibilities",
     },
 )
-"""scikit-learn's names for `init_params`."""
+"""scikit-learn's names for `init_params`, and our own."""
+
+MOVED = frozenset({"split-and-merge"})
+"""Those whose draws are improved on the sample before all rows are seen; drawn as k-means does."""
 
 
 def method_names() -> tuple[str, ...]:

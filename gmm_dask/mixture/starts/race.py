@@ -50,9 +50,13 @@ def race(
 
 def settled(sample: Sample, mixture: Mixture, settings: EMSettings = EMSettings()) -> Mixture:
     """Where EM on the sample takes a mixture, to a tolerance that a start is worth."""
+    return run(statistics_of_sample(sample), start([mixture]), coarse(settings)).best.mixture
+
+
+def coarse(settings: EMSettings) -> EMSettings:
+    """The same, to a tolerance that a start is worth."""
     stopping = replace(settings.stopping, tol=max(settings.stopping.tol or 0.0, SETTLED))
-    lapped = replace(settings, stopping=stopping)
-    return run(statistics_of_sample(sample), start([mixture]), lapped).best.mixture
+    return replace(settings, stopping=stopping)
 
 
 def ranking(state: EMState) -> list[Candidate]:
