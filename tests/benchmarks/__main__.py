@@ -17,6 +17,7 @@ SECTIONS = {
     "peers": ("peers", ["--rounds", "2"], 1500),
     "end_to_end": ("end_to_end", [], 1500),
     "passes": ("passes", [], 180),
+    "starts": ("starts", [], 1200),
     "candidates": ("candidates", ["--rows", "1000000"], 240),
     "engine": ("engine", ["--rounds", "5"], 180),
     "scale": ("scale", [], 240),
