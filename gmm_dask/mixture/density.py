@@ -18,11 +18,17 @@ from gmm_dask.mixture.refusals import Refusal
 
 LARGEST_DEVIATION = 1e150
 """Standardised deviations are cut here: their squares still sum without overflow."""
-COUNTS_FROM, LOWEST = -60.0, -700.0
-"""A component whose log-density lies so far below another's adds nothing to a sum with it; and its
-posterior is 0, below what normal numbers can hold."""
+COUNTS_FROM, LOWEST = -40.0, -700.0
+"""A component whose log-density lies so far below another's adds nothing to a sum with it, e⁻⁴⁰ at
+most; and its posterior is 0, below what normal numbers can hold."""
 LOOK_FROM_FEATURES, LOOK_FROM_COMPONENTS = 16, 4
-"""A first look, at some of the coordinates, is taken from here on."""
+"""A first look, at some of the coordinates, may be taken from here on."""
+SEEN, WORTH = (1 / 4, 1 / 2, 3 / 4), 0.9
+"""Shares of the coordinates that a look may see; and of the whole work that it may cost, with all
+that it leaves."""
+PAIR, JUDGED = 2.0, 32
+"""A log-density that a look leaves takes as long as so many of those that are worked out for all
+rows; judged by rows in the middle of so many components."""
 TILE, TALLEST = 256, 2048
 """Rows at once; with a look, so many that a component has some tens of them."""
 STRIP_VALUES = 8_000
@@ -74,10 +80,12 @@ def strips(size: int, step: int) -> Iterator[slice]:
 
 
 def _fill_compiled(found: Scores, rows: Rows, terms: Terms) -> None:
-    prepared, score = _prepared(terms), loops("scored").score
+    ruled_out = COUNTS_FROM if len(found.log_density) else 0.0
+    ruled_out = LOWEST if len(found.responsibilities) else ruled_out
+    prepared, score = _prepared(terms, ruled_out), loops("scored").score
     for part in strips(len(rows), STEP_VALUES // rows.shape[1]):
         some = double_or_single(as_read(rows[part]))
-        score(*some, *prepared, *(whole[part] for whole in found))
+        score(*some, *prepared, COUNTS_FROM, LOWEST, TILE, *(whole[part] for whole in found))
     # so far out that squares overflow: there, deviations are cut
     _fill(found, rows, np.flatnonzero(found.labels < 0), terms)
 
@@ -95,30 +103,49 @@ def _fill(found: Scores, rows: Rows, which: slice | Indices, terms: Terms) -> No
         found.responsibilities[which] = responsibilities_of(logs)
 
 
-def _prepared(terms: Terms) -> tuple[object, ...]:
-    """The terms as the loops have them: factors transposed and filled up to fours; how far a look
-    sees, and how many log-densities of a row it may leave; and how many rows are taken at once."""
+def _prepared(terms: Terms, ruled_out: float) -> tuple[object, ...]:
+    """The terms as the loops have them, filled up with zeros, factors transposed; and the look."""
     means, factors, normalisers = terms
     k, d = means.shape
     factors = factors[:, :, 0] if d == 1 and factors.ndim == 3 else factors
-    limits = COUNTS_FROM, LOWEST
     if factors.ndim == 2:
-        empty = np.empty((0, 0, 0))
-        return means, empty, np.ascontiguousarray(factors), normalisers, 0, 0.0, *limits, TILE
+        wide, reciprocals = (filled(values, (k, d + d % 2)) for values in (means, factors))
+        return wide, np.empty((0, 0, 0)), reciprocals, normalisers, 0, 0.0, 0.0, TILE
     width = -(-d // 4) * 4
-    filled = np.zeros((k, width, width))
-    filled[:, :d, :d] = factors.transpose(0, 2, 1)
-    looks = d >= LOOK_FROM_FEATURES and k >= LOOK_FROM_COMPONENTS
-    seen, most = _look(k, width) if looks else (0, 0.0)
-    height = int(np.clip(64 * k, TILE, TALLEST)) if seen else TILE
-    return means, filled, np.empty((0, 0)), normalisers, seen, most, *limits, height
+    wide, transposed = (
+        filled(means, (k, width)),
+        filled(factors.transpose(0, 2, 1), (k, width, width)),
+    )
+    return wide, transposed, np.empty((0, 0)), normalisers, *_look(terms, ruled_out)
 
 
-def _look(components: int, width: int) -> tuple[int, float]:
-    """How many coordinates a look sees; and how many log-densities of a row it may leave, of which
-    one costs two of those that are worked out for all rows."""
-    seen = width // 2 // 4 * 4
-    return seen, components * (1 - seen * (seen + 8) / (width * (width + 8))) / 2
+def _look(terms: Terms, ruled_out: float) -> tuple[int, float, float, int]:
+    """How many coordinates a look sees, none where it would not pay; how far below the likeliest of
+    a row it rules out others, how many it may leave to a row; and how many rows it takes."""
+    means, factors, normalisers = terms
+    k, d = means.shape
+    if d < LOOK_FROM_FEATURES or k < LOOK_FROM_COMPONENTS:
+        return 0, ruled_out, 0.0, TILE
+    judged = np.linspace(0, k - 1, min(k, JUDGED)).astype(np.intp)
+    distances = np.cumsum(((means[judged] - means[:, None]) @ factors) ** 2, axis=2)
+    least = normalisers[judged] - 0.5 * d + ruled_out
+    costs = dict[float, tuple[int, float]]()
+    for seen in (int(share * d) // 4 * 4 for share in SEEN):
+        bounds = normalisers[:, None] - 0.5 * (distances[:, :, seen - 1] + seen)
+        left, looking = (bounds >= least).sum(axis=0).mean(), k * (seen / d) ** 2
+        costs[looking + PAIR * max(1.0, left)] = seen, (k - looking) / PAIR
+    cheapest = min(costs)
+    if cheapest > WORTH * k:
+        return 0, ruled_out, 0.0, TILE
+    seen, most = costs[cheapest]
+    return seen, ruled_out, most, int(np.clip(64 * k // 64 * 64, TILE, TALLEST))
+
+
+def filled(values: Array, shape: tuple[int, ...]) -> Array:
+    """The values, and zeros where an array of this shape has more."""
+    wide = np.zeros(shape)
+    wide[tuple(map(slice, values.shape))] = values
+    return wide
 
 
 def squared_distances(rows: Array, mean: Array, factor: Array) -> Array:

@@ -21,6 +21,7 @@ SECTIONS = {
     "candidates": ("candidates", ["--rows", "1000000"], 240),
     "engine": ("engine", ["--rounds", "5"], 180),
     "scale": ("scale", [], 240),
+    "scores": ("scores", [], 400),
 }
 """Section: module, arguments, seconds that it may take."""
 

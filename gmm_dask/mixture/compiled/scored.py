@@ -38,6 +38,8 @@ ARGUMENTS = (
     types.int64,
     types.float64,
     types.float64,
+    types.int64,
+    types.float64,
     types.float64,
     types.int64,
     types.int64[::1],
@@ -111,40 +113,39 @@ def turned_back(lines, first, count, rows):
 def kept(sources):
     @cached(types.void(*ARGUMENTS), nogil=True, fastmath=EXACT, error_model="numpy")
     def score(
-        rows, rows_float32, means, factors, reciprocals, normalisers, seen, most, counts_from,
-        lowest, height, labels, density, posteriors
+        rows, rows_float32, means, factors, reciprocals, normalisers, seen, ruled_out, most, height,
+        counts_from, lowest, tile, labels, density, posteriors
     ):  # fmt: skip
         """Fill `labels` (N,), and `density` (N,) and `posteriors` (N, K) unless these are empty.
 
         Components less than `counts_from` beside the likeliest add nothing to a density, and less
-        than `lowest` are a posterior of 0. A look is at `seen` coordinates, if any. Rows beyond
-        what can be squared have the label −1.
+        than `lowest` are a posterior of 0. A look is at `seen` coordinates of `height` rows, or
+        none: components more than `ruled_out` below the likeliest need not be known, and it is
+        given up where it leaves more than `most` to a row. Rows beyond what can be squared have the
+        label −1.
         """
         sources  # noqa: B018  closed over, as caching.py says
         full_vectors()
         size, (components, features) = max(len(rows), len(rows_float32)), means.shape
         width = factors.shape[1]
-        densities = Densities(
-            means,
-            factors,
-            reciprocals,
-            normalisers,
-            np.zeros(max(width, features)),
-            np.ones(features),
-        )
+        densities = Densities(means, factors, reciprocals, normalisers)
         lines = workspace(features + components + 2, height + PAD)
         x, logs, top, total = lines[:features], lines[features:-2], lines[-2], lines[-1]
-        some = workspace(width + 5, max(height, PIECE) + PAD)
+        some = workspace(2 * width + 5, max(height, PIECE, tile) + PAD)
         scratch = Scratch(
-            np.empty((PIECE if seen else 0, features)), some[:width], some[width:-1], some[-1]
+            np.empty((PIECE if seen else 0, max(rows.shape[1], rows_float32.shape[1]))),
+            some[:width],
+            some[width:-5],
+            some[-5:-1],
+            some[-1],
         )
         which, own = np.empty(height, np.int64), np.empty(height, np.int64)
         ends = np.empty(components, np.int64)
-        ruled_out = lowest if len(posteriors) else counts_from
-        for first in range(0, size, height):
-            count = min(height, size - first)
+        first = 0
+        while first < size:
+            count = min(height if seen else tile, size - first)
             part = slice(first, first + count)
-            lines_of(rows, rows_float32, first, count, densities.none[:features], densities.one, x)
+            lines_of(rows, rows_float32, first, count, x)
             if not width:
                 uncorrelated(x, densities, count, logs)
             coordinates = seen if seen else width
@@ -155,7 +156,7 @@ def kept(sources):
                     logs, which, total, own, ends,
                 ):  # fmt: skip
                     break
-                coordinates, seen = width, 0
+                coordinates, seen, count = width, 0, min(tile, count)
             most_likely(logs, count, which, top)
             for t in range(count):
                 fine = top[t] > -np.inf
@@ -169,6 +170,7 @@ def kept(sources):
             if len(posteriors):
                 shares(logs, top, total, lowest, count)
                 turned_back(logs, first, count, posteriors)
+            first += count
 
     return score
 

@@ -7,50 +7,41 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from gmm_dask.mixture.compiled.pairs import PIECE, copied, distances
-from gmm_dask.mixture.compiled.products import standardise
+from gmm_dask.mixture.compiled.pairs import PIECE, copied
+from gmm_dask.mixture.compiled.products import multiply_4_by_4, standardise
 from gmm_dask.mixture.compiled.vectors import EXACT, LANES, full_vectors
 
 
 class Densities(NamedTuple):
-    """log w_k N(x | k) = normaliser − ½ |Uᵀ (x − μ)|²: Uᵀ filled up to fours, or, if there is none,
-    the reciprocal deviations of uncorrelated features."""
+    """log w_k N(x | k) = normaliser − ½ |Uᵀ (x − μ)|²: μ and Uᵀ filled up to fours, or, if there is
+    no U, the reciprocal deviations of uncorrelated features."""
 
     means: Any
     factors: Any
     reciprocals: Any
     normalisers: Any
-    none: Any
-    one: Any
 
 
 class Scratch(NamedTuple):
-    """For rows of one component: their copy, and lines of them."""
+    """For rows of one component: their copy, lines of them, x − μ, four coordinates, squares."""
 
     copy: Any
+    x: Any
     z: Any
     whitened: Any
     squares: Any
 
 
 @njit(fastmath=EXACT, forceinline=True, error_model="numpy")
-def lines_of(rows, rows_float32, first, count, centre, unit, lines):
-    """(x − centre) unit, a feature a line."""
+def lines_of(rows, rows_float32, first, count, lines):
+    """A feature a line, in float64."""
     full_vectors()
+    features = max(rows.shape[1], rows_float32.shape[1])
+    none, one = np.zeros(features), np.ones(features)
     if len(rows):
-        standardise(rows, first, count, centre, unit, lines)
+        standardise(rows, first, count, none, one, lines)
     else:
-        standardise(rows_float32, first, count, centre, unit, lines)
-
-
-@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
-def deviations(x, mean, count, z):
-    """x − μ."""
-    full_vectors()
-    for i in range(len(mean)):
-        one, to, middle = x[i], z[i], mean[i]
-        for t in range(count):
-            to[t] = one[t] - middle
+        standardise(rows_float32, first, count, none, one, lines)
 
 
 @njit(fastmath=EXACT, forceinline=True, error_model="numpy")
@@ -58,42 +49,115 @@ def correlated(x, densities, coordinates, count, scratch, logs):
     """All log-densities of some rows, or upper bounds of them by the first coordinates alone."""
     full_vectors()
     for k in range(len(logs)):
-        if len(x) == 2:
-            two_squares(x, densities.means[k], densities.factors[k], count, logs[k])
-        elif len(x) == 3:
-            three_squares(x, densities.means[k], densities.factors[k], count, logs[k])
-        else:
-            seen = densities.means[k, : min(coordinates, len(x))]
-            deviations(x, seen, count, scratch.z)
-            factor = densities.factors[k, :coordinates]
-            distances(scratch.z, factor, densities.none, count, scratch.whitened, logs[k])
+        squared_norms(
+            x, densities.means[k], densities.factors[k], coordinates, count, scratch.z,
+            scratch.whitened, logs[k],
+        )  # fmt: skip
+        joint(densities.normalisers[k], logs[k], count)
+
+
+@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
+def squared_norms(x, mean, factor, coordinates, count, z, whitened, squares):
+    """|Uᵀ (x − μ)|², four coordinates at a time: what earlier features add to them, then their own,
+    of which U has a triangle."""
+    full_vectors()
+    for t in range(count):
+        squares[t] = 0.0
+    for j in range(0, coordinates, 4):
+        four = factor[j : j + 4]
+        for i in range(0, j, 4):
+            if i == 0:
+                product_4_by_4(four[:, :4], z[:4], whitened, count)
+            else:
+                multiply_4_by_4(four[:, i : i + 4], z[i : i + 4], whitened, count)
+        add_norms(
+            x[j : j + 4], mean[j : j + 4], four[:, j : j + 4], count, z[j : j + 4], j > 0, whitened,
+            squares,
+        )  # fmt: skip
+
+
+@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
+def product_4_by_4(a, z, whitened, count):
+    full_vectors()
+    z0, z1, z2, z3 = z[0], z[1], z[2], z[3]
+    y0, y1, y2, y3 = whitened[0], whitened[1], whitened[2], whitened[3]
+    a00, a01, a02, a03 = a[0, 0], a[0, 1], a[0, 2], a[0, 3]
+    a10, a11, a12, a13 = a[1, 0], a[1, 1], a[1, 2], a[1, 3]
+    a20, a21, a22, a23 = a[2, 0], a[2, 1], a[2, 2], a[2, 3]
+    a30, a31, a32, a33 = a[3, 0], a[3, 1], a[3, 2], a[3, 3]
+    for t in range(count):
+        x0, x1, x2, x3 = z0[t], z1[t], z2[t], z3[t]
+        y0[t] = a00 * x0 + a01 * x1 + a02 * x2 + a03 * x3
+        y1[t] = a10 * x0 + a11 * x1 + a12 * x2 + a13 * x3
+        y2[t] = a20 * x0 + a21 * x1 + a22 * x2 + a23 * x3
+        y3[t] = a30 * x0 + a31 * x1 + a32 * x2 + a33 * x3
+
+
+@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
+def add_norms(x, mean, a, count, z, begun, whitened, squares):
+    full_vectors()
+    x0, x1, x2, x3 = x[0], x[1], x[2], x[3]
+    z0, z1, z2, z3 = z[0], z[1], z[2], z[3]
+    y0, y1, y2, y3 = whitened[0], whitened[1], whitened[2], whitened[3]
+    m0, m1, m2, m3 = mean[0], mean[1], mean[2], mean[3]
+    a00, a10, a11, a20, a21, a22 = a[0, 0], a[1, 0], a[1, 1], a[2, 0], a[2, 1], a[2, 2]
+    a30, a31, a32, a33 = a[3, 0], a[3, 1], a[3, 2], a[3, 3]
+    if not begun:
+        for t in range(count):
+            y0[t] = y1[t] = y2[t] = y3[t] = 0.0
+    for t in range(count):
+        d0, d1, d2, d3 = x0[t] - m0, x1[t] - m1, x2[t] - m2, x3[t] - m3
+        z0[t], z1[t], z2[t], z3[t] = d0, d1, d2, d3
+        w0, w1 = y0[t] + a00 * d0, y1[t] + a10 * d0 + a11 * d1
+        w2 = y2[t] + a20 * d0 + a21 * d1 + a22 * d2
+        w3 = y3[t] + a30 * d0 + a31 * d1 + a32 * d2 + a33 * d3
+        squares[t] = squares[t] + w0 * w0 + w1 * w1 + w2 * w2 + w3 * w3
+
+
+@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
+def uncorrelated(x, densities, count, logs):
+    """All log-densities of some rows under diagonal covariances; features are even in number."""
+    full_vectors()
+    means, reciprocals, fours = densities.means, densities.reciprocals, len(logs) // 4 * 4
+    for k in range(len(logs)):
+        line = logs[k]
+        for t in range(count):
+            line[t] = 0.0
+    for k in range(0, fours, 4):
+        for i in range(0, len(x), 2):
+            four, two = slice(k, k + 4), slice(i, i + 2)
+            add_squares(x[two], means[four, two], reciprocals[four, two], logs[four], count)
+    for k in range(fours, len(logs)):
+        for i in range(len(x)):
+            add_square(x[i], means[k, i], reciprocals[k, i], logs[k], count)
     for k in range(len(logs)):
         joint(densities.normalisers[k], logs[k], count)
 
 
 @njit(fastmath=EXACT, forceinline=True, error_model="numpy")
-def two_squares(x, mean, factor, count, squares):
-    """|Uᵀ (x − μ)|² of two features."""
+def add_squares(x, m, r, squares, count):
+    """What two features add for four components."""
     full_vectors()
-    x0, x1, m0, m1 = x[0], x[1], mean[0], mean[1]
-    u00, u10, u11 = factor[0, 0], factor[1, 0], factor[1, 1]
+    one, other, s0, s1, s2, s3 = x[0], x[1], squares[0], squares[1], squares[2], squares[3]
+    m00, m01, m10, m11 = m[0, 0], m[0, 1], m[1, 0], m[1, 1]
+    m20, m21, m30, m31 = m[2, 0], m[2, 1], m[3, 0], m[3, 1]
+    r00, r01, r10, r11 = r[0, 0], r[0, 1], r[1, 0], r[1, 1]
+    r20, r21, r30, r31 = r[2, 0], r[2, 1], r[3, 0], r[3, 1]
     for t in range(count):
-        d0, d1 = x0[t] - m0, x1[t] - m1
-        y0, y1 = u00 * d0, u10 * d0 + u11 * d1
-        squares[t] = y0 * y0 + y1 * y1
+        a, b = one[t], other[t]
+        y00, y01, y10, y11 = (a - m00) * r00, (b - m01) * r01, (a - m10) * r10, (b - m11) * r11
+        y20, y21, y30, y31 = (a - m20) * r20, (b - m21) * r21, (a - m30) * r30, (b - m31) * r31
+        s0[t], s1[t] = s0[t] + y00 * y00 + y01 * y01, s1[t] + y10 * y10 + y11 * y11
+        s2[t], s3[t] = s2[t] + y20 * y20 + y21 * y21, s3[t] + y30 * y30 + y31 * y31
 
 
 @njit(fastmath=EXACT, forceinline=True, error_model="numpy")
-def three_squares(x, mean, factor, count, squares):
-    """The same of three."""
+def add_square(x, mean, reciprocal, squares, count):
+    """What one feature adds for one."""
     full_vectors()
-    x0, x1, x2, m0, m1, m2 = x[0], x[1], x[2], mean[0], mean[1], mean[2]
-    u00, u10, u11 = factor[0, 0], factor[1, 0], factor[1, 1]
-    u20, u21, u22 = factor[2, 0], factor[2, 1], factor[2, 2]
     for t in range(count):
-        d0, d1, d2 = x0[t] - m0, x1[t] - m1, x2[t] - m2
-        y0, y1, y2 = u00 * d0, u10 * d0 + u11 * d1, u20 * d0 + u21 * d1 + u22 * d2
-        squares[t] = y0 * y0 + y1 * y1 + y2 * y2
+        y = (x[t] - mean) * reciprocal
+        squares[t] = squares[t] + y * y
 
 
 @njit(fastmath=EXACT, forceinline=True, error_model="numpy")
@@ -103,48 +167,6 @@ def joint(normaliser, squares, count):
     for t in range(count):
         fine = squares[t] < np.inf
         squares[t] = normaliser - 0.5 * squares[t] if fine else -np.inf
-
-
-@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
-def uncorrelated(x, densities, count, logs):
-    """All log-densities of some rows under diagonal covariances."""
-    full_vectors()
-    for k in range(len(logs)):
-        line = logs[k]
-        for t in range(count):
-            line[t] = 0.0
-    features, components = densities.means.shape[1], len(logs)
-    for k in range(0, components - 3, 4):
-        for i in range(features):
-            add_squares(
-                x[i], densities.means[k : k + 4, i], densities.reciprocals[k : k + 4, i],
-                logs[k : k + 4], count,
-            )  # fmt: skip
-    for k in range(components // 4 * 4, components):
-        for i in range(features):
-            add_square(x[i], densities.means[k, i], densities.reciprocals[k, i], logs[k], count)
-    for k in range(components):
-        joint(densities.normalisers[k], logs[k], count)
-
-
-@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
-def add_squares(x, means, reciprocals, squares, count):
-    full_vectors()
-    s0, s1, s2, s3 = squares[0], squares[1], squares[2], squares[3]
-    m0, m1, m2, m3 = means[0], means[1], means[2], means[3]
-    r0, r1, r2, r3 = reciprocals[0], reciprocals[1], reciprocals[2], reciprocals[3]
-    for t in range(count):
-        y0, y1, y2, y3 = (x[t] - m0) * r0, (x[t] - m1) * r1, (x[t] - m2) * r2, (x[t] - m3) * r3
-        s0[t], s1[t] = s0[t] + y0 * y0, s1[t] + y1 * y1
-        s2[t], s3[t] = s2[t] + y2 * y2, s3[t] + y3 * y3
-
-
-@njit(fastmath=EXACT, forceinline=True, error_model="numpy")
-def add_square(x, mean, reciprocal, squares, count):
-    full_vectors()
-    for t in range(count):
-        y = (x[t] - mean) * reciprocal
-        squares[t] = squares[t] + y * y
 
 
 @njit(fastmath=EXACT, forceinline=True, error_model="numpy")
@@ -161,9 +183,11 @@ def replace(rows, rows_float32, own, densities, k, scratch, line):
         for s in range(len(some), count):
             for i in range(scratch.copy.shape[1]):
                 scratch.copy[s, i] = scratch.copy[0, i]
-        standardise(scratch.copy, 0, count, densities.means[k], densities.one, scratch.z)
-        factor, squares = densities.factors[k], scratch.squares
-        distances(scratch.z, factor, densities.none, count, scratch.whitened, squares)
-        joint(densities.normalisers[k], squares, count)
+        lines_of(scratch.copy, rows_float32, 0, count, scratch.x)
+        squared_norms(
+            scratch.x, densities.means[k], densities.factors[k], densities.factors.shape[1], count,
+            scratch.z, scratch.whitened, scratch.squares,
+        )  # fmt: skip
+        joint(densities.normalisers[k], scratch.squares, count)
         for s in range(len(some)):
-            line[some[s]] = squares[s]
+            line[some[s]] = scratch.squares[s]
