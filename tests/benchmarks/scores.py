@@ -1,6 +1,6 @@
 """What a fitted model is asked, beside one pass of EM over the same rows and beside scikit-learn.
 
-    python -m tests.benchmarks.scores [--rows 1000000]
+    python -m tests.benchmarks.scores [--rows 5000000]
 
 One thread, in turns, medians of ratios within a round. First in memory: labels and densities in one
 call, as `score` writes them, labels alone, posteriors; then from Zarr to Zarr, by one worker and by
@@ -133,7 +133,7 @@ def from_store(n: int) -> dict[str, float]:
     single, terms = rows.astype(np.float32), mixture.terms
     with TemporaryDirectory() as folder:
         path = Path(folder, "rows.zarr")
-        zarr.save_array(path, single, chunks=(100_000, 16))
+        zarr.create_array(path, data=single, chunks=(100_000, 16))
         opened = open_rows(path)
         decode = seconds(lambda: [opened.read_all(i) for i in range(len(opened))])
         kernel = seconds(
