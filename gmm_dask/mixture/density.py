@@ -138,7 +138,7 @@ def _look(terms: Terms, ruled_out: float) -> tuple[int, float, float, int]:
     if cheapest > WORTH * k:
         return 0, ruled_out, 0.0, TILE
     seen, most = costs[cheapest]
-    return seen, ruled_out, most, int(np.clip(64 * k // 64 * 64, TILE, TALLEST))
+    return seen, ruled_out, most, int(np.clip(64 * k, TILE, TALLEST))
 
 
 def filled(values: Array, shape: tuple[int, ...]) -> Array:
