@@ -23,7 +23,7 @@ from gmm_dask.fitting.orientation import check_upright
 from gmm_dask.fitting.result import Fit, concluded
 from gmm_dask.fitting.run_loop import Callback, Conduct, carry_out
 from gmm_dask.fitting.starts import drawn_starts
-from gmm_dask.mixture.covariance import family_named
+from gmm_dask.mixture.covariance import families_named, family_named
 from gmm_dask.mixture.criteria import CRITERIA, Criterion
 from gmm_dask.mixture.iteration import Candidate, EMSettings, EMState, start
 from gmm_dask.mixture.parameters import Mixture
@@ -260,7 +260,7 @@ def select(
     `settings` are those of a `Configuration` (tol, n_init, seed, …); `opening` goes to `open_rows`.
     """
     names = [covariance] if isinstance(covariance, str) else covariance
-    families = [family_named(name).name for name in names]
+    families = [family_named(name).name for name in families_named(names)]
     numbers = [whole(number) for number in components]
     if not numbers or not families:
         raise ConfigurationError("select needs at least one number of components and one family")

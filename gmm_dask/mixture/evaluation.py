@@ -51,7 +51,7 @@ def evaluate(
             evaluations[i] = evaluation
     if regularisation != gentle:
         evaluations = [
-            _with_policy(one, mixture.family, regularisation)
+            _with_policy(one, mixture, regularisation)
             for mixture, one in zip(mixtures, evaluations, strict=True)
         ]
     return evaluations, 2 if again else 1
@@ -68,12 +68,17 @@ def _evaluated(
 ) -> list[Evaluation]:
     summed = statistics_of(mixtures, kernels)
     return [
-        Evaluation(statistics, maximise(statistics, mixture.family, regularisation), kernel)
+        Evaluation(
+            statistics, maximise(statistics, mixture.family, regularisation, mixture), kernel
+        )
         for mixture, statistics, kernel in zip(mixtures, summed, kernels, strict=True)
     ]
 
 
-def _with_policy(evaluation: Evaluation, family: str, regularisation: Regularisation) -> Evaluation:
+def _with_policy(
+    evaluation: Evaluation, mixture: Mixture, regularisation: Regularisation
+) -> Evaluation:
     if not evaluation.maximised.events:
         return evaluation
-    return replace(evaluation, maximised=maximise(evaluation.statistics, family, regularisation))
+    maximised = maximise(evaluation.statistics, mixture.family, regularisation, mixture)
+    return replace(evaluation, maximised=maximised)

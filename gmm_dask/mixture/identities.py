@@ -15,13 +15,14 @@ from numpy.typing import ArrayLike
 
 from gmm_dask.mixture.arrays import Array, as_rows, as_weights
 from gmm_dask.mixture.evaluation import evaluate
+from gmm_dask.mixture.formulas import formulas_of
 from gmm_dask.mixture.kernels import Kernel
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.q_function import expected_log_likelihood, gradient
 from gmm_dask.mixture.regularisation import Regularisation
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.sweep import Statistics, sweep
-from gmm_dask.mixture.textbook import Parameters, Sum, Textbook, formulas_of, summed
+from gmm_dask.mixture.textbook import Parameters, Sum, Textbook, summed
 
 TOLERANCE = 1e-9
 """Relative errors up to here are rounding, where means are no larger than a million sd."""
@@ -220,8 +221,12 @@ def stationarity(
     yield compare.equal(
         "M-step in μ", "∂Q/∂μ_k = 0", slope.means, (zero, solved.gradient_means()[1])
     )
+    free, matrices = formulas_of(solved.mixture.family).free, solved.mixture.matrices
     yield compare.equal(
-        "M-step in Σ", "∂Q/∂Σ_k = 0", slope.covariances, (zero, solved.gradient_covariances()[1])
+        "M-step in Σ",
+        "∂Q/∂Σ_k = 0 within the family",
+        free(slope.covariances, matrices),
+        (zero, free(solved.gradient_covariances()[1], matrices)),
     )
 
 
@@ -240,11 +245,11 @@ def maximisation_steps(
     compare: IdentityCheck, book: Textbook, solution: Mixture
 ) -> Iterator[Identity]:
     """The M-step in closed form: in general, in scalars for D = 1, from one γ for K = 2."""
-    yield from parameters(compare, "", book.maximised(), solution)
+    yield from parameters(compare, "", book.maximised(solution), solution)
     if solution.features == 1:
-        yield from parameters(compare, "univariate", book.univariate(), solution)
+        yield from parameters(compare, "univariate", book.univariate(solution), solution)
     if solution.components == 2:
-        yield from parameters(compare, "two-component", book.two_components(), solution)
+        yield from parameters(compare, "two-component", book.two_components(solution), solution)
 
 
 def parameters(
@@ -253,7 +258,7 @@ def parameters(
     """The solution's parameters beside those of a formula, in units of its standard deviations."""
     deviations = np.sqrt(solution.variances)
     products = deviations[:, :, None] * deviations[:, None, :]
-    units = formulas_of(solution.family).mean(products, np.ones(solution.components))
+    units = formulas_of(solution.family).units(products)
     sizes = {"weights": solution.weights, "means": deviations, "covariances": units}
     for (name, size), formula in zip(sizes.items(), FORMULAS[case], strict=True):
         value = getattr(expected, name)

@@ -78,14 +78,21 @@ def maximise(
     statistics: SufficientStatistics,
     family: str,
     regularisation: Regularisation = Regularisation(),
+    previous: Mixture | None = None,
 ) -> Maximised:
-    """The mixture of this family that maximises Q for these statistics, kept from degenerating."""
+    """The mixture of this family that maximises Q for these statistics, kept from degenerating;
+    where there is no closed form, that raises Q above what it is at the previous one."""
     kind = family_named(family)
     if not statistics.counts.sum() > 0:
         raise Refusal("there is no row with a weight above 0: nothing to fit a mixture to")
     counts = np.maximum(statistics.counts, SMALLEST_WEIGHT * statistics.counts.sum())
-    covariances = kind.add(kind.maximise(counts, statistics.scatter), regularisation.reg_covar)
-    floored = kind.floor(covariances, smallest_variances(statistics, regularisation))
+    floored = kind.regularised(
+        counts,
+        statistics.scatter,
+        regularisation.reg_covar,
+        smallest_variances(statistics, regularisation),
+        None if previous is None else previous.covariances,
+    )
     covariances = fixed(floored.covariances)
     mixture = Mixture(counts / counts.sum(), statistics.means, covariances, family)
     events = (*starved(statistics, kind), *collapsed(floored.components))

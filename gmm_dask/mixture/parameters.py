@@ -142,7 +142,7 @@ class Mixture:
             self.weights,
             self.means[:, kept],
             self.kind.marginal(self.covariances, kept),
-            self.family,
+            self.kind.marginal_family or self.family,
         )
 
     def conditional(self, given: Mapping[int, float]) -> Mixture:
@@ -169,7 +169,7 @@ class Mixture:
             posterior / posterior.sum(),
             means,
             self.kind.conditional(self.covariances, kept, known),
-            self.family,
+            self.kind.marginal_family or self.family,
         )
 
     @property

@@ -6,7 +6,6 @@ holds the kernels' statistics against. Nothing is fitted with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -15,8 +14,8 @@ import numpy as np
 from scipy.special import expit, logsumexp
 
 from gmm_dask.mixture.arrays import Array
+from gmm_dask.mixture.formulas import formulas_of
 from gmm_dask.mixture.parameters import LOG_TWO_PI, Mixture
-from gmm_dask.mixture.refusals import Refusal
 
 Sum: TypeAlias = tuple[Array, Array]
 """A sum over rows and the sum of its absolute terms: what rounding errors are relative to."""
@@ -116,15 +115,16 @@ class Textbook:
         total = formulas_of(self.mixture.family).total
         return total(0.5 * (products - inverses)), total(np.abs(products) + np.abs(inverses))
 
-    def maximised(self) -> Parameters:
-        """π_k = n_k / n, μ_k = Σ r x / n_k, Σ_k = Σ r (x − μ_k)(x − μ_k)ᵀ / n_k in the family."""
+    def maximised(self, solution: Mixture) -> Parameters:
+        """π_k = n_k / n, μ_k = Σ r x / n_k, Σ_k = Σ r (x − μ_k)(x − μ_k)ᵀ / n_k in the family; by
+        one more turn of a solution where there is no closed form."""
         counts = self.members.sum(axis=0)
         pairs = [weighted_mean_and_scatter(self.rows, r) for r in self.members.T]
         means, scatter = (np.stack(of_all) for of_all in zip(*pairs, strict=True))
-        covariances = formulas_of(self.mixture.family).mean(scatter, counts)
+        covariances = formulas_of(self.mixture.family).mean(scatter, counts, solution.matrices)
         return Parameters(counts / counts.sum(), means, covariances)
 
-    def univariate(self) -> Parameters:
+    def univariate(self, solution: Mixture) -> Parameters:
         """The M-step of D = 1 in scalars: μ_k = Σ r x / Σ r and σ²_k = Σ r (x − μ_k)² / Σ r."""
         x, r = self.rows[:, 0], self._univariate_members()
         counts = [float(r[k].sum()) for k in range(len(r))]
@@ -134,7 +134,9 @@ class Textbook:
         return Parameters(
             np.array(counts) / float(self.weights.sum()),
             np.array(means)[:, None],
-            formulas_of(self.mixture.family).mean(squares[:, None, None], np.array(counts)),
+            formulas_of(self.mixture.family).mean(
+                squares[:, None, None], np.array(counts), solution.matrices
+            ),
         )
 
     def _univariate_members(self) -> Array:
@@ -146,7 +148,7 @@ class Textbook:
             logs.append(np.log(weight) + log_normal)
         return self.weights * np.exp(np.array(logs) - logsumexp(logs, axis=0))
 
-    def two_components(self) -> Parameters:
+    def two_components(self, solution: Mixture) -> Parameters:
         """The M-step of K = 2 from one responsibility: with λ = π_1,
         γ = λ N_1 / (λ N_1 + (1 − λ) N_2) = 1 / (1 + exp(log (1 − λ) N_2 − log λ N_1))."""
         share = float(self.mixture.weights[0])
@@ -161,7 +163,9 @@ class Textbook:
             np.array([share, 1 - share]),
             np.stack([mean_1, mean_2]),
             formulas_of(self.mixture.family).mean(
-                np.stack([scatter_1, scatter_2]), np.array([gamma.sum(), others.sum()])
+                np.stack([scatter_1, scatter_2]),
+                np.array([gamma.sum(), others.sum()]),
+                solution.matrices,
             ),
         )
 
@@ -175,37 +179,3 @@ def weighted_mean_and_scatter(rows: Array, weights: Array) -> tuple[Array, Array
 def summed(terms: Array) -> Sum:
     """Σ over the first axis, and Σ of absolute values."""
     return terms.sum(axis=0), np.abs(terms).sum(axis=0)
-
-
-@dataclass(frozen=True)
-class Formulas:
-    """What a family makes of every component's matrix (K, D, D), by the book."""
-
-    mean: Callable[[Array, Array], Array]
-    """Covariances from scatter and counts (K,)."""
-    total: Callable[[Array], Array]
-    """The matrices' entries, summed where the family shares one number."""
-
-
-FORMULAS = {
-    "full": Formulas(lambda s, n: s / n[:, None, None], lambda m: m),
-    "tied": Formulas(lambda s, n: s.sum(axis=0) / n.sum(), lambda m: m.sum(axis=0)),
-    "diag": Formulas(lambda s, n: diagonals(s) / n[:, None], lambda m: diagonals(m)),
-    "spherical": Formulas(
-        lambda s, n: (diagonals(s) / n[:, None]).sum(axis=1) / s.shape[-1],
-        lambda m: diagonals(m).sum(axis=1),
-    ),
-}
-"""By family; written out here, as what is to be checked may not check itself."""
-
-
-def formulas_of(family: str) -> Formulas:
-    """Those of a family, or a sentence that says where they belong."""
-    if family not in FORMULAS:
-        raise Refusal(f"the textbook has no formulas of {family} covariances: add them to FORMULAS")
-    return FORMULAS[family]
-
-
-def diagonals(matrices: Array) -> Array:
-    """Of matrices (K, D, D), (K, D)."""
-    return np.diagonal(matrices, axis1=1, axis2=2)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Gt, Lt
 
 from gmm_dask.mixture.acceleration import acceleration_names
-from gmm_dask.mixture.covariance import family_names
+from gmm_dask.mixture.covariance import families_named, family_names
 from gmm_dask.mixture.kernels import Arithmetic
 from gmm_dask.mixture.regularisation import DegeneratePolicy, Regularisation
 from gmm_dask.mixture.starts import method_names
@@ -50,7 +50,7 @@ class Configuration:
     covariance: Annotated[
         str,
         OneOf(family_names),
-        Help("Covariance", "family of the covariances"),
+        Help("Covariance", "family of the covariances, by scikit-learn's name or mclust's"),
         Sklearn("covariance_type"),
     ] = "full"
     init: Annotated[
@@ -109,6 +109,8 @@ class Configuration:
 
     def __post_init__(self) -> None:
         check(self)
+        (family,) = families_named([self.covariance])
+        object.__setattr__(self, "covariance", family)  # by one name, however it was asked for
         if self.init not in (*method_names(), *WHOLE_STARTS):
             raise ConfigurationError(
                 f"init must be one of {', '.join(method_names())}, or a mixture; not {self.init!r}"

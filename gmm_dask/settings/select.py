@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from gmm_dask.mixture.covariance import family_names
+from gmm_dask.mixture.covariance import ALL, families_named, family_names
 from gmm_dask.mixture.criteria import Criterion
 from gmm_dask.settings.checks import check
 from gmm_dask.settings.declaration import Help, OneOf
@@ -20,8 +20,8 @@ class SelectOptions:
         str, Help("Components", "numbers to compare: 1:12 (12 too), or 2,4,8", "-k")
     ]
     covariance: Annotated[
-        tuple[Annotated[str, OneOf(family_names)], ...],
-        Help("Covariances", "families to compare, with commas between, or given again"),
+        tuple[Annotated[str, OneOf(family_names, also=(ALL,))], ...],
+        Help("Covariances", "families to compare, with commas between, or given again; or all"),
     ] = ("full",)
     criterion: Annotated[Criterion, Help("Criterion", "criterion whose smallest wins")] = "bic"
     drop: Annotated[bool, Help("Drop", "give up candidates that can no longer become the best")] = (
@@ -32,6 +32,7 @@ class SelectOptions:
         check(self)
         if not self.covariance:
             raise ConfigurationError("covariance is empty: name a family at least")
+        object.__setattr__(self, "covariance", families_named(self.covariance))
         self.numbers  # noqa: B018  fails here if they are none
 
     def __len__(self) -> int:

@@ -10,7 +10,9 @@ from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.stopping import Stopping
 from gmm_dask.mixture.sweep import Statistics, StatisticsOf, sweep
 
-FAMILY_NAMES = tuple(FAMILIES)
+FAMILY_NAMES = ("full", "tied", "diag", "spherical")
+"""Those of every shape in which covariances, statistics and factors are kept."""
+EVERY_FAMILY = tuple(FAMILIES)
 
 
 def drawn_mixture(
@@ -20,12 +22,13 @@ def drawn_mixture(
     random = np.random.default_rng(seed)
     noise = random.normal(size=(k, d, d + 3))
     matrices = noise @ noise.transpose(0, 2, 1) / (d + 3) + 0.2 * np.eye(d)
-    covariances = {
-        "full": matrices,
-        "tied": matrices[0],
-        "diag": np.diagonal(matrices, axis1=1, axis2=2),
-        "spherical": matrices[:, 0, 0],
-    }[family]
+    variances = np.diagonal(matrices, axis1=1, axis2=2)
+    shapes = {"full": matrices, "tied": matrices[0], "spherical": matrices[:, 0, 0]}
+    covariances = variances if FAMILIES[family].layout.diagonal else matrices
+    if family in shapes:
+        covariances = shapes[family]
+    elif family != "diag":
+        covariances = FAMILIES[family].maximise(np.ones(k), covariances)
     weights = random.dirichlet(np.full(k, 5.0))
     return Mixture(weights, random.normal(size=(k, d)) * spread, covariances, family)
 

@@ -14,6 +14,7 @@ from gmm_dask.mixture.rounding import steps_of
 from gmm_dask.mixture.starts.initial import Sample
 from gmm_dask.mixture.starts.race import race, statistics_of_sample
 from gmm_dask.mixture.statistics import SufficientStatistics
+from tests.mixture.problems import FAMILY_NAMES
 
 
 def rows_of(seed: int = 0, count: int = 600) -> np.ndarray:
@@ -30,7 +31,7 @@ def test_steps_are_those_that_values_were_rounded_to(kind):
     assert steps_of(rows[:1]) == ()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", FAMILY_NAMES)
 @pytest.mark.parametrize(("share", "thin"), [(0.49, True), (0.51, False)])
 def test_whose_smallest_variance_is_half_of_what_rounding_gives_is_told(family, share, thin):
     step = 0.1

@@ -23,14 +23,15 @@ from gmm_dask import (
 from gmm_dask.cli.main import main
 from gmm_dask.fitting.run_loop import Progress
 from gmm_dask.mixture.covariance import FAMILIES, family_names, register
+from gmm_dask.mixture.formulas import FORMULAS, Formulas, diagonals
 from gmm_dask.mixture.refusals import Refusal
-from gmm_dask.mixture.textbook import FORMULAS, Formulas, diagonals
 from tests.chunked.conftest import local_cluster
 
 PLACE = "tests.mixture.toy_family:TOY"
 BY_THE_BOOK = Formulas(
-    lambda s, n: np.array([diagonals(s).sum() / (s.shape[-1] * n.sum())]),
-    lambda m: diagonals(m).sum(keepdims=True)[0],
+    lambda s, n, _: np.array([diagonals(s).sum() / (s.shape[-1] * n.sum())]),
+    lambda m: np.array([diagonals(m).sum()]),
+    lambda m: np.array([diagonals(m).mean()]),
 )
 Command = Callable[..., str]
 

@@ -51,8 +51,10 @@ class Chart:
             weights = self.origin.weights * np.exp(heads / self.roots)
             offsets = self.covariance.unwhiten(shifts / self.roots[:, None])
             means = self.origin.means + offsets
-            covariances = self.covariance.covariances(tail)
             try:
+                covariances = self.origin.kind.nearest(
+                    weights, self.covariance.covariances(tail), self.origin.covariances
+                )
                 return Mixture(weights / weights.sum(), means, covariances, self.origin.family)
             except ValueError:  # not finite, or not positive definite to rounding
                 return None

@@ -34,6 +34,8 @@ class Family(ABC):
     """The scatter that its M-step needs."""
     shared: ClassVar[bool] = False
     """Whether all components have the same covariance."""
+    marginal_family: ClassVar[str | None] = None
+    """The family of its marginals and conditionals, where that is another."""
     colour: ClassVar[str] = "#6A4C93"
     marker: ClassVar[str] = "v"
     """How pictures tell it from the others."""
@@ -53,6 +55,24 @@ class Family(ABC):
     @abstractmethod
     def maximise(self, counts: Array, scatter: Array) -> Array:
         """The M-step: covariances (K..) that maximise Q for these counts (K,) and scatter."""
+
+    def regularised(
+        self,
+        counts: Array,
+        scatter: Array,
+        variance: float,
+        smallest: Array,
+        previous: Array | None = None,
+    ) -> Floored:
+        """The M-step with this variance added, above the smallest ones (D,); from the covariances
+        of the iteration before, where there is no closed form."""
+        del previous
+        return self.floor(self.add(self.maximise(counts, scatter), variance), smallest)
+
+    def nearest(self, weights: Array, covariances: Array, previous: Array) -> Array:
+        """Of this family, what comes closest to covariances of its shape that were extrapolated."""
+        del weights, previous
+        return covariances
 
     @abstractmethod
     def slope(self, precisions: Array, counts: Array, second: Array) -> Array:

@@ -37,6 +37,21 @@ class Variances(Family):
         return self.marginal(covariances, kept)
 
 
+class SharedVariances(Variances):
+    """A family of variances that are the same in all components: their first axis is 1."""
+
+    shared = True
+
+    def minimum_count(self, features: int) -> int:
+        return 1
+
+    def spread(self, values: Array, components: int, features: int) -> Array:
+        return np.broadcast_to(values, (components, features))
+
+    def take(self, covariances: Array, components: Indices) -> Array:
+        return covariances
+
+
 def variance_slopes(precisions: Array, counts: Array, second: Array) -> Array:
     """∂Q/∂σ²_kd (K, D), as if all of them were free."""
     return 0.5 * (precisions**2 * second - counts[:, None] * precisions)

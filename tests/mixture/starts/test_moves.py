@@ -5,6 +5,7 @@ import pytest
 
 from gmm_dask import Configuration, fit
 from gmm_dask.mixture.covariance import FAMILIES
+from gmm_dask.mixture.covariance.layouts import POOLED
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.starts.initial import Sample, initial_mixture
 from gmm_dask.mixture.starts.moves import improved, missed, moves
@@ -19,15 +20,10 @@ def trapped(family: str) -> Mixture:
     """Two components in the first blob, one over two others."""
     means = CENTRES.copy()
     means[0], means[1], means[2:4] = [0, 1], [0, -1], [[6, 12], [12, 0]]
-    unit = FAMILIES[family]
-    spread = np.tile(np.eye(2), (6, 1, 1))
-    covariances = {
-        "full": spread,
-        "tied": np.eye(2),
-        "diag": np.ones((6, 2)),
-        "spherical": np.ones(6),
-    }
-    return Mixture(np.full(6, 1 / 6), means, covariances[unit.name], family)
+    kind = FAMILIES[family]
+    unit = np.ones((6, 2)) if kind.layout.diagonal else np.tile(np.eye(2), (6, 1, 1))
+    scatter = unit.sum(axis=0) if kind.layout == POOLED else unit
+    return Mixture(np.full(6, 1 / 6), means, kind.maximise(np.ones(6), scatter), family)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
