@@ -50,10 +50,15 @@ class Wait:
 
 
 class _Watch:
-    """The waits of this process, and the thread that looks at them while there are any."""
+    """The waits of this process, and the thread that looks at them while there are any.
+
+    It falls asleep after a look that found none since the one before: most waits are over at once,
+    and to wake it takes longer than they do.
+    """
 
     def __init__(self) -> None:
         self.waits: set[Wait] = set()
+        self.any = self.asleep = False
         self.changed = threading.Condition()
         self.thread: threading.Thread | None = None
         self.tell: Callable[[str], object] = logger.warning
@@ -61,10 +66,11 @@ class _Watch:
     def add(self, wait: Wait) -> None:
         with self.changed:
             self.waits.add(wait)
+            self.any = True
             if self.thread is None:
                 self.thread = threading.Thread(target=self._look, name="waiting", daemon=True)
                 self.thread.start()
-            elif len(self.waits) == 1:
+            elif self.asleep:
                 self.changed.notify()
 
     def remove(self, wait: Wait) -> None:
@@ -74,7 +80,8 @@ class _Watch:
     def _look(self) -> None:
         while True:
             with self.changed:
-                self.changed.wait(LOOK_EVERY if self.waits else None)
+                self.asleep, self.any = not self.any, bool(self.waits)
+                self.changed.wait(None if self.asleep else LOOK_EVERY)
                 words = [word for wait in self.waits if (word := wait.word())]
             for word in dict.fromkeys(words):
                 self.tell(word)
