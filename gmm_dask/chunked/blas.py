@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, local
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
@@ -23,15 +23,18 @@ class _Pin:
         self.holders = 0
         self.limits: list[Any] = []
         self.modules = 0
+        self.here = local()
 
     def take(self) -> Any:
-        """Limit what is shared; what is this thread's own is limited by what is returned."""
+        """Limit what is shared, and what is this thread's own unless it is so already: what is
+        returned lifts that."""
         with self.lock:
             self.holders += 1
             if self._libraries_are_new() or self.holders == 1:
                 _take_control(self.shared)
                 self.limits.append(self.shared.limit(limits=1))
-            return self.own.limit(limits=1)
+            before, self.here.limited = getattr(self.here, "limited", None), self.own
+            return None if before is self.own else (before, self.own.limit(limits=1))
 
     def _libraries_are_new(self) -> bool:
         # Looking for libraries takes 2 ms: only where imports may have loaded others.
@@ -46,7 +49,9 @@ class _Pin:
         return True
 
     def give(self, own: Any) -> None:
-        own.restore_original_limits()
+        if own is not None:
+            self.here.limited, limit = own
+            limit.restore_original_limits()
         with self.lock:
             self.holders -= 1
             while self.limits and not self.holders:
