@@ -46,7 +46,7 @@ class Rows:
     missing_chunks: Literal["error", "fill"] = "error"
     first_block: int = 0
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int]:
         return self.cuts[-1] - self.cuts[0], self.source.shape[1]
 

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import asdict
+from functools import cached_property
 from itertools import chain
 from operator import add
 from threading import Event
@@ -44,14 +44,17 @@ class SerialEngine:
         on_tell: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
         self.rows = rows
-        self.threads = threads
+        self.threads = min(threads, len(rows))
         self.run = secrets.token_hex(4)
         self._on_pass, self._on_tell = on_pass, on_tell
         fits = rows.nbytes <= memory_share * MEMORY_LIMIT
         self.cached = cache == "memory" or (cache == "auto" and fits)
         self._held: tuple[Placed, ...] | None = None
-        # Kept from pass to pass: to start threads takes as long as a pass over a megabyte.
-        self._others = ThreadPoolExecutor(max(threads - 1, 1), thread_name_prefix="sweep")
+
+    @cached_property
+    def _others(self) -> ThreadPoolExecutor:
+        """Kept from pass to pass: to start threads takes as long as a pass over a megabyte."""
+        return ThreadPoolExecutor(self.threads - 1, thread_name_prefix="sweep")
 
     def map_reduce(
         self,
@@ -79,7 +82,7 @@ class SerialEngine:
             attempts=1,
             cached=self.cached,
         )
-        self.tell("pass", **asdict(report))
+        self.tell("pass", **vars(report))
         if self._on_pass is not None:
             self._on_pass(report)
         return result
@@ -107,7 +110,7 @@ class SerialEngine:
 
         taking: list[Future[None]] = []
         try:
-            for _ in range(min(self.threads, len(shares)) - 1):
+            for _ in range(self.threads - 1):
                 taking.append(self._others.submit(take))
             take()  # this thread works as well: others take a while to wake
             for one in taking:
@@ -135,7 +138,8 @@ class SerialEngine:
 
     def close(self) -> None:
         self._held = None
-        self._others.shutdown()
+        if "_others" in vars(self):
+            self._others.shutdown()
 
 
 def _unless(stopped: Event, blocks: Iterable[Placed]) -> Iterator[Placed]:

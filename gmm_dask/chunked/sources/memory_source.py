@@ -34,11 +34,11 @@ class MemorySource:
 
     lazy = False
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int]:
         return table_shape(self.values.shape, self.address)
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         return real_dtype(self.values.dtype, self.address)
 
