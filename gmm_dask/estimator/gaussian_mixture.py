@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from inspect import Signature
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,13 @@ import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state, estimator_html_repr
+from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from gmm_dask.estimator.attributes import FittedAttributes, floating
 from gmm_dask.estimator.elsewhere import asked, is_elsewhere, names_of_frame, opened
 from gmm_dask.estimator.given import checked
-from gmm_dask.estimator.parameters import PARAMETERS, SELF, Constraints, parameters
+from gmm_dask.estimator.parameters import DEFAULTS, PARAMETERS, SELF, Constraints, parameters
 from gmm_dask.mixture import criteria
 from gmm_dask.mixture.arrays import Array, Indices
 from gmm_dask.mixture.refusals import Refusal
@@ -69,9 +71,8 @@ class GaussianMixture(FittedAttributes, DensityMixin, BaseEstimator):  # type: i
     _parameter_constraints = Constraints()
 
     def __init__(self, *given: Any, **named: Any) -> None:
-        asked = PARAMETERS.bind(*given, **named)
-        asked.apply_defaults()
-        for name, value in asked.arguments.items():
+        asked = PARAMETERS.bind(*given, **named).arguments
+        for name, value in {**DEFAULTS, **asked}.items():
             setattr(self, name, value)
 
     __init__.__signature__ = Signature([SELF, *parameters()])  # type: ignore[attr-defined]
@@ -144,6 +145,19 @@ class GaussianMixture(FittedAttributes, DensityMixin, BaseEstimator):  # type: i
         rows, labels = self.mixture_.sample(n_samples, random)
         order = np.argsort(labels, kind="stable")
         return rows[order], labels[order]
+
+    @classmethod
+    @cache
+    def _get_param_names(cls) -> list[str]:
+        """As scikit-learn finds them, which takes as long as an iteration over few rows."""
+        names: list[str] = super()._get_param_names()
+        return names
+
+    def _validate_params(self) -> None:
+        """As scikit-learn does it, but for defaults, which nobody need check."""
+        values = self.get_params(deep=False).items()
+        given = {name: value for name, value in values if value is not DEFAULTS.get(name, ...)}
+        validate_parameter_constraints(self._parameter_constraints, given, type(self).__name__)
 
     def _learn(self, fitted: Fit) -> None:
         self.mixture_ = fitted.mixture

@@ -47,6 +47,9 @@ def parameters() -> Iterator[Parameter]:
 
 
 PARAMETERS = Signature(list(parameters()))
+DEFAULTS: Mapping[str, Any] = MappingProxyType(
+    {name: one.default for name, one in PARAMETERS.parameters.items()}
+)
 SELF = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
 
 

@@ -21,6 +21,8 @@ def check(section: Any) -> None:
     kind: Any = type(section)
     for option in options_of(kind):
         value = getattr(section, option.name)
+        if value is option.default:
+            continue
         if type(value).__module__ == "numpy" and value.ndim == 0:
             value = value.item()
             object.__setattr__(section, option.name, value)
