@@ -18,18 +18,19 @@ T = TypeVar("T")
 
 class Remembered(Generic[T]):
     """A function of mixtures and of whatever else its results depend on; none of them may hold a
-    mixture."""
+    mixture. What was found lies with the first of the mixtures, and goes with any of them."""
 
     def __init__(self, make: Callable[..., T]) -> None:
         self._make = make
-        self._found: dict[Hashable, T] = {}
         update_wrapper(self, make)
 
     def __call__(self, mixtures: tuple[Mixture, ...], *more: Hashable) -> T:
-        key = (*map(id, mixtures), *more)
-        if key not in self._found:
-            self._found[key] = self._make(mixtures, *more)
-            for mixture in mixtures:
-                forgetting: Any = weakref.finalize(mixture, self._found.pop, key, None)
+        first, *others = mixtures
+        found: dict[Hashable, T] = vars(first).setdefault("_remembered", {})
+        key = (self, *map(id, others), *more)
+        if key not in found:
+            found[key] = self._make(mixtures, *more)
+            for other in others:
+                forgetting: Any = weakref.finalize(other, found.pop, key, None)
                 forgetting.atexit = False
-        return self._found[key]
+        return found[key]

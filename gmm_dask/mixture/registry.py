@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from gmm_dask.mixture.refusals import Refusal
 
@@ -22,11 +22,12 @@ class Registry(Mapping[str, T], Generic[T]):
         self._things: dict[str, Any] = dict(places)
 
     def __getitem__(self, name: str) -> T:
-        thing = self._things[name]
+        thing: Any = self._things[name]
         if isinstance(thing, str):
             module, attribute = thing.split(":")
             thing = self._things[name] = getattr(import_module(module), attribute)
-        return cast(T, thing)
+        found: T = thing
+        return found
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._things)
