@@ -161,6 +161,8 @@ def drawn(sample: Sample, configuration: Configuration) -> Sequence[Mixture]:
     """Starts drawn from a sample of rows; several are raced on it first, and the best is improved
     where its method says so."""
     starts: Sequence[Mixture] = drawn_starts(sample, configuration)
+    if len(starts) == 1 and configuration.init not in MOVED:
+        return starts
     settings = configuration.settings().for_rows(sample.rows)
     if len(starts) > 1:
         starts = race(sample, starts, min(configuration.finalists, len(starts)), settings)

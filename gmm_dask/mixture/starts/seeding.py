@@ -11,6 +11,8 @@ import numpy as np
 from gmm_dask.mixture.arrays import Array, Indices
 
 LLOYD_ITERATIONS = 50
+LEAST_MASS = 1e-300
+"""Of a centre that no row is nearest to: what it is divided by."""
 
 Seeding: TypeAlias = Callable[[Array, Array, int, np.random.Generator], Array]
 """Of rows (n, D), weights (n,) and K: centres (K, D), or responsibilities (n, K)."""
@@ -22,14 +24,15 @@ def k_means_plus_plus(rows: Array, weights: Array, k: int, random: np.random.Gen
     Arthur & Vassilvitskii (2007), with the best of 2 + log K draws each time.
     """
     centres = rows[random.choice(len(rows), size=1, p=weights / weights.sum())]
-    nearest = squared_distances(rows, centres)[:, 0]
+    lengths = squared_lengths(rows)
+    nearest = squared_distances(rows, centres, lengths)[:, 0]
     trials = 2 + int(np.log(k))
     while len(centres) < k:
         mass = nearest * weights
         if not mass.sum() > 0:  # fewer distinct rows than components
             mass = weights
         drawn = random.choice(len(rows), size=trials, p=mass / mass.sum())
-        closer = np.minimum(nearest[:, None], squared_distances(rows, rows[drawn]))
+        closer = np.minimum(nearest[:, None], squared_distances(rows, rows[drawn], lengths))
         best = int((weights @ closer).argmin())
         centres, nearest = np.vstack([centres, rows[drawn[best]]]), closer[:, best]
     return centres
@@ -38,20 +41,22 @@ def k_means_plus_plus(rows: Array, weights: Array, k: int, random: np.random.Gen
 def k_means(rows: Array, weights: Array, k: int, random: np.random.Generator) -> Array:
     """The centres (K, D) that Lloyd's iterations reach from k-means++."""
     centres = k_means_plus_plus(rows, weights, k, random)
+    lengths, one_of = squared_lengths(rows), np.eye(k)
     labels: Indices | None = None
     for _ in range(LLOYD_ITERATIONS):
-        distances = squared_distances(rows, centres)
+        distances = squared_distances(rows, centres, lengths)
         nearest = distances.argmin(axis=1)
-        if labels is not None and np.array_equal(nearest, labels):
+        if labels is not None and (nearest == labels).all():
             break
         labels = nearest
-        members = np.eye(k)[labels] * weights[:, None]
+        members = one_of.take(labels, axis=0)
+        members *= weights[:, None]
         mass = members.sum(axis=0)
-        moved = (members.T @ rows) / np.where(mass > 0, mass, 1)[:, None]
-        far = np.argsort(-distances[np.arange(len(rows)), labels], kind="stable")
-        for rank, empty in enumerate(np.flatnonzero(mass == 0)):
-            moved[empty] = rows[far[rank % len(far)]]
-        centres = moved
+        centres = (members.T @ rows) / np.maximum(mass, LEAST_MASS)[:, None]
+        if not mass.all():
+            far = np.argsort(-distances[np.arange(len(rows)), labels], kind="stable")
+            empty = np.flatnonzero(mass == 0)
+            centres[empty] = rows[far[np.arange(len(empty)) % len(far)]]
     return centres
 
 
@@ -71,10 +76,20 @@ def random_responsibilities(
     return random.dirichlet(np.ones(k), size=len(rows))
 
 
-def squared_distances(rows: Array, centres: Array) -> Array:
-    """‖x_n − c_k‖², (n, K); rows are of order one, so the expansion is accurate enough."""
-    distances = (rows**2).sum(axis=1)[:, None] - 2 * (rows @ centres.T) + (centres**2).sum(axis=1)
-    return np.maximum(distances, 0)
+def squared_distances(rows: Array, centres: Array, lengths: Array | None = None) -> Array:
+    """‖x_n − c_k‖², (n, K); rows are of order one, so the expansion is accurate enough. `lengths`
+    are the rows' own, where somebody has them already."""
+    distances = rows @ centres.T
+    distances *= -2
+    distances += (squared_lengths(rows) if lengths is None else lengths)[:, None]
+    distances += squared_lengths(centres)
+    return np.maximum(distances, 0, out=distances)
+
+
+def squared_lengths(rows: Array) -> Array:
+    """‖x_n‖², (n,)."""
+    lengths: Array = (rows**2).sum(axis=1)
+    return lengths
 
 
 def nearest_centre(rows: Array, centres: Array) -> Array:
