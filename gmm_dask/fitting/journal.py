@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import isfinite, log
 from types import TracebackType
 from typing import Any
@@ -105,9 +105,9 @@ def history_entry(
     """What the history says of an iteration: the leading candidate, what its passes cost, and what
     there was to tell before it."""
     record = state.best.record
-    entry: dict[str, Any] = {} if record is None else asdict(record)
+    entry: dict[str, Any] = {} if record is None else {**vars(record)}
     happened = (event for c in state.candidates if c.record for event in c.record.events)
-    entry["events"] = [asdict(event) for event in (*news, *happened)]
+    entry["events"] = [{**vars(event)} for event in (*news, *happened)]
     if record is not None and not isfinite(record.change):
         entry["change"] = None
     entry |= {"iteration": state.iteration, "passes": state.passes}

@@ -5,7 +5,10 @@ Both are in the sufficient statistics, whatever the mixture, so that to look cos
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from gmm_dask.chunked.profile import Profile
 from gmm_dask.chunked.rows import DataError, Rows
@@ -27,14 +30,17 @@ SMALLEST_VARIANCE = 1e-140
 
 def watched(statistics_of: StatisticsOf, known: Profile, rows: Rows) -> StatisticsOf:
     """The same statistics; DataError where they are not of the rows that the first pass saw."""
+    seen = Seen.by(known, rows.feature_names)
 
     def statistics_of_the_same(
         mixtures: tuple[Mixture, ...], kernels: tuple[Kernel, ...]
     ) -> Statistics:
         results = statistics_of(mixtures, kernels)
-        away = np.max([np.abs(m.mean - known.mean) + np.sqrt(m.variance) for m in mixtures], axis=0)
+        away = np.maximum.reduce(
+            [np.abs(m.mean - seen.mean) + np.sqrt(m.variance) for m in mixtures]
+        )
         for statistics, kernel in zip(results, kernels, strict=True):
-            difference = change(known, statistics, kernel, away, rows.feature_names)
+            difference = seen.change(statistics, kernel, away)
             if difference:
                 raise DataError(
                     f"{rows.source.address}: rows have changed since the first pass of this fit: "
@@ -45,40 +51,47 @@ def watched(statistics_of: StatisticsOf, known: Profile, rows: Rows) -> Statisti
     return statistics_of_the_same
 
 
-def change(
-    known: Profile,
-    statistics: SufficientStatistics,
-    kernel: Kernel,
-    away: Array,
-    names: tuple[str, ...],
-) -> str:
-    """What differs by more than rounding, in words; empty where nothing does.
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the first pass saw of the rows, and what follows from it for all later ones."""
 
-    Rounding is of the rows furthest from 0, and of the place that mixtures see them from: so far
-    `away` from their mean, which is far only where a start is.
-    """
-    rounding = ROUNDING_OF_FLOAT32 if kernel == "quadratic-float32" else ROUNDING
-    if abs(statistics.weight - known.weight_total) > rounding * known.weight_total:
-        return (
-            f"their weights together were {known.weight_total:.9g} and are {statistics.weight:.9g}"
+    names: tuple[str, ...]
+    weight: float
+    mean: Array
+    sd: Array
+    variance: Array
+    furthest: Array
+    flat: NDArray[np.bool_]
+
+    @classmethod
+    def by(cls, known: Profile, names: tuple[str, ...]) -> Seen:
+        """Of its profile."""
+        furthest = np.maximum(np.abs(known.minimum), np.abs(known.maximum))
+        flat = known.sd <= FLAT * np.abs(known.mean)
+        return cls(names, known.weight_total, known.mean, known.sd, known.sd**2, furthest, flat)
+
+    def change(self, statistics: SufficientStatistics, kernel: Kernel, away: Array) -> str:
+        """What differs by more than rounding, in words; empty where nothing does.
+
+        Rounding is of the rows furthest from 0, and of the place that mixtures see them from: so
+        far `away` from their mean, which is far only where a start is.
+        """
+        rounding = ROUNDING_OF_FLOAT32 if kernel == "quadratic-float32" else ROUNDING
+        if abs(statistics.weight - self.weight) > rounding * self.weight:
+            return f"their weights together were {self.weight:.9g} and are {statistics.weight:.9g}"
+        far = self.furthest
+        means = np.where(self.flat, 1e3 * FLAT * np.abs(self.mean), rounding * self.sd)
+        means += OF_THE_FURTHEST * (far + away)
+        variances = np.where(self.flat, means**2, rounding * self.variance)
+        variances += OF_THE_FURTHEST * (far * self.sd + away**2) + NEGLIGIBLE * far**2
+        return self._difference("mean", self.mean, statistics.mean(), means) or self._difference(
+            "variance", self.variance, statistics.variance(), variances
         )
-    size, sd = np.abs(known.mean), known.sd
-    far = np.maximum(np.abs(known.minimum), np.abs(known.maximum))
-    flat = sd <= FLAT * size
-    means = np.where(flat, 1e3 * FLAT * size, rounding * sd) + OF_THE_FURTHEST * (far + away)
-    variances = np.where(flat, means**2, rounding * sd**2)
-    variances += OF_THE_FURTHEST * (far * sd + away**2) + NEGLIGIBLE * far**2 + SMALLEST_VARIANCE
-    return _difference("mean", known.mean, statistics.mean(), means, names) or _difference(
-        "variance", sd**2, statistics.variance(), variances, names
-    )
 
-
-def _difference(
-    what: str, before: Array, now: Array, rounding: Array, names: tuple[str, ...]
-) -> str:
-    """The feature whose mean or variance differs most, if by more than rounding."""
-    excess = np.abs(now - before) / np.maximum(rounding, SMALLEST_VARIANCE)
-    worst = int(excess.argmax())
-    if not excess[worst] > 1:
-        return ""
-    return f"the {what} of {names[worst]} was {before[worst]:.9g} and is {now[worst]:.9g}"
+    def _difference(self, what: str, before: Array, now: Array, rounding: Array) -> str:
+        """The feature whose mean or variance differs most, if by more than rounding."""
+        excess = np.abs(now - before) / np.maximum(rounding, SMALLEST_VARIANCE)
+        worst = int(excess.argmax())
+        if not excess[worst] > 1:
+            return ""
+        return f"the {what} of {self.names[worst]} was {before[worst]:.9g} and is {now[worst]:.9g}"

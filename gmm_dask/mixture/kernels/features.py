@@ -27,6 +27,7 @@ class OuterFeatures:
         self.whole[self.upper] = self.whole.T[self.upper] = np.arange(self.products)
         self.starts = np.concatenate([[0], np.cumsum(np.arange(features, 0, -1))]).tolist()
         self.pairs = pairs(*self.upper, features)
+        self.halves = np.where(self.upper[0] == self.upper[1], -0.5, -1.0)
 
     def fill(self, phi: NDArray[np.floating], rows: Rows, frame: Frame) -> None:
         """Write φ of these rows into phi (F, B), whose last line is 1 already."""
@@ -38,7 +39,7 @@ class OuterFeatures:
     def second_order(self, precisions: Array) -> Array:
         """The coefficients (K, D(D+1)/2) of z_i z_j in −½ zᵀ Λ z."""
         i, j = self.upper
-        return precisions[:, i, j] * np.where(i == j, -0.5, -1.0)
+        return precisions[:, i, j] * self.halves
 
     def unpack(self, sums: Array) -> tuple[Array, Array, Array]:
         """Σ r z zᵀ (K, D, D), Σ r z (K, D) and Σ r (K,)."""

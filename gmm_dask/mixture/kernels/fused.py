@@ -53,7 +53,9 @@ class FusedKernel(QuadraticSums):
         self.sums[:, :-1] += sums[:, :-1]
         self.sums[:, -1] = sums[:, -1]
         evidence, peak, mixed = totals.T
-        self.totals += np.stack([evidence + peak, evidence - mixed, -evidence], axis=1)
+        self.totals[:, 0] += evidence + peak
+        self.totals[:, 1] += evidence - mixed
+        self.totals[:, 2] -= evidence
         self.count(rows, weights)
         return True
 

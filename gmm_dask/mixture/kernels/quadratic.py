@@ -15,7 +15,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +42,9 @@ class Expansion:
         self.mixtures = tuple(map(weakref.ref, mixtures))
         self.frame, self.arithmetic = frame, arithmetic
         self.features = features_of(mixtures[0])
-        self.ends = np.cumsum([mixture.components for mixture in mixtures])
-        self.slices = [slice(a, b) for a, b in pairwise([0, *self.ends.tolist()])]
+        ends = list(accumulate(mixture.components for mixture in mixtures))
+        self.ends = np.array(ends)
+        self.slices = [slice(a, b) for a, b in pairwise([0, *ends])]
 
     @cached_property
     def coefficients(self) -> NDArray[np.floating]:
@@ -58,7 +59,7 @@ class Expansion:
     def _coefficients(self) -> NDArray[np.floating]:
         living = (mixture() for mixture in self.mixtures)  # whoever sweeps holds them
         each = [coefficients(one, self.frame, self.features) for one in living if one is not None]
-        return np.vstack(each).astype(self.arithmetic)
+        return np.concatenate(each, dtype=self.arithmetic, casting="same_kind")
 
 
 @Remembered
@@ -192,7 +193,8 @@ def linear_forms(
         precisions = factors @ factors.transpose(0, 2, 1)
         linear = np.einsum("kij,kj->ki", precisions, means)
     constant = normalisers - 0.5 * np.einsum("ki,ki->k", linear, means)
-    return np.hstack([features.second_order(precisions), linear, constant[:, None]])
+    parts = features.second_order(precisions), linear, constant[:, None]
+    return np.concatenate(parts, axis=1)
 
 
 def even(coefficients: NDArray[np.floating]) -> tuple[Array, Array]:
