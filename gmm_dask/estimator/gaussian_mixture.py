@@ -71,7 +71,10 @@ class GaussianMixture(FittedAttributes, DensityMixin, BaseEstimator):  # type: i
     _parameter_constraints = Constraints()
 
     def __init__(self, *given: Any, **named: Any) -> None:
-        asked = PARAMETERS.bind(*given, **named).arguments
+        asked = {**dict(zip(DEFAULTS, given, strict=False)), **named}
+        twice = len(asked) < len(given) + len(named)
+        if len(given) > 1 or twice or not asked.keys() <= DEFAULTS.keys():
+            PARAMETERS.bind(*given, **named)  # which says what is wrong
         for name, value in {**DEFAULTS, **asked}.items():
             setattr(self, name, value)
 

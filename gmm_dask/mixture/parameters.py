@@ -55,7 +55,7 @@ class Mixture:
     def __reduce__(self) -> tuple[Restore, tuple[Array, Array, Array, Family]]:
         return restored, (self.weights, self.means, self.covariances, self.kind)
 
-    @property
+    @cached_property
     def kind(self) -> Family:
         """The covariance family as an object."""
         return family_named(self.family)

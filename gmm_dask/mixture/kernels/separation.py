@@ -51,6 +51,8 @@ class Separation:
     @staticmethod
     def of(mixtures: Sequence[Mixture], frame: Frame) -> Separation | None:
         """None where a look would leave so many pairs that the whole is faster."""
+        if mixtures[0].diagonal or mixtures[0].features < SEPARATED_FROM_FEATURES:
+            return None
         return _separation(tuple(mixtures), frame)
 
 
@@ -77,8 +79,6 @@ def _affordable(mixtures: tuple[Mixture, ...], frame: Frame) -> tuple[int, float
     """How many features the cheapest look sees, and how many pairs a row it may leave; None where
     it would leave more."""
     features, components = mixtures[0].features, sum(m.components for m in mixtures)
-    if mixtures[0].diagonal or features < SEPARATED_FROM_FEATURES:
-        return None
     whole = WHOLE * components * _columns(features)
     pair = 2 * features * (features + BESIDE) * max(1, OWN_ROWS * components / height(components))
     costs, most = dict[int, float](), dict[int, float]()

@@ -41,9 +41,15 @@ class Sample:
 
     def standardised(self) -> Array:
         """Rows in units of each feature's standard deviation: nearness must not depend on units."""
-        mean = np.average(self.rows, axis=0, weights=self.weights)
-        deviation = np.sqrt(np.average((self.rows - mean) ** 2, axis=0, weights=self.weights))
-        return (self.rows - mean) / np.where(deviation > 0, deviation, 1)
+        centred = self.rows - self._average(self.rows)
+        deviation = np.sqrt(self._average(centred**2))
+        return centred / np.where(deviation > 0, deviation, 1)
+
+    def _average(self, values: Array) -> Array:
+        """What np.average gives, without its checks."""
+        weights = self.weights[:, None]
+        average: Array = (values * weights).sum(axis=0) / weights.sum(axis=0)
+        return average
 
 
 def initial_mixture(

@@ -46,14 +46,14 @@ def k_means(rows: Array, weights: Array, k: int, random: np.random.Generator) ->
     for _ in range(LLOYD_ITERATIONS):
         distances = squared_distances(rows, centres, lengths)
         nearest = distances.argmin(axis=1)
-        if labels is not None and (nearest == labels).all():
+        if labels is not None and not np.count_nonzero(nearest != labels):
             break
         labels = nearest
         members = one_of.take(labels, axis=0)
         members *= weights[:, None]
-        mass = members.sum(axis=0)
+        mass = np.add.reduce(members, axis=0)
         centres = (members.T @ rows) / np.maximum(mass, LEAST_MASS)[:, None]
-        if not mass.all():
+        if np.count_nonzero(mass) < k:
             far = np.argsort(-distances[np.arange(len(rows)), labels], kind="stable")
             empty = np.flatnonzero(mass == 0)
             centres[empty] = rows[far[np.arange(len(empty)) % len(far)]]
@@ -88,7 +88,7 @@ def squared_distances(rows: Array, centres: Array, lengths: Array | None = None)
 
 def squared_lengths(rows: Array) -> Array:
     """‖x_n‖², (n,)."""
-    lengths: Array = (rows**2).sum(axis=1)
+    lengths: Array = np.add.reduce(rows**2, axis=1)
     return lengths
 
 
