@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from gmm_dask.mixture.arrays import Array
+from gmm_dask.mixture.arrays import Array, fixed
 from gmm_dask.mixture.covariance.layouts import Layout
 
 NEGLIGIBLE = 1e-30
@@ -102,13 +103,20 @@ class SufficientStatistics:
 
     def mean(self) -> Array:
         """The mean of all rows, (D,)."""
-        return self.counts @ self.means / self.counts.sum()
+        return self._moments[0]
 
     def variance(self) -> Array:
         """The variance of all rows in each feature, (D,): within plus between the components."""
+        return self._moments[1]
+
+    @cached_property
+    def _moments(self) -> tuple[Array, Array]:
+        """Both, which every pass is asked for several times."""
+        total = self.counts.sum()
+        mean = self.counts @ self.means / total
         within = self.layout.squares(self.scatter)
-        between_means = self.counts @ (self.means - self.mean()) ** 2
-        return (within + between_means) / self.counts.sum()
+        between_means = self.counts @ (self.means - mean) ** 2
+        return fixed(mean), fixed((within + between_means) / total)
 
 
 def two_sum(a: Array, b: Array) -> tuple[Array, Array]:

@@ -13,12 +13,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from gmm_dask.mixture.compilation import compiles
-from gmm_dask.mixture.kernels import Arithmetic, Kernel
+from gmm_dask.mixture.kernels import ARITHMETICS, Arithmetic, Kernel
 from gmm_dask.mixture.kernels.frame import Frame
 from gmm_dask.mixture.kernels.look import components_left
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.refusals import Refusal
 
+EPSILON = {name: float(np.finfo(name).eps) for name in ARITHMETICS}
 LARGEST_ERROR = 1e-11
 LARGEST_ERROR_FLOAT32 = 1e-4
 FEW_FROM_FEATURES, FEATURES_EACH = 40, 24
@@ -36,7 +37,7 @@ class PrecisionError(Refusal):
 
 def error_bound(frame: Frame, mixture: Mixture, arithmetic: Arithmetic = "float64") -> float:
     """The relative error that the quadratic kernel may make in this frame: ε κ."""
-    return float(np.finfo(arithmetic).eps) * frame.conditioning(mixture)
+    return EPSILON[arithmetic] * frame.conditioning(mixture)
 
 
 def choose_kernels(
