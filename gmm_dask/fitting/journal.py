@@ -110,6 +110,8 @@ def history_entry(
     entry["events"] = [{**vars(event)} for event in (*news, *happened)]
     if record is not None and not isfinite(record.change):
         entry["change"] = None
+    if state.best.log_prior:
+        entry["objective"] = state.best.objective
     entry |= {"iteration": state.iteration, "passes": state.passes}
     if len(state.candidates) > 1:
         entry["candidates"] = [c.mean_log_likelihood for c in state.candidates]
@@ -123,7 +125,8 @@ def history_entry(
 
 def iteration_line(entry: Mapping[str, Any]) -> str:
     """An entry of the history as one line for a person."""
-    change = "" if entry["change"] is None else f" ({entry['change']:+.2e})"
+    objective = f", with the prior {entry['objective']:.6f}" if "objective" in entry else ""
+    change = "" if entry["change"] is None else f"{objective} ({entry['change']:+.2e})"
     plain = "" if entry["step"] in ("plain", "start") else f", {entry['step']}"
     events = "".join(f"; {_what_happened(event)}" for event in entry["events"])
     rate = entry["rows"] / entry["seconds"] if entry["seconds"] else 0.0

@@ -35,17 +35,13 @@ SURE = 5.0
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """A mixture, the EM step from it, and the statistics of all rows at both."""
+    """A mixture, the statistics of all rows at it, and the EM step from it."""
 
     mixture: Mixture
     statistics: SufficientStatistics
     solution: Mixture
-    after: SufficientStatistics
-
-    @property
-    def gain(self) -> float:
-        """Of the mean log-likelihood."""
-        return self.after.mean_log_likelihood - self.statistics.mean_log_likelihood
+    gain: float
+    """Of the mean log-likelihood, with the prior's part where the fit had one."""
 
 
 def verify_fit(model: Model, rows: Rows, client: Client | None = None) -> Iterator[Identity]:
@@ -70,7 +66,7 @@ def one_step(mixture: Mixture, rows: Rows, settings: EMSettings, client: Client 
         (here,), _ = evaluate(statistics_of, (mixture,), *gentle)
         solution = here.maximised.mixture
         (after,), _ = evaluate(statistics_of, (solution,), *gentle)
-    return Step(mixture, here.statistics, solution, after.statistics)
+    return Step(mixture, here.statistics, solution, after.objective - here.objective)
 
 
 def asked_of(model: Model) -> Configuration:

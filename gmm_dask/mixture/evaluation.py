@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from gmm_dask.mixture.conjugate import log_prior
 from gmm_dask.mixture.kernels import Arithmetic, Kernel
 from gmm_dask.mixture.kernels.choice import accurate, choose_kernels
 from gmm_dask.mixture.kernels.frame import Frame
@@ -21,6 +22,19 @@ class Evaluation:
     statistics: SufficientStatistics
     maximised: Maximised
     kernel: Kernel
+    log_prior: float = 0.0
+    """The prior's log-density at the proposal, but for a constant."""
+
+    @property
+    def objective(self) -> float:
+        """What EM raises: the mean log-likelihood, with the prior's part where there is one."""
+        return objective(self.statistics, self.log_prior)
+
+
+def objective(statistics: SufficientStatistics, log_prior: float) -> float:
+    """The penalised log-likelihood a row of weight; NaN where there is none."""
+    weight = statistics.weight
+    return (statistics.log_likelihood + log_prior) / weight if weight else float("nan")
 
 
 def evaluate(
@@ -66,10 +80,13 @@ def _evaluated(
     kernels: tuple[Kernel, ...],
     regularisation: Regularisation,
 ) -> list[Evaluation]:
-    summed = statistics_of(mixtures, kernels)
+    summed, prior = statistics_of(mixtures, kernels), regularisation.prior
     return [
         Evaluation(
-            statistics, maximise(statistics, mixture.family, regularisation, mixture), kernel
+            statistics,
+            maximise(statistics, mixture.family, regularisation, mixture),
+            kernel,
+            0.0 if prior is None else log_prior(prior, statistics, mixture),
         )
         for mixture, statistics, kernel in zip(mixtures, summed, kernels, strict=True)
     ]

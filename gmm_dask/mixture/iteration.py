@@ -16,7 +16,7 @@ from gmm_dask.mixture.acceleration.chart import expected_gain
 from gmm_dask.mixture.acceleration.floor import lifted
 from gmm_dask.mixture.acceleration.memory import Acceleration, Memory
 from gmm_dask.mixture.arrays import Array
-from gmm_dask.mixture.evaluation import Evaluation, evaluate
+from gmm_dask.mixture.evaluation import Evaluation, evaluate, objective
 from gmm_dask.mixture.kernels import Arithmetic, Kernel
 from gmm_dask.mixture.kernels.choice import require_float32
 from gmm_dask.mixture.maximisation import Event
@@ -78,6 +78,7 @@ class Candidate:
     degenerate: tuple[Event, ...] = ()
     record: Record | None = None
     reason: str | None = None
+    log_prior: float = 0.0
 
     @property
     def mean_log_likelihood(self) -> float:
@@ -85,9 +86,14 @@ class Candidate:
         return nan if self.statistics is None else self.statistics.mean_log_likelihood
 
     @property
+    def objective(self) -> float:
+        """What is raised: the mean log-likelihood, with the prior's part where there is one."""
+        return nan if self.statistics is None else objective(self.statistics, self.log_prior)
+
+    @property
     def standing(self) -> tuple[bool, float]:
         """What is greater wins: a likelihood that a degenerate component raised beats no other."""
-        height = self.mean_log_likelihood
+        height = self.objective
         return not self.degenerate, height if isfinite(height) else -1e308
 
     @property
@@ -171,7 +177,7 @@ def judged(
     settings: EMSettings,
 ) -> Candidate:
     """The candidate after its proposal was evaluated: moved there, or back on the plain step."""
-    higher = evaluation.statistics.mean_log_likelihood >= candidate.mean_log_likelihood
+    higher = evaluation.objective >= candidate.objective
     if candidate.accelerated and acceleration is not None and not higher:
         return _refused(candidate, evaluation, acceleration, settings.stopping)
     return _moved(candidate, evaluation, acceleration, settings)
@@ -180,7 +186,7 @@ def judged(
 def _refused(
     candidate: Candidate, evaluation: Evaluation, acceleration: Acceleration, stopping: Stopping
 ) -> Candidate:
-    before, now = candidate.mean_log_likelihood, evaluation.statistics.mean_log_likelihood
+    before, now = candidate.objective, evaluation.objective
     iteration, components = candidate.iteration + 1, candidate.mixture.components
     maximised, plain = evaluation.maximised, candidate.plain or candidate.mixture
     pair = () if maximised.events else (candidate.proposal, maximised.mixture)
@@ -192,7 +198,9 @@ def _refused(
         accelerated=False,
         memory=acceleration.refused(candidate.memory, *pair),
         iteration=iteration,
-        record=Record(iteration, before, 0.0, "refused", evaluation.kernel, components),
+        record=Record(
+            iteration, candidate.mean_log_likelihood, 0.0, "refused", evaluation.kernel, components
+        ),
         reason=reason_of_accelerated(stopping, lower, kept, plain),
     )
 
@@ -205,14 +213,22 @@ def _moved(
 ) -> Candidate:
     statistics, maximised = evaluation.statistics, evaluation.maximised
     here, plain = candidate.proposal, maximised.mixture
-    before, now = candidate.mean_log_likelihood, statistics.mean_log_likelihood
+    before, now = candidate.objective, evaluation.objective
     iteration = candidate.iteration + 1
     previous = Evaluated(candidate.mixture, before, iteration - 1) if candidate.statistics else None
     degenerate = (*maximised.events, *maximised.resting)
     new = tuple(e for e in degenerate if _place(e) not in map(_place, candidate.degenerate))
     step = "accelerated" if candidate.accelerated else "plain" if previous else "start"
     events = (*new, *fall(before, now))
-    record = Record(iteration, now, now - before, step, evaluation.kernel, here.components, events)
+    record = Record(
+        iteration,
+        statistics.mean_log_likelihood,
+        now - before,
+        step,
+        evaluation.kernel,
+        here.components,
+        events,
+    )
     current = Evaluated(here, now, iteration)
     if candidate.accelerated:
         reason = reason_of_accelerated(settings.stopping, previous, current, plain)
@@ -232,6 +248,7 @@ def _moved(
         degenerate=degenerate,
         record=record,
         reason=reason,
+        log_prior=evaluation.log_prior,
     )
 
 
@@ -245,7 +262,7 @@ def _proposed(
     """An extrapolation that is worth a pass, if there is one; none from where a component was
     repaired, or the likelihood is not finite."""
     statistics, maximised = evaluation.statistics, evaluation.maximised
-    now, regularisation = statistics.mean_log_likelihood, settings.regularisation
+    now, regularisation = evaluation.objective, settings.regularisation
     repaired = maximised.events and regularisation.degenerate != "floor"
     if acceleration is None or not isfinite(now) or repaired:
         return Memory(), None

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gmm_dask.mixture.arrays import Array, Indices, fixed
+from gmm_dask.mixture.conjugate import pseudo_rows
 from gmm_dask.mixture.covariance import family_named
 from gmm_dask.mixture.covariance.family import Family
 from gmm_dask.mixture.covariance.positive import thinner_matrices
@@ -86,16 +87,20 @@ def maximise(
     if not statistics.counts.sum() > 0:
         raise Refusal("there is no row with a weight above 0: nothing to fit a mixture to")
     counts = np.maximum(statistics.counts, SMALLEST_WEIGHT * statistics.counts.sum())
+    seen = replace(statistics, counts=counts)
+    prior = regularisation.prior
+    believed = seen if prior is None else pseudo_rows(prior, statistics, kind).added(seen)
     floored = kind.regularised(
-        counts,
-        statistics.scatter,
+        believed.counts,
+        believed.scatter,
         regularisation.reg_covar,
         smallest_variances(statistics, regularisation),
         None if previous is None else previous.covariances,
     )
     covariances = fixed(floored.covariances)
-    mixture = Mixture(counts / counts.sum(), statistics.means, covariances, family)
-    events = (*starved(statistics, kind), *collapsed(floored.components))
+    mixture = Mixture(counts / counts.sum(), believed.means, covariances, family)
+    few = () if prior is not None else starved(statistics, kind)
+    events = (*few, *collapsed(floored.components))
     resting = (
         *resting_on(regularisation.reg_covar, mixture),
         *within_rounding(regularisation.steps, mixture),

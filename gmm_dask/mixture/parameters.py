@@ -110,10 +110,15 @@ class Mixture:
     @cached_property
     def log_normalisers(self) -> Array:
         """log w_k + ½ log |Σ_k⁻¹| − ½ D log 2π, (K,): the log joint at μ_k."""
+        constant = np.log(self.weights) + self.half_log_determinants
+        return constant - 0.5 * self.features * LOG_TWO_PI
+
+    @cached_property
+    def half_log_determinants(self) -> Array:
+        """½ log |Σ_k⁻¹|, (K,)."""
         factors = self.spread(self.factors)
         diagonals = factors if factors.ndim == 2 else np.diagonal(factors, axis1=1, axis2=2)
-        constant = np.log(self.weights) + np.log(diagonals).sum(axis=1)
-        return constant - 0.5 * self.features * LOG_TWO_PI
+        return np.log(diagonals).sum(axis=1)
 
     @cached_property
     def mean(self) -> Array:

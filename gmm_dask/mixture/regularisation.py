@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
+from gmm_dask.mixture.prior import Prior
 from gmm_dask.mixture.refusals import Refusal
 
 DegeneratePolicy: TypeAlias = Literal["floor", "reseed", "drop", "error"]
@@ -30,6 +31,7 @@ class Regularisation:
     relative_floor: float = 1e-20
     degenerate: DegeneratePolicy = "floor"
     steps: tuple[float, ...] = ()
+    prior: Prior | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.reg_covar < float("inf"):

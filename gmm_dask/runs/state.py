@@ -34,6 +34,9 @@ TYPES: Mapping[str, type] = MappingProxyType(
     }
 )
 
+BEFORE: Mapping[type, Mapping[str, Any]] = MappingProxyType({Candidate: {"log_prior": 0.0}})
+"""What fields meant before there were any: a run goes on as it began."""
+
 
 class _Encoder:
     def __init__(self) -> None:
@@ -134,6 +137,7 @@ def _made(
     if kind is None:
         raise DamagedError(f"unknown type in a checkpoint: {content.get('type')!r}")
     values = {name: _decode(item, arrays, made) for name, item in content.items() if name != "type"}
+    values = {**BEFORE.get(kind, {}), **values}
     expected = {f.name for f in fields(kind)}
     if set(values) != expected:
         raise DamagedError(f"a checkpointed {kind.__name__} must have {sorted(expected)}")

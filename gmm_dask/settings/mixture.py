@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Lt
 from gmm_dask.mixture.acceleration import acceleration_names
 from gmm_dask.mixture.covariance import families_named, family_names
 from gmm_dask.mixture.kernels import Arithmetic
+from gmm_dask.mixture.prior import Prior, prior_text
 from gmm_dask.mixture.regularisation import DegeneratePolicy, Regularisation
 from gmm_dask.mixture.starts import method_names
 from gmm_dask.settings.checks import check
@@ -106,9 +107,20 @@ class Configuration:
         Arithmetic,
         Help("Arithmetic", "of passes; float32 is quicker and less exact"),
     ] = "float64"
+    prior: Annotated[
+        str | None,
+        Help(
+            "Prior",
+            "of means and covariances: default is mclust's, others shrinkage=0.01,dof=8,scale=1; "
+            "none is maximum likelihood",
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "prior", prior_text(self.prior))
         check(self)
+        if self.prior is not None:
+            Prior.said(self.prior)
         (family,) = families_named([self.covariance])
         object.__setattr__(self, "covariance", family)  # by one name, however it was asked for
         if self.init not in (*method_names(), *WHOLE_STARTS):
@@ -124,7 +136,12 @@ class Configuration:
 
         return EMSettings(
             Stopping(self.tol, self.relative_tol, self.parameter_tol, self.max_iter),
-            Regularisation(self.reg_covar, self.relative_floor, self.degenerate),
+            Regularisation(
+                self.reg_covar,
+                self.relative_floor,
+                self.degenerate,
+                prior=None if self.prior is None else Prior.said(self.prior),
+            ),
             self.accelerate,
             self.arithmetic,
         )

@@ -12,6 +12,7 @@ class Eev(Geometric, Full):
     """λ L_k A L_kᵀ with S_k = L_k Ω_k L_kᵀ and λ A = Σ_k Ω_k / n."""
 
     name, marginal_family = "EEV", "full"
+    one_volume = True
     colour, marker = "#80BA5A", "h"
 
     def alike(self, counts: Array, own: Array, previous: Array | None = None) -> Array:

@@ -21,6 +21,9 @@ class Eii(SharedVariances):
     def parameter_count(self, components: int, features: int) -> int:
         return 1
 
+    def conjugate(self, dof: float, features: int) -> tuple[float, float]:
+        return (dof + 2) / features, 1 / features
+
     def maximise(self, counts: Array, scatter: Array) -> Array:
         return np.array([scatter.sum() / (scatter.shape[1] * counts.sum())])
 

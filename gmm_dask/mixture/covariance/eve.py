@@ -8,7 +8,7 @@ from gmm_dask.mixture.covariance.orientation import OneOrientation
 class Eve(OneOrientation):
     """λ D A_k Dᵀ; along the axes D as EVI."""
 
-    name = "EVE"
+    name, one_volume = "EVE", True
     colour, marker = "#CF1C90", "d"
 
     def along(self, counts: Array, spectra: Array) -> Array:

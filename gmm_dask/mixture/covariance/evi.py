@@ -9,6 +9,7 @@ class Evi(Geometric, Diag):
     """λ A_k with A_k = S_k / |S_k|^{1/D}, λ = Σ_k |S_k|^{1/D} / n."""
 
     name, marginal_family = "EVI", "diag"
+    one_volume = True
     colour, marker = "#F2B701", ">"
 
     def alike(self, counts: Array, own: Array, previous: Array | None = None) -> Array:

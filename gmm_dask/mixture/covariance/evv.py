@@ -11,6 +11,7 @@ class Evv(Geometric, Full):
     """λ C_k with C_k = S_k / |S_k|^{1/D}, λ = Σ_k |S_k|^{1/D} / n."""
 
     name, marginal_family = "EVV", "full"
+    one_volume = True
     colour, marker = "#008695", "*"
 
     def alike(self, counts: Array, own: Array, previous: Array | None = None) -> Array:

@@ -34,6 +34,8 @@ class Family(ABC):
     """The scatter that its M-step needs."""
     shared: ClassVar[bool] = False
     """Whether all components have the same covariance."""
+    one_volume: ClassVar[bool] = False
+    """Whether |Σ_k| is the same for all components."""
     marginal_family: ClassVar[str | None] = None
     """The family of its marginals and conditionals, where that is another."""
     colour: ClassVar[str] = "#6A4C93"
@@ -51,6 +53,11 @@ class Family(ABC):
     @abstractmethod
     def minimum_count(self, features: int) -> int:
         """Rows that a component needs for its covariance to be of full rank."""
+
+    @abstractmethod
+    def conjugate(self, dof: float, features: int) -> tuple[float, float]:
+        """How many rows a conjugate prior of so many degrees of freedom is worth to log |Σ|, and
+        the share of its scale in every entry."""
 
     @abstractmethod
     def maximise(self, counts: Array, scatter: Array) -> Array:

@@ -54,6 +54,15 @@ class Layout(ABC):
         """The diagonal of the scatter of all components, (D,)."""
 
     @abstractmethod
+    def pooled(self, scatter: Array) -> Array:
+        """The scatter of all components together, (D, D) or its diagonal (D,)."""
+
+    @abstractmethod
+    def alike(self, scatter: Array, components: int) -> Array:
+        """Scatter in which every component has this, (D, D) or (D,); all of them once where there
+        is but their sum."""
+
+    @abstractmethod
     def inner(self, precisions: Array, scatter: Array) -> float:
         """Σ_k tr Σ_k⁻¹ S_k, of precisions (K, D, D) or (K, D)."""
 
@@ -96,6 +105,12 @@ class Outer(Layout):
 
     def squares(self, scatter: Array) -> Array:
         return np.diagonal(scatter, axis1=-2, axis2=-1).sum(axis=0)
+
+    def pooled(self, scatter: Array) -> Array:
+        return scatter.sum(axis=0)
+
+    def alike(self, scatter: Array, components: int) -> Array:
+        return np.broadcast_to(scatter, (components, *scatter.shape))
 
     def inner(self, precisions: Array, scatter: Array) -> float:
         return float(np.vdot(precisions, scatter))
@@ -141,6 +156,12 @@ class Pooled(Outer):
     def squares(self, scatter: Array) -> Array:
         return np.diagonal(scatter)
 
+    def pooled(self, scatter: Array) -> Array:
+        return scatter
+
+    def alike(self, scatter: Array, components: int) -> Array:
+        return scatter
+
     def inner(self, precisions: Array, scatter: Array) -> float:
         return float(np.vdot(precisions[0], scatter))
 
@@ -171,6 +192,12 @@ class Squares(Layout):
 
     def squares(self, scatter: Array) -> Array:
         return scatter.sum(axis=0)
+
+    def pooled(self, scatter: Array) -> Array:
+        return scatter.sum(axis=0)
+
+    def alike(self, scatter: Array, components: int) -> Array:
+        return np.broadcast_to(scatter, (components, *scatter.shape))
 
     def inner(self, precisions: Array, scatter: Array) -> float:
         return float(np.vdot(precisions, scatter))

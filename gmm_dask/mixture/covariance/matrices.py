@@ -17,6 +17,9 @@ from gmm_dask.mixture.covariance.positive import (
 class Matrices(Family):
     """A family whose covariances are symmetric matrices."""
 
+    def conjugate(self, dof: float, features: int) -> tuple[float, float]:
+        return dof + features + 1, 1.0
+
     def add(self, covariances: Array, variance: float) -> Array:
         return covariances + variance * np.eye(covariances.shape[-1])
 

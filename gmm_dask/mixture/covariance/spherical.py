@@ -21,6 +21,9 @@ class Spherical(Variances):
     def parameter_count(self, components: int, features: int) -> int:
         return components
 
+    def conjugate(self, dof: float, features: int) -> tuple[float, float]:
+        return (dof + 2) / features, 1 / features
+
     def maximise(self, counts: Array, scatter: Array) -> Array:
         return (scatter / counts[:, None]).mean(axis=1)
 

@@ -10,7 +10,8 @@ from gmm_dask.mixture.covariance.matrices import Matrices
 class Tied(Matrices):
     """Σ = Σ_k S_k / Σ_k n_k."""
 
-    name, layout, shared = "tied", POOLED, True
+    name, layout = "tied", POOLED
+    shared = one_volume = True
     colour, marker = "#D55E00", "s"
 
     def shape(self, components: int, features: int) -> tuple[int, ...]:

@@ -17,6 +17,9 @@ class Variances(Family):
     def minimum_count(self, features: int) -> int:
         return 2
 
+    def conjugate(self, dof: float, features: int) -> tuple[float, float]:
+        return dof + 2, 1.0
+
     def add(self, covariances: Array, variance: float) -> Array:
         return covariances + variance
 
@@ -40,7 +43,7 @@ class Variances(Family):
 class SharedVariances(Variances):
     """A family of variances that are the same in all components: their first axis is 1."""
 
-    shared = True
+    shared = one_volume = True
 
     def minimum_count(self, features: int) -> int:
         return 1
