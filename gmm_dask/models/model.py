@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
+from gmm_dask.mixture.covariance import family_named
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.store.atomic_directory import replaced_directory
@@ -39,6 +40,9 @@ MODEL = "model.zarr"
 """What a model is called in the folder of its run, or of its version."""
 _ROOT = "zarr.json"
 _ARRAYS = ("weights", "means", "covariances", "precisions")
+_COMPONENTS, _FEATURES = 97, 89
+_AXES = {_COMPONENTS: "component", _FEATURES: "feature", 1: "shared"}
+"""What axes are, told by lengths that are unlike each other."""
 _CODECS = ["bytes", "crc32c"]
 _CHUNK_BYTES = 2**25
 
@@ -143,11 +147,21 @@ def _array_files(mixture: Mixture) -> dict[str, bytes]:
             chunks=(min(length, len(values)), *values.shape[1:]),
             compressors=zarr.codecs.Crc32cCodec(),
             filters=None,
+            dimension_names=_dimensions(name, mixture.family),
             # Zarr leaves out chunks of zeros, and what is not there carries no checksum.
             config={"write_empty_chunks": True},
         )
         array[...] = values
     return {key: stored.pop(key).to_bytes() for key in sorted(stored) if key != _ROOT}
+
+
+def _dimensions(name: str, family: str) -> tuple[str, ...]:
+    """What the axes of an array are, for xarray to name: no two may be called alike."""
+    if name in ("weights", "means"):
+        return ("component", "feature")[: 1 + (name == "means")]
+    shape = family_named(family).shape(_COMPONENTS, _FEATURES)
+    known = [_AXES[length] for length in shape]
+    return tuple(f"other_{d}" if d in known[:i] else d for i, d in enumerate(known))
 
 
 def _root_file(

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray
 import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gmm_dask.mixture.covariance import family_named, family_names
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.models import model as model_module
 from gmm_dask.models.model import load_model, save_model
@@ -228,3 +230,32 @@ def test_values_that_make_no_mixture_are_refused(tmp_path: Path) -> None:
         with pytest.raises(StorageError, match=told):
             load_model(where)
     assert "covariances/c/0" in folder.list()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_xarray_opens_a_model_with_named_dimensions(family: str, tmp_path: Path) -> None:
+    mixture = mixture_of(family)
+    save(mixture, str(tmp_path / "model.zarr"))
+    with xarray.open_zarr(tmp_path / "model.zarr", consolidated=False) as opened:
+        assert dict(opened.sizes) == {
+            "component": 3,
+            "feature": 2,
+            **({"other_feature": 2} if family in ("full", "tied") else {}),
+        }
+        assert opened["means"].dims == ("component", "feature")
+        np.testing.assert_array_equal(opened["covariances"], mixture.covariances)
+        assert opened["covariances"].dims == opened["precisions"].dims
+        if family == "full":
+            assert opened["covariances"].dims == ("component", "feature", "other_feature")
+
+
+@pytest.mark.parametrize("family", family_names())
+def test_every_family_has_names_for_its_axes(family: str, tmp_path: Path) -> None:
+    shape = family_named(family).shape(3, 2)
+    covariances = np.ones(shape) + np.eye(2) if shape[-2:] == (2, 2) else np.ones(shape)
+    mixture = Mixture(np.full(3, 1 / 3), np.zeros((3, 2)), covariances, family)
+    save(mixture, str(tmp_path / "model.zarr"))
+    with xarray.open_zarr(tmp_path / "model.zarr", consolidated=False) as opened:
+        dims = opened["covariances"].dims
+        assert len(set(dims)) == len(shape)
+        assert set(dims) <= {"component", "feature", "other_feature", "shared"}
