@@ -48,7 +48,7 @@ def label_statistics(
 ) -> SufficientStatistics:
     """The statistics of all rows when their components are known: one pass."""
     strict = engine.rows.missing_chunks == "error"
-    skipping = engine.rows.nonfinite == "skip"
+    skipping = engine.rows.skips
     return engine.map_reduce(
         sweep_labelled_block,
         (labels, components, layout, skipping, strict),

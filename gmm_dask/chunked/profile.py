@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from gmm_dask.chunked.engines.protocol import Engine
 from gmm_dask.chunked.moments import Moments, moments_of, no_moments
+from gmm_dask.chunked.nonfinite import LARGEST_VALUE, Fault, Policy, faults_of, refused_rows
 from gmm_dask.chunked.processors import processor
-from gmm_dask.chunked.rows import LARGEST_VALUE, DataError, Rows, Values, Weights
+from gmm_dask.chunked.rows import DataError, Rows, Values, Weights
 from gmm_dask.chunked.sample import RowSample, sample_of
 from gmm_dask.mixture.kernels.fused import prepare
 
@@ -93,15 +94,6 @@ class Profile:
         return names
 
 
-@dataclass(frozen=True)
-class Fault:
-    """One value that cannot be used."""
-
-    row: int
-    feature: int
-    value: float
-
-
 @dataclass(frozen=True, eq=False)
 class _Part:
     """The profile of some rows."""
@@ -110,7 +102,8 @@ class _Part:
     moments: Moments
     sample: RowSample
     bad_rows: int
-    bad: tuple[Fault, ...]
+    refused_rows: int
+    refused: tuple[Fault, ...]
     bad_weights: int
     bad_weight: tuple[Fault, ...]
     checksum: int
@@ -122,7 +115,8 @@ class _Part:
             self.moments + other.moments,
             self.sample + other.sample,
             self.bad_rows + other.bad_rows,
-            (self.bad + other.bad)[:SHOWN],
+            self.refused_rows + other.refused_rows,
+            (self.refused + other.refused)[:SHOWN],
             self.bad_weights + other.bad_weights,
             (self.bad_weight + other.bad_weight)[:SHOWN],
             crc32(self.checksum.to_bytes(4) + other.checksum.to_bytes(4)),
@@ -136,10 +130,9 @@ def profile(engine: Engine, *, sample_rows: int, seed: int) -> Profile:
     mean and sd (divided by the total weight) are weighted; the sample is of rows of positive
     weight, the likelier the more they weigh. Raises DataError where rows cannot be used.
     """
-    part = engine.map_reduce(
-        _profile_block, (seed, sample_rows), name="profile", every_row=True, verify=True
-    )
     rows = engine.rows
+    question = seed, sample_rows, rows.nonfinite
+    part = engine.map_reduce(_profile_block, question, name="profile", every_row=True, verify=True)
     _refuse(part, rows)
     made = Profile(
         rows=part.rows,
@@ -160,12 +153,13 @@ def profile(engine: Engine, *, sample_rows: int, seed: int) -> Profile:
 
 
 def _profile_block(
-    table: Values, weights: Weights, first_row: int, question: tuple[int, int]
+    table: Values, weights: Weights, first_row: int, question: tuple[int, int, Policy]
 ) -> _Part:
-    seed, size = question
+    seed, size, nonfinite = question
     prepare(table.shape[1])  # every worker profiles before it iterates: loops are ready by then
     good = np.ones(len(table), dtype=np.bool_)
     faults: list[Fault] = []
+    refused = 0
     moments = no_moments(table.shape[1])
     bad_weights, bad_weight = _weight_faults(weights, first_row)
     for strip in _strips(table):
@@ -173,7 +167,10 @@ def _profile_block(
         finite = np.abs(x) <= LARGEST_VALUE
         good[strip] = kept = finite.all(axis=1)
         if not kept.all():
-            faults += _faults(x, finite, first_row + strip.start, SHOWN - len(faults))
+            refusing = refused_rows(x, kept, nonfinite)
+            refused += int(refusing.sum())
+            place = first_row + strip.start
+            faults += faults_of(x, finite, refusing, place, SHOWN - len(faults))
             x = x[kept]
         if not bad_weights:
             moments += moments_of(x, None if weights is None else weights[strip][kept])
@@ -184,6 +181,7 @@ def _profile_block(
         moments,
         sample,
         bad,
+        refused,
         tuple(faults),
         bad_weights,
         bad_weight,
@@ -207,16 +205,6 @@ def _strips(table: Values) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, len(table), step))
 
 
-def _faults(x: Vector, finite: NDArray[np.bool_], first_row: int, most: int) -> list[Fault]:
-    """The first offending value of each of the first offending rows."""
-    faulty = np.flatnonzero(~finite.all(axis=1))[: max(most, 0)]
-    columns = (~finite[faulty]).argmax(axis=1)
-    return [
-        Fault(first_row + int(i), int(j), float(x[i, j]))
-        for i, j in zip(faulty, columns, strict=True)
-    ]
-
-
 def _weight_faults(weights: Weights, first_row: int) -> tuple[int, tuple[Fault, ...]]:
     if weights is None:
         return 0, ()
@@ -234,13 +222,13 @@ def _refuse(part: _Part, rows: Rows) -> None:
             f"weights are negative, not finite or beyond {LARGEST_VALUE:g}; every weight must be "
             "from 0 up to that"
         )
-    if part.bad_rows and rows.nonfinite == "error":
-        first = part.bad[0]
-        others = ", ".join(str(fault.row) for fault in part.bad[1:])
+    if part.refused_rows:
+        first = part.refused[0]
+        others = ", ".join(str(fault.row) for fault in part.refused[1:])
         chunk = rows.source.chunk_of(first.row, first.feature)
         raise DataError(
             f"{rows.source.address}: row {first.row} has {rows.feature_names[first.feature]} = "
-            f"{first.value:g}{_chunk(chunk)}; {part.bad_rows} of "
+            f"{first.value:g}{_chunk(chunk)}; {part.refused_rows} of "
             f"{part.rows} rows are not finite or beyond ±{LARGEST_VALUE:g}"
             + (f" (next: {others})" if others else "")
             + '; clean them, or pass nonfinite="skip" to leave those rows out'

@@ -16,15 +16,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gmm_dask.chunked.sources import DataError, Source, Values, open_column, open_table
+from gmm_dask.chunked.nonfinite import Policy, Weights, kept_rows
+from gmm_dask.chunked.sources import Cells, DataError, Source, Values, open_column, open_features
 from gmm_dask.chunked.sources.outages import patiently
 from gmm_dask.chunked.sources.plan import plan_cuts
 
-__all__ = ["Block", "DataError", "Rows", "Values", "Weights", "kept_rows", "open_rows"]
+__all__ = ["Block", "DataError", "Policy", "Rows", "Values", "Weights", "kept_rows", "open_rows"]
 
-Weights = NDArray[np.float64] | None
 Block = tuple[Values, Weights]
-Policy = Literal["error", "skip"]
 
 TARGET_BYTES = 8_000_000
 LARGEST_BYTES = 64_000_000
@@ -32,7 +31,6 @@ SMALL_BYTES, FEW_BLOCKS, ROWS_A_FEATURE = 2_000_000, 32, 32
 """What is less than FEW_BLOCKS of TARGET_BYTES is cut smaller, for as many threads to work at once;
 to less than SMALL_BYTES only for two of them: a block costs a tenth of a millisecond by itself. It
 also costs as many sums as there are covariances: a block of few rows has ROWS_A_FEATURE times D."""
-LARGEST_VALUE = 1e150  # squares of larger finite values overflow in every statistic
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +43,7 @@ class Rows:
     nonfinite: Policy = "error"
     missing_chunks: Literal["error", "fill"] = "error"
     first_block: int = 0
+    cells: Cells | None = None
 
     @cached_property
     def shape(self) -> tuple[int, int]:
@@ -74,6 +73,16 @@ class Rows:
         """True when blocks are inputs of Dask tasks rather than read by the worker itself."""
         return self.source.lazy or (self.weights is not None and self.weights.lazy)
 
+    @property
+    def gridded(self) -> bool:
+        """True where rows are cells of a grid, in the order of its chunks."""
+        return self.cells is not None and self.cells.gridded
+
+    @property
+    def skips(self) -> bool:
+        """Whether there may be rows that are left out."""
+        return self.nonfinite != "error"
+
     def __len__(self) -> int:
         return len(self.cuts) - 1
 
@@ -85,7 +94,7 @@ class Rows:
     def read(self, index: int) -> Block:
         """Block `index`, shape (n, D), and its weights; without rows that the policy skips."""
         block = self.read_all(index)
-        return kept_rows(*block) if self.nonfinite == "skip" else block
+        return kept_rows(*block) if self.skips else block
 
     def read_all(self, index: int) -> Block:
         """Block `index` with every row that is stored."""
@@ -120,7 +129,8 @@ class Rows:
         weights = None if self.weights is None else self.weights.restrict(*span)
         source = self.source.restrict(*span)
         place = self.first_block + first
-        return replace(self, cuts=cuts, source=source, weights=weights, first_block=place)
+        part = replace(self, cuts=cuts, source=source, weights=weights, first_block=place)
+        return replace(part, cells=None)
 
     def fingerprint(self) -> dict[str, object]:
         """What must be equal for two runs to see the same rows in the same blocks."""
@@ -134,6 +144,7 @@ class Rows:
             "rows": [self.cuts[0], self.cuts[-1]],
             "blocks": {"count": len(self), "sha256": plan},
             "nonfinite": self.nonfinite,
+            **({"cells": self.cells.fingerprint()} if self.gridded and self.cells else {}),
         }
 
 
@@ -149,18 +160,26 @@ def open_rows(
     nonfinite: Policy = "error",
     block_bytes: int | None = None,
     largest_block_bytes: int = LARGEST_BYTES,
+    sample_dims: str | Sequence[str] | None = None,
+    feature_dims: str | Sequence[str] | None = None,
 ) -> Rows:
     """Open any source as a plan of blocks; refuses what cannot be fitted, in one sentence.
+
+    On a grid with names, rows lie along `sample_dims`, in the order of chunks, and all other
+    dimensions, `feature_dims`, are features; cells that are NaN throughout are left out.
 
     `block_bytes` counts eight bytes per value, whatever the storage type; left out, rows are cut
     into blocks of 8 MB, or less where they are few.
     """
     _one_of("missing_chunks", missing_chunks, ("error", "fill"))
     _one_of("nonfinite", nonfinite, ("error", "skip"))
-    table = open_table(source, array, columns)
+    table, cells = open_features(source, array, columns, sample_dims, feature_dims)
+    gridded = cells is not None and cells.gridded
+    if gridded and rows is not None:
+        raise DataError("rows= of a grid has no meaning: choose cells with .isel or .sel")
     if features is not None:
         table = table.select(_positions(features, table))
-    heights = None if weights is None else open_column(weights, source)
+    heights = None if weights is None else open_column(weights, source, cells, table.lazy)
     if heights is not None and heights.shape[0] != table.shape[0]:
         raise DataError(
             f"weights {heights.address} have {heights.shape[0]} entries and {table.address} has "
@@ -177,7 +196,9 @@ def open_rows(
         target_bytes=block_bytes or usual_block((last - first) * row_bytes, row_bytes),
         largest_bytes=largest_block_bytes,
     )
-    return Rows(table, heights, cuts, nonfinite, missing_chunks)
+    masked = gridded and nonfinite == "error"
+    policy: Policy = "masked" if masked else nonfinite
+    return Rows(table, heights, cuts, policy, missing_chunks, cells=cells)
 
 
 def usual_block(nbytes: int, row_bytes: int) -> int:
@@ -237,20 +258,3 @@ def _range(rows: slice | range | None, table: Source) -> tuple[int, int]:
 
 def as_weights(column: Values) -> NDArray[np.float64]:
     return np.ascontiguousarray(column.reshape(-1), dtype=np.float64)
-
-
-def kept_rows(table: Values, weights: Weights) -> Block:
-    """Drop rows with a value that is not finite or beyond 1e150; untouched where there is none."""
-    if table.dtype.kind != "f" or len(table) == 0:
-        return table, weights
-    # Extremes carry NaN and infinity along: two fast reads where nothing is to be dropped.
-    limit = largest_value(table.dtype)
-    if -limit <= table.min() and table.max() <= limit:
-        return table, weights
-    keep = (np.abs(table) <= limit).all(axis=1)
-    return table[keep], None if weights is None else weights[keep]
-
-
-def largest_value(dtype: np.dtype[Any]) -> float:
-    """The largest magnitude that counts as finite in this dtype."""
-    return min(LARGEST_VALUE, float(np.finfo(dtype).max))

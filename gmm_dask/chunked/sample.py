@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gmm_dask.chunked.rows import LARGEST_VALUE, Values, Weights
+from gmm_dask.chunked.nonfinite import LARGEST_VALUE
+from gmm_dask.chunked.rows import Values, Weights
 
 Keys = NDArray[np.uint64]
 Vector = NDArray[np.float64]

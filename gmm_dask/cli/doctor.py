@@ -18,7 +18,10 @@ from gmm_dask.store.addresses import PATIENCE
 EXAMPLE = "gmm-dask doctor rows.zarr --scheduler tcp://127.0.0.1:8786 --out runs/rows"
 IMPATIENT = "5"
 
-LOOKED_AT = ("array", "columns", "features", "reg_covar", "scheduler")
+LOOKED_AT = (
+    *("array", "columns", "features", "sample_dims", "feature_dims"),
+    *("reg_covar", "scheduler"),
+)
 
 MARKS = {"good": "[green]✓[/]", "note": "[yellow]![/]", "bad": "[red]✗[/]"}
 

@@ -34,7 +34,7 @@ def rows_of(
 ) -> Iterator[Finding]:
     """Everything about one source, and about what is added to its variances."""
     source = open_source(address)
-    named = opening.get("array") or opening.get("columns")
+    named = any(map(opening.get, ("array", "columns", "sample_dims", "feature_dims")))
     rows = open_rows(source, **(opening if named else {**opening, "array": only_table(source)}))
     yield good("data", f"{rows.describe()}, {rows.nbytes / 2**20:,.1f} MiB")
     if isinstance(rows.source, ZarrSource):

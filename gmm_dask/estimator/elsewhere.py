@@ -6,7 +6,8 @@ Imports nothing of Dask and Zarr before it must, so that whoever has arrays does
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from gmm_dask.mixture.refusals import Refusal
 
 if TYPE_CHECKING:
     from gmm_dask.chunked.rows import Rows
+
+Dims: TypeAlias = str | Sequence[str] | None
 
 HOMES = ("zarr", "dask", "xarray", "gmm_dask")
 """Of types that scikit-learn does not take, and rows that are open already."""
@@ -26,18 +29,42 @@ def is_elsewhere(rows: object) -> bool:
     return type(rows).__module__.partition(".")[0] in HOMES
 
 
-def opened(rows: object, weights: object = None) -> Rows:
+def opened(rows: object, weights: object = None, **dims: Any) -> Rows:
     """Rows as they are, or any other source opened."""
     from gmm_dask.chunked.rows import Rows, open_rows
 
+    given = {name: value for name, value in dims.items() if value is not None}
     if not isinstance(rows, Rows):
-        return open_rows(rows, weights=weights)
+        return open_rows(rows, weights=weights, **given)
+    names = {name: name for name in given}
     if weights is not None:
+        names["sample_weight"] = "weights"
+    for ours, theirs in names.items():
         raise Refusal(
-            "rows that are open already take no sample_weight: open them with open_rows(…, "
-            "weights=…)"
+            f"rows that are open already take no {ours}: open them with open_rows(…, {theirs}=…)"
         )
     return rows
+
+
+def opened_alike(rows: object, grid: Mapping[str, Any], names: Sequence[str] | None) -> Rows:
+    """The features of a grid that was fitted, by their names, of what has names too."""
+    from gmm_dask.chunked.sources.opening import has_names
+
+    if not grid or not has_names(rows):
+        return opened(rows)
+    known = {**grid, "features": names}
+    order = known.pop("sample_dims")
+    found = opened(rows, **known)
+    dims = () if found.cells is None else found.cells.dims
+    alike = sorted(dims, key=lambda dim: order.index(dim) if dim in order else len(order))
+    return opened(rows, **known, sample_dims=alike)
+
+
+def grid_of(rows: Rows) -> Mapping[str, Any]:
+    """What `opened_alike` needs to find the same features elsewhere; nothing of a plain table."""
+    if rows.cells is None or not rows.cells.gridded:
+        return {}
+    return {**rows.cells.opening, "sample_dims": rows.cells.dims}
 
 
 def names_of_frame(rows: object) -> tuple[str, ...] | None:

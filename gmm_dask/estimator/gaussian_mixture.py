@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from inspect import Signature
@@ -22,8 +22,8 @@ from sklearn.utils import check_random_state, estimator_html_repr
 from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from gmm_dask.estimator import elsewhere
 from gmm_dask.estimator.attributes import FittedAttributes, floating
-from gmm_dask.estimator.elsewhere import asked, is_elsewhere, names_of_frame, opened
 from gmm_dask.estimator.given import checked
 from gmm_dask.estimator.parameters import DEFAULTS, PARAMETERS, SELF, Constraints, parameters
 from gmm_dask.mixture import criteria
@@ -81,11 +81,23 @@ class GaussianMixture(FittedAttributes, DensityMixin, BaseEstimator):  # type: i
     __init__.__signature__ = Signature([SELF, *parameters()])  # type: ignore[attr-defined]
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def fit(self, X: object, y: object = None, sample_weight: object = None) -> GaussianMixture:  # noqa: ARG002
-        """Fit to rows (N, D) from anywhere; `sample_weight` is an array or anything 1-D alike."""
+    def fit(
+        self,
+        X: object,
+        y: object = None,  # noqa: ARG002
+        sample_weight: object = None,
+        *,
+        sample_dims: elsewhere.Dims = None,
+        feature_dims: elsewhere.Dims = None,
+    ) -> GaussianMixture:
+        """Fit to rows (N, D) from anywhere; `sample_weight` is an array or anything 1-D alike.
+
+        Cells of an xarray object's `sample_dims` are rows, all that lies along others features.
+        """
         from gmm_dask.fitting.fit import fit
 
-        rows = self._rows_to_fit(X, sample_weight)
+        dims = {"sample_dims": sample_dims, "feature_dims": feature_dims}
+        rows = self._rows_to_fit(X, sample_weight, dims)
         fitted = fit(
             rows,
             self._configuration(),
@@ -94,8 +106,9 @@ class GaussianMixture(FittedAttributes, DensityMixin, BaseEstimator):  # type: i
             run=self.checkpoint,
             callbacks=tuple(self.callbacks or ()) + self._verbose_callbacks(),
         )
-        if is_elsewhere(X):
+        if elsewhere.is_elsewhere(X):
             self._learn_features(rows)
+        self._grid = elsewhere.grid_of(rows)
         self._learn(fitted)
         self._dtype = floating(rows.dtype)
         if not fitted.converged and self.max_iter > 0:
@@ -108,9 +121,11 @@ class GaussianMixture(FittedAttributes, DensityMixin, BaseEstimator):  # type: i
             )
         return self
 
-    def fit_predict(self, X: object, y: object = None, sample_weight: object = None) -> Any:
+    def fit_predict(
+        self, X: object, y: object = None, sample_weight: object = None, **dims: Any
+    ) -> Any:
         """Fit, and the most probable component of each row."""
-        return self.fit(X, y, sample_weight).predict(X)
+        return self.fit(X, y, sample_weight, **dims).predict(X)
 
     def predict(self, X: object) -> Any:
         """The most probable component of each row, (N,)."""
@@ -205,9 +220,11 @@ class GaussianMixture(FittedAttributes, DensityMixin, BaseEstimator):  # type: i
         else:
             self.__dict__.pop("feature_names_in_", None)
 
-    def _rows_to_fit(self, X: object, sample_weight: object) -> Rows:
-        if is_elsewhere(X):
-            rows = opened(X, sample_weight)
+    def _rows_to_fit(
+        self, X: object, sample_weight: object, dims: Mapping[str, elsewhere.Dims]
+    ) -> Rows:
+        if elsewhere.is_elsewhere(X) or any(dims.values()):
+            rows = elsewhere.opened(X, sample_weight, **dims)
             if self._goes_on():
                 self._check_names(rows.feature_names, rows.source.address)
             return rows
@@ -227,11 +244,11 @@ class GaussianMixture(FittedAttributes, DensityMixin, BaseEstimator):  # type: i
             sample_weight = _check_sample_weight(
                 sample_weight, table, dtype=np.float64, ensure_non_negative=True
             )
-        return opened(table, sample_weight)
+        return elsewhere.opened(table, sample_weight)
 
     def _answer(self, X: object, what: str) -> Any:
         check_is_fitted(self)
-        if is_elsewhere(X):
+        if elsewhere.is_elsewhere(X):
             return self._lazy_answer(X, what)
         table = self._validated(X)
         answer = getattr(self.mixture_, what)(table)
@@ -240,24 +257,24 @@ class GaussianMixture(FittedAttributes, DensityMixin, BaseEstimator):  # type: i
         return answer.astype(np.result_type(table, self._dtype), copy=False)
 
     def _lazy_answer(self, X: object, what: str) -> Any:
-        names = names_of_frame(X)
+        names = elsewhere.names_of_frame(X)
         if names is None:
-            return asked(what, self._checked_rows(X), self.mixture_)
+            return elsewhere.asked(what, self._checked_rows(X), self.mixture_)
         self._check_names(names, "the Dask data frame")
-        return asked(what, X, self.mixture_)
+        return elsewhere.asked(what, X, self.mixture_)
 
     def _evaluated(self, X: object) -> SufficientStatistics:
         from gmm_dask.fitting.fit import evaluate
 
         check_is_fitted(self)
-        rows = self._checked_rows(X) if is_elsewhere(X) else self._validated(X)
+        rows = self._checked_rows(X) if elsewhere.is_elsewhere(X) else self._validated(X)
         return evaluate(rows, self.mixture_)
 
     def _validated(self, X: object) -> Array:
         return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
 
     def _checked_rows(self, X: object) -> Rows:
-        rows = opened(X)
+        rows = elsewhere.opened_alike(X, self._grid, getattr(self, "feature_names_in_", None))
         self._check_names(rows.feature_names, rows.source.address)
         return rows
 

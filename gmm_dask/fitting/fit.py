@@ -54,7 +54,9 @@ def fit(
     if not isinstance(configuration, Configuration):
         configuration = Configuration(whole(configuration))
     rows = opened(source, opening)
-    coded = None if labels is None else as_stored(open_column(labels, source))
+    coded = None
+    if labels is not None:
+        coded = as_stored(open_column(labels, source, rows.cells, rows.source.lazy))
     plan = Starts.of(configuration, initial, coded)
     plan.check(rows)
     conduct = Conduct(client, cache, run, restart, checkpoint, callbacks, performance_report)

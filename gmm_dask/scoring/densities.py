@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmm_dask.chunked.blas import one_blas_thread
-from gmm_dask.chunked.rows import DataError, Policy, Values, largest_value
+from gmm_dask.chunked.nonfinite import Policy, largest_value, refused_rows
+from gmm_dask.chunked.rows import DataError, Values
 from gmm_dask.mixture.arrays import Array, Indices
 from gmm_dask.mixture.density import Scores, scores, strips
 from gmm_dask.mixture.parameters import Mixture
@@ -99,8 +100,9 @@ def checked_rows(table: Values, nonfinite: Policy, place: NameOfRow) -> NDArray[
     usable = usable_rows(table)
     if usable.all():
         return slice(None)
-    if nonfinite == "error":
-        raise _unusable(table, usable, place)
+    refused = refused_rows(table, usable, nonfinite)
+    if refused.any():
+        raise _unusable(table, refused, place)
     return usable
 
 
@@ -131,10 +133,10 @@ def usable_rows(table: Values) -> NDArray[np.bool_]:
     return np.asarray((np.abs(table) <= limit).all(axis=1))
 
 
-def _unusable(table: Values, usable: NDArray[np.bool_], place: NameOfRow) -> DataError:
-    first = int(np.argmin(usable))
+def _unusable(table: Values, refused: NDArray[np.bool_], place: NameOfRow) -> DataError:
+    first = int(np.argmax(refused))
     feature = int(np.argmin(np.abs(table[first]) <= largest_value(table.dtype)))
-    others = int(len(usable) - usable.sum()) - 1
+    others = int(refused.sum()) - 1
     more = f" and {others} more rows of its block" if others else ""
     return DataError(
         f"{place(first)} has {table[first, feature]:g} as feature {feature}{more}: it is not "

@@ -32,6 +32,7 @@ from gmm_dask.chunked.sources.protocol import native
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.scoring.densities import DENSITY, JOINT, LABELS, RESPONSIBILITIES, Answer
 from gmm_dask.scoring.frames import ADDRESS, answer_of_frame
+from gmm_dask.scoring.labelled import labelled
 
 Held: TypeAlias = NDArray[Any]
 """No dimension, and one thing in it."""
@@ -70,6 +71,19 @@ def _answered(answer: Answer, source: object, mixture: Mixture, **opening: Any) 
     opened = source if isinstance(source, Rows) else open_rows(source, **opening)
     rows = replace(opened, weights=None)
     _check_features(rows.shape[1], mixture, rows.source.address)
+    if rows.cells is None or rows.shape[0] != rows.source.shape[0]:
+        return _of_rows(answer, rows, mixture)
+    said = _said if isinstance(rows.source, MemorySource) else _of_rows
+    return labelled(rows.cells, answer, said(answer, rows, mixture), mixture.components)
+
+
+def _said(answer: Answer, rows: Rows, mixture: Mixture) -> NDArray[Any]:
+    """Of rows in memory at once, as xarray's own functions answer for what they hold there."""
+    place = partial(Places(rows.source.address, (0,)).row, 0)
+    return answer.of(rows.source.read(0, rows.shape[0]), mixture, rows.nonfinite, place)
+
+
+def _of_rows(answer: Answer, rows: Rows, mixture: Mixture) -> Any:
     origin, end = rows.cuts[0], rows.cuts[-1]
     starts: tuple[int, ...] = ()
     if isinstance(rows.source, DaskSource):

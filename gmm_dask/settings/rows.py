@@ -46,8 +46,20 @@ class RowOptions:
         Help("Absent chunks", "absent chunks: an error, or read as the fill value"),
     ] = "error"
 
+    sample_dims: Annotated[
+        Names, Help("Sample dimensions", "of a grid: rows lie along these dimensions: time,lat,lon")
+    ] = None
+    feature_dims: Annotated[
+        Names, Help("Feature dimensions", "of a grid: features lie along these, all the others")
+    ] = None
+
     def __post_init__(self) -> None:
         check(self)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it says which arrays of a group are meant."""
+        return any((self.array, self.columns, self.sample_dims, self.feature_dims))
 
     def identity(self) -> dict[str, Any]:
         """What tells these rows from others of the source."""

@@ -7,12 +7,13 @@ one of the old engine where rows are read: what it computes is planned before an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dask
 import dask.array
 import numpy as np
+from dask.highlevelgraph import HighLevelGraph
 
 from gmm_dask.chunked.borrowed.part import Borrowed, gone
 from gmm_dask.mixture.refusals import Refusal
@@ -60,6 +61,14 @@ def side_by_side(columns: Sequence[Any]) -> Any:
 def concatenate(arrays: Sequence[Any]) -> Any:
     """Planned arrays, one after another."""
     return core.concatenate(arrays)
+
+
+def graphed(
+    name: str, tasks: Mapping[Any, Any], arrays: Sequence[Any], chunks: Any, like: Any
+) -> Any:
+    """An array of tasks over the blocks of planned arrays."""
+    graph = HighLevelGraph.from_collections(name, tasks, dependencies=arrays)
+    return core.Array(graph, name, chunks, meta=like)
 
 
 def holding(value: object, name: str, beside: Any) -> Any:

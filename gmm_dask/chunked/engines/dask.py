@@ -96,7 +96,7 @@ class DaskEngine:
         verify: bool = False,
     ) -> T:
         started = time.perf_counter()
-        work = MapReduce(function, combine, self.rows.nonfinite == "skip" and not every_row)
+        work = MapReduce(function, combine, "error" if every_row else self.rows.nonfinite)
         self._watch.begin()
         attempts = Attempts(self.rows, self._attempts)
         # Where something went wrong, small tasks: fewer blocks to suspect.

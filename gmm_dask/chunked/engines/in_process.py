@@ -68,7 +68,7 @@ class SerialEngine:
         verify: bool = False,
     ) -> T:
         started = time.perf_counter()
-        work = MapReduce(function, combine, self.rows.nonfinite == "skip" and not every_row)
+        work = MapReduce(function, combine, "error" if every_row else self.rows.nonfinite)
         if self.cached:
             self._hold()
         result = self._at_once(work, value, verify)

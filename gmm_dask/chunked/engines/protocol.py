@@ -11,7 +11,7 @@ from operator import add
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from gmm_dask.chunked.blas import one_blas_thread
-from gmm_dask.chunked.rows import Rows, Values, Weights, kept_rows
+from gmm_dask.chunked.rows import Policy, Rows, Values, Weights, kept_rows
 from gmm_dask.chunked.stream import Placed
 from gmm_dask.chunked.tree import Node, nodes
 
@@ -77,7 +77,8 @@ class MapReduce(Generic[V, T]):
 
     function: MapFunction[V, T]
     combine: Callable[[T, T], T]
-    skip: bool
+    nonfinite: Policy
+    """What becomes of rows before the function has them; nothing, where it is "error"."""
 
     def nodes(self, blocks: Iterable[Placed], value: V) -> list[Node[T]]:
         """The nodes of the tree over a run of blocks."""
@@ -86,6 +87,6 @@ class MapReduce(Generic[V, T]):
 
     def _one(self, block: Placed, value: V) -> T:
         table, weights = block.table, block.weights
-        if self.skip:
-            table, weights = kept_rows(table, weights)
+        if self.nonfinite != "error":
+            table, weights = kept_rows(table, weights, self.nonfinite)
         return self.function(table, weights, block.first_row, value)

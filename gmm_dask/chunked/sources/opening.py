@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import zarr
 
+from gmm_dask.chunked.sources.cells import Cells
 from gmm_dask.chunked.sources.columns import join_columns
 from gmm_dask.chunked.sources.dask_source import open_dask
 from gmm_dask.chunked.sources.frame_source import (
@@ -21,6 +22,7 @@ from gmm_dask.chunked.sources.frame_source import (
 )
 from gmm_dask.chunked.sources.memory_source import open_memory
 from gmm_dask.chunked.sources.protocol import DataError, Source, default_names, told_briefly
+from gmm_dask.chunked.sources.stored_grid import open_stored_column, open_stored_grid
 from gmm_dask.chunked.sources.stores import (
     choose_member,
     group_arrays,
@@ -30,7 +32,11 @@ from gmm_dask.chunked.sources.stores import (
     open_zarr_array,
 )
 from gmm_dask.chunked.sources.xarray_source import (
+    cells_of_table,
+    chosen_variables,
     is_labelled,
+    open_cell_column,
+    open_grid,
     open_labelled,
 )
 from gmm_dask.store.addresses import AddressError, is_url, path_of
@@ -65,8 +71,7 @@ def only_table(source: OpenSource) -> str | None:
 
 def open_table(source: object, array: str | None, columns: Sequence[str] | None) -> Source:
     """The features: `array` names one array of a group, `columns` several 1-D ones."""
-    if array is not None and columns is not None:
-        raise DataError("pass either array= or columns=, not both")
+    _refuse_both(array, columns)
     if is_labelled(source):
         return open_labelled(source, columns, array)
     opened, address = _resolve(source)
@@ -80,8 +85,60 @@ def open_table(source: object, array: str | None, columns: Sequence[str] | None)
     return _from_array(opened, address)
 
 
-def open_column(column: object, beside: object) -> Source:
-    """Weights: the name of an array beside the features, or a 1-D source of its own."""
+def open_features(
+    source: object,
+    array: str | None,
+    columns: Sequence[str] | None,
+    sample_dims: object = None,
+    feature_dims: object = None,
+) -> tuple[Source, Cells | None]:
+    """The features, and the cells that rows are where dimensions have names."""
+    if sample_dims is not None or feature_dims is not None:
+        _refuse_both(array, columns)
+        if is_labelled(source):
+            return open_grid(chosen_variables(source, columns, array), sample_dims, feature_dims)
+        names = columns if array is None else [array]
+        return open_stored_grid(*_named_arrays(source), names, sample_dims, feature_dims)
+    table = open_table(source, array, columns)
+    if not is_labelled(source):
+        return table, None
+    return table, cells_of_table(chosen_variables(source, columns, array)[0])
+
+
+def has_names(source: object) -> bool:
+    """Whether it has variables with names for their dimensions."""
+    return is_labelled(source) or isinstance(_resolve(source)[0], zarr.Group)
+
+
+def _named_arrays(source: object) -> tuple[Any, dict[str, Any], str]:
+    """What is opened, the arrays that it has by name, and what to call it."""
+    opened, address = _resolve(source)
+    if isinstance(opened, zarr.Group):
+        return opened, group_arrays(opened), address
+    if isinstance(opened, zarr.Array):
+        name = opened.basename or address.rsplit("/", 1)[-1]
+        return None, {name: opened}, address.removesuffix(f"/{name}")
+    raise DataError(
+        f"{address} has no names for its dimensions, which sample_dims= and feature_dims= choose "
+        "among: pass an xarray object, or a Zarr group"
+    )
+
+
+def _refuse_both(array: str | None, columns: Sequence[str] | None) -> None:
+    if array is not None and columns is not None:
+        raise DataError("pass either array= or columns=, not both")
+
+
+def open_column(
+    column: object, beside: object, cells: Cells | None = None, lazy: bool = False
+) -> Source:
+    """Weights: the name of an array beside the features, or a 1-D source of its own; of cells of a
+    grid, what lies along some of their dimensions."""
+    if cells is not None and cells.gridded:
+        if is_labelled(beside) or not isinstance(column, str):
+            return open_cell_column(column, beside, cells, lazy)
+        _, arrays, address = _named_arrays(beside)
+        return open_stored_column(arrays, address, column, cells)
     if isinstance(column, str) and is_labelled(beside):
         weights = open_labelled(beside, None, column)
     elif isinstance(column, str) and not is_url(column):

@@ -75,7 +75,7 @@ def tally(
     held_back: float | None = None,
 ) -> Tally:
     """One pass over all rows, or over those held back at this share."""
-    question = mixtures, threshold, held_back, engine.rows.nonfinite == "skip"
+    question = mixtures, threshold, held_back, engine.rows.skips
     return engine.map_reduce(tally_block, question, name="tally", every_row=True)
 
 
@@ -119,7 +119,7 @@ class HeldBackDensities:
 
     def map_reduce(self, function: Callable[..., Any], value: Any, **how: Any) -> Any:
         """The function, over blocks of log densities."""
-        skipping = self.rows.nonfinite == "skip"
+        skipping = self.rows.skips
         asked = function, value, self._mixture, self._share, skipping
         return self._engine.map_reduce(over_densities, asked, **how)
 
