@@ -5,6 +5,7 @@ A Zarr array has one chunk length; where every block has it too, each chunk is o
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -38,7 +39,7 @@ def blocks_of(rows: Rows, length: int) -> Rows:
 
 
 def chosen_blocks(rows: Rows, chosen: Sequence[int]) -> Rows:
-    """These blocks of a regular plan alone, in order, as one plan of rows counted from 0.
+    """These blocks of a plan alone, in order, as one plan of rows counted from 0.
 
     The plan itself where all are chosen.
     """
@@ -50,7 +51,14 @@ def chosen_blocks(rows: Rows, chosen: Sequence[int]) -> Rows:
         array = concatenate([rows.source.array[first:last] for first, last in spans])
         return replace(rows, cuts=cuts, source=replace(rows.source, array=array))
     starts = tuple(first for first, _ in spans)
-    return replace(rows, cuts=cuts, source=ChosenSource(rows.source, starts, cuts[1], cuts[-1]))
+    return replace(rows, cuts=cuts, source=ChosenSource(rows.source, starts, cuts))
+
+
+def begins(cuts: Sequence[int]) -> Sequence[int]:
+    """Where blocks begin; a range where all but the last are of one length, which pickles small."""
+    first, last = cuts[0], cuts[-1]
+    regular = range(first, last, cuts[1] - first)
+    return regular if tuple(regular) == tuple(cuts[:-1]) else tuple(cuts[:-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +67,7 @@ class ChosenSource:
 
     source: Source
     starts: tuple[int, ...]
-    length: int
-    count: int
+    cuts: tuple[int, ...]
 
     lazy = False
 
@@ -70,7 +77,7 @@ class ChosenSource:
 
     @property
     def shape(self) -> tuple[int, int]:
-        return self.count, self.source.shape[1]
+        return self.cuts[-1], self.source.shape[1]
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -109,4 +116,5 @@ class ChosenSource:
         return {"kind": "chosen", "starts": list(self.starts), "source": self.source.fingerprint()}
 
     def _stored(self, row: int) -> int:
-        return self.starts[row // self.length] + row % self.length
+        place = bisect_right(self.cuts, row) - 1
+        return self.starts[place] + row - self.cuts[place]

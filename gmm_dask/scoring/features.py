@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
-from gmm_dask.chunked.rows import DataError
+from gmm_dask.chunked.rows import DataError, Rows
+
+logger = logging.getLogger("gmm_dask")
+
+
+def by_name(rows: Rows, names: Sequence[str] | None) -> Rows:
+    """The model's features of a grid, whose variables and labels say which they are, in its order.
+
+    Rows of a table are left as they are: its columns have an order that is meant.
+    """
+    given = rows.feature_names
+    if not rows.gridded or not names or tuple(names) == given or not set(names) <= set(given):
+        return rows
+    logger.info("%s: features are taken by their names, in the model's order", rows.source.address)
+    return replace(rows, source=rows.source.select([given.index(name) for name in names]))
 
 
 def check_features(

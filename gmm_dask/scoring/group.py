@@ -166,6 +166,12 @@ class ScoreGroup:
         for array in arrays:
             self.folder.replace(f"{array.name}/{ROOT}", array.metadata())
 
+    def keep(self, files: Mapping[str, bytes]) -> None:
+        """Write arrays that are whole already."""
+        folder = self.folder
+        for key, data in files.items():
+            folder.replace(key, data)
+
     def finish(self, attributes: Mapping[str, object]) -> None:
         """Write the group's metadata, and with it all is complete."""
         folder = self.folder

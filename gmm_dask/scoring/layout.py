@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
-from gmm_dask.chunked.rows import Rows
+from gmm_dask.chunked.rows import DataError, Rows
+from gmm_dask.chunked.sources import Cells
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.scoring.array import ScoreArray, even_length, score_array
-from gmm_dask.scoring.blocks import blocks_of
+from gmm_dask.scoring.blocks import blocks_of, regular_blocks
+from gmm_dask.scoring.coordinates import Coordinates, coordinates_of
 from gmm_dask.scoring.densities import COUNTS
 from gmm_dask.settings.scores import ScoreOptions
 
@@ -31,6 +34,18 @@ class ScoreLayout:
     def cuts(self) -> tuple[int, ...]:
         """Where blocks begin in the output."""
         return tuple(cut - self.rows.cuts[0] for cut in self.rows.cuts)
+
+    @cached_property
+    def cells(self) -> Cells | None:
+        """Where rows are cells of a grid, without their coordinates: workers need no more."""
+        cells = self.rows.cells
+        return None if cells is None or not cells.gridded else replace(cells, coordinates=None)
+
+    @cached_property
+    def coordinates(self) -> Coordinates:
+        """What is kept of the cells beside their scores."""
+        scores = (*self.arrays, *self.flags, self.statistics)
+        return coordinates_of(self.rows.cells, [array.name for array in scores])
 
     @property
     def arrays(self) -> tuple[ScoreArray, ...]:
@@ -55,6 +70,7 @@ class ScoreLayout:
             components=self.mixture.components,
             top=self.options.top,
             dtype=self.options.dtype,
+            cells=self.cells,
         )
 
     def record(self) -> dict[str, Any]:
@@ -72,9 +88,25 @@ class ScoreLayout:
             "rows": [first, last],
             "block_rows": self.block_rows,
             "options": {**asdict(self.options), "write": sorted(self.options.write)},
-            "arrays": [array.name for array in (*self.arrays, *self.flags, self.statistics)],
+            "arrays": [
+                *(array.name for array in (*self.arrays, *self.flags, self.statistics)),
+                *self.coordinates.names,
+            ],
             "statistics": [*COUNTS, *(f"component {k}" for k in range(mixture.components))],
         }
+
+
+def score_blocks(rows: Rows, options: ScoreOptions, mixture: Mixture) -> Rows:
+    """Rows in blocks that are chunks of what is written: those of a grid are its own."""
+    if rows.cells is None or not rows.cells.gridded:
+        return even_blocks(regular_blocks(rows), options, mixture)
+    cells = rows.cells.cut(rows.cuts[1]) if not rows.source.layouts() else rows.cells
+    if (dim := cells.irregular) is not None:
+        raise DataError(
+            f"{rows.source.address} has chunks of unlike lengths along {dim!r}, which scores in "
+            f"Zarr cannot have: pass it as .chunk({dim}=…)"
+        )
+    return replace(rows, cuts=cells.cuts, cells=cells)
 
 
 def even_blocks(rows: Rows, options: ScoreOptions, mixture: Mixture) -> Rows:

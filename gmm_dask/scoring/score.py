@@ -16,10 +16,9 @@ from distributed import Client
 from gmm_dask.chunked.rows import Rows, open_rows
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.models.model import load_model
-from gmm_dask.scoring.blocks import regular_blocks
-from gmm_dask.scoring.features import check_features
+from gmm_dask.scoring.features import by_name, check_features
 from gmm_dask.scoring.group import ScoreGroup
-from gmm_dask.scoring.layout import ScoreLayout, even_blocks
+from gmm_dask.scoring.layout import ScoreLayout, score_blocks
 from gmm_dask.scoring.score_writer import ScoreWriter
 from gmm_dask.settings.scores import ScoreOptions, Written
 from gmm_dask.store.location import Location
@@ -84,8 +83,9 @@ def score(
     outlier (N,)             log p(x) < `threshold`, or below the `quantile` of these very rows:
                              their share is quantile − 1e-5 at least, and never more than it
 
-    Rows that `nonfinite="skip"` passes over have label −1, NaN, and are no outliers. Workers of
-    `client`, or else of the active one, read and write; without any this process does. Until all
+    Cells of a grid (`sample_dims=`) are written as one, beside their coordinates, for xarray to
+    open. Rows that `nonfinite="skip"` passes over have label −1, NaN, and are no outliers. Workers
+    of `client`, or else of the active one, read and write; without any this process does. Until all
     is written the group has no metadata, so nothing opens it. Called again, only missing blocks
     are written, a finished group is left alone, and one by another model, of other data or with
     other options is refused unless it is to be overwritten. RunIsBusy while another process
@@ -95,7 +95,8 @@ def score(
     mixture, names = _mixture_of(model)
     options.check_top(mixture.components)
     opened = source if isinstance(source, Rows) else open_rows(source, **opening)
-    rows = even_blocks(regular_blocks(replace(opened, weights=None)), options, mixture)
+    opened = by_name(opened, names)
+    rows = score_blocks(replace(opened, weights=None), options, mixture)
     check_features(rows.source.address, rows.feature_names, mixture.features, names)
     layout = ScoreLayout(mixture, rows, options)
     writer = ScoreWriter(ScoreGroup.at(out, layout.record(), overwrite=overwrite), layout, client)

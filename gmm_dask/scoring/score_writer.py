@@ -18,9 +18,9 @@ import numpy as np
 from distributed import Client
 
 from gmm_dask.chunked.engines.choice import engine_over
-from gmm_dask.chunked.rows import DataError, open_rows
+from gmm_dask.chunked.rows import DataError, Rows, open_rows
 from gmm_dask.mixture.arrays import Array
-from gmm_dask.scoring.blocks import chosen_blocks
+from gmm_dask.scoring.blocks import begins, chosen_blocks
 from gmm_dask.scoring.group import ScoreGroup
 from gmm_dask.scoring.layout import ScoreLayout
 from gmm_dask.scoring.quantile import quantile as find_quantile
@@ -60,7 +60,8 @@ class ScoreWriter:
         summary = _summary(layout, lines, threshold, outliers)
         lock.confirm()
         group.describe_arrays(layout.flags)
-        group.finish({"summary": summary})
+        group.keep(layout.coordinates.files)
+        group.finish({**layout.coordinates.attributes, "summary": summary})
         return summary, max(written, flagged)
 
     def missing(self) -> set[int]:
@@ -102,9 +103,9 @@ class ScoreWriter:
             layout.arrays,
             layout.statistics,
             pending,
-            chosen.cuts[0],
             rows.cuts[0],
-            layout.block_rows,
+            begins(layout.cuts),
+            begins(chosen.cuts),
         )
         with engine_over(chosen, self.client, "none") as (engine, _):
             # its factors made by one thread of BLAS, as on workers
@@ -120,7 +121,7 @@ class ScoreWriter:
             counted = None if options.threshold is None else int(lines[:, 3].sum())
             return options.threshold, counted, 0
         where = self.group.where
-        densities = open_rows(f"{where}/log_density")
+        densities = self._densities()
         with engine_over(densities, self.client, "none") as (engine, _):
             threshold, outliers, count = find_quantile(engine, options.quantile)
         if count != int(lines[:, 0].sum()):
@@ -132,6 +133,13 @@ class ScoreWriter:
         with engine_over(blocks, self.client, "none") as (engine, _):
             engine.map_reduce(flag_block, flagging, name="flag", every_row=True)
         return threshold, outliers, len(pending)
+
+    def _densities(self) -> Rows:
+        """What was written of all rows, in their order."""
+        where, cells = f"{self.group.where}/log_density", self.layout.cells
+        if cells is None:
+            return open_rows(where)
+        return replace(open_rows(where, sample_dims=cells.dims), nonfinite="error")
 
 
 def _refuse_faults(statistics: BlockStatistics) -> None:

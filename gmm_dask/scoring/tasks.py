@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -50,13 +52,14 @@ class Assignment:
     arrays: tuple[ScoreArray, ...]
     statistics: ScoreArray
     pending: tuple[int, ...]
-    origin: int
     first_row: int
-    block_rows: int
+    starts: Sequence[int]
+    begins: Sequence[int]
+    """Rows at which blocks begin: in the output all of them, in the pass those that are pending."""
 
     def block_of(self, first_row: int) -> int:
         """Which block of the output begins at this row of the pass."""
-        return self.pending[(first_row - self.origin) // self.block_rows]
+        return self.pending[bisect_right(self.begins, first_row) - 1]
 
 
 def write_block(
@@ -65,7 +68,7 @@ def write_block(
     """Score one block and write it, its line of statistics last: that one says that it is done."""
     del weights
     block = assignment.block_of(first_row)
-    start = block * assignment.block_rows
+    start = assignment.starts[block]
     trays = Trays.of(assignment, start, len(table))
     try:
         line = fill_scores(
