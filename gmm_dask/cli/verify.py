@@ -40,9 +40,13 @@ def verify(
     from gmm_dask.mixture.identities import Verification
     from gmm_dask.mixture.identities import verify as identities_of
     from gmm_dask.runs.inspection import model_at
+    from gmm_dask.scoring.features import by_name, check_features
 
     stored = model_at(model)
     rows, _, _ = open_chosen(source, RowOptions(**options.given_of(RowOptions, given)))
+    rows = by_name(rows, stored.feature_names)
+    names, features = stored.feature_names, stored.mixture.features
+    check_features(rows.source.address, rows.feature_names, features, names)
     with engine_over(rows, None, "none") as (engine, _):
         drawn = profile(engine, sample_rows=sample_rows, seed=seed).sample
     weights = None if rows.weights is None else drawn.represented

@@ -25,6 +25,7 @@ from gmm_dask.fitting.starts import Starts
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.models.model import load_model
 from gmm_dask.runs.configuration import load_values
+from gmm_dask.scoring.features import check_features
 from gmm_dask.settings.errors import ConfigurationError
 from gmm_dask.settings.job import Job, job_from
 from gmm_dask.settings.rows import RowOptions
@@ -88,8 +89,7 @@ def open_job(job: Job) -> OpenJob:
 def open_chosen(address: str, options: RowOptions) -> tuple[Rows, OpenSource, RowOptions]:
     """Rows, their source, and the options, with the only table where none is named."""
     source = open_source(address)
-    named = options.array or options.columns
-    chosen = options if named else replace(options, array=only_table(source))
+    chosen = options if options.chooses else replace(options, array=only_table(source))
     return open_rows(source, **chosen.arguments()), source, chosen
 
 
@@ -102,11 +102,13 @@ def fit_job(
 ) -> Fit:
     """Carry it out; in a run folder that was begun before, it goes on there."""
     job = opened.job
-    labels = None if job.labels is None else as_stored(open_column(job.labels, opened.source))
-    plan = Starts.of(job.mixture, initial_of(job), labels)
-    plan.check(opened.rows)
+    rows, labels = opened.rows, None
+    if job.labels is not None:
+        labels = as_stored(open_column(job.labels, opened.source, rows.cells))
+    plan = Starts.of(job.mixture, initial_of(job, rows), labels)
+    plan.check(rows)
     heard = [configuration_kept(job), *callbacks]
-    return carry_out(plan, opened.rows, conduct_of(job, client, restart, heard))[1]
+    return carry_out(plan, rows, conduct_of(job, client, restart, heard))[1]
 
 
 def configuration_kept(job: Job) -> Callback:
@@ -185,6 +187,13 @@ def conduct_of(
     )
 
 
-def initial_of(job: Job) -> Mixture | None:
-    """The mixture to begin from."""
-    return None if job.initial is None else load_model(job.initial).mixture
+def initial_of(job: Job, rows: Rows | None = None) -> Mixture | None:
+    """The mixture to begin from, of the features of these rows where both have names for them."""
+    if job.initial is None:
+        return None
+    model = load_model(job.initial)
+    if rows is not None:
+        check_features(
+            rows.source.address, rows.feature_names, model.mixture.features, model.feature_names
+        )
+    return model.mixture
