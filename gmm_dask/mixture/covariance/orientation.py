@@ -16,13 +16,17 @@ from gmm_dask.mixture.covariance.full import Full
 from gmm_dask.mixture.covariance.geometric import Geometric
 from gmm_dask.mixture.covariance.spectra import matrices
 
-TURNS = 50
-"""Of the axes in an M-step, at most: the next one goes on from where this one ended."""
+FEWEST, LONGEST, TURNS = 5, 50, 10
+"""Turns of the axes, at most: of each beginning where matrices are large, of the best one, and in
+every later M-step, which goes on from where the one before it ended."""
+AT_FIRST = 3e8
+"""K·D³ that the turns of a beginning may take."""
 SETTLED = 1e-13
 """Nats a row and feature, less than which is no gain."""
-BEGINNINGS = 8
+BEGINNINGS = 4
 """Components whose axes are tried where there are none from the iteration before."""
 SHORTER = 20
+"""Times that a turn is made shorter before the axes are left as they are."""
 
 
 class OneOrientation(Geometric, Full):
@@ -36,21 +40,26 @@ class OneOrientation(Geometric, Full):
 
     def alike(self, counts: Array, own: Array, previous: Array | None = None) -> Array:
         if previous is not None:
-            return self._improved(counts, own, common_axes(previous))
-        found = [self._improved(counts, own, axes) for axes in beginnings(counts, own)]
-        heights = [counts @ np.linalg.slogdet(covariances)[1] for covariances in found]
-        return found[int(np.argmin(heights))]
+            return matrices(*self._turned(counts, own, common_axes(previous), TURNS))
+        turns = int(np.clip(AT_FIRST / (own.size * len(own[0])), FEWEST, LONGEST))
+        tried = [self._turned(counts, own, axes, turns) for axes in beginnings(counts, own)]
+        heights = [counts @ np.log(variances).sum(axis=1) for variances, _ in tried]
+        _, axes = tried[int(np.argmin(heights))]
+        return matrices(*self._turned(counts, own, axes, LONGEST))
 
-    def _improved(self, counts: Array, own: Array, axes: Array) -> Array:
-        scatter = counts[:, None, None] * own
-        variances = self.along(counts, diagonals(turned(own, axes)))
-        for _ in range(TURNS):
-            axes, before = better_axes(scatter, 1 / variances, axes), variances
-            variances = self.along(counts, diagonals(turned(own, axes)))
+    def _turned(self, counts: Array, own: Array, axes: Array, turns: int) -> tuple[Array, Array]:
+        """Variances along axes, and the axes after so many turns, fewer where nothing is gained."""
+        there = turned(own, axes)
+        variances = self.along(counts, diagonals(there))
+        for _ in range(turns):
+            weighted = counts[:, None] / variances
+            turn, there = better(there, weighted)
+            axes, before = axes @ turn, variances
+            variances = self.along(counts, diagonals(there))
             gain = counts @ np.log(before / variances).sum(axis=1)
             if not gain > SETTLED * counts.sum() * len(axes):
                 break
-        return matrices(variances, axes)
+        return variances, axes
 
 
 def beginnings(counts: Array, own: Array) -> Array:
@@ -78,10 +87,9 @@ def common_axes(covariances: Array) -> Array:
     return np.asarray(np.linalg.eigh(np.tensordot(shares, covariances, 1))[1], np.float64)
 
 
-def better_axes(scatter: Array, precisions: Array, axes: Array) -> Array:
-    """Axes D with a smaller Σ_k tr(Dᵀ S_k D P_k), P_k diagonal (K, D); the same where there are
-    none nearby."""
-    there = turned(scatter, axes)
+def better(there: Array, precisions: Array) -> tuple[Array, Array]:
+    """A rotation R with a smaller Σ_k tr(Rᵀ S_k R P_k), P_k diagonal (K, D), of matrices S_k; and
+    Rᵀ S_k R. None at all where there is no better one nearby."""
     variances = diagonals(there)
     differences = precisions[:, None, :] - precisions[:, :, None]
     slope = np.einsum("kde,kde->de", there, differences)
@@ -90,11 +98,12 @@ def better_axes(scatter: Array, precisions: Array, axes: Array) -> Array:
     angles = (angles - angles.T) / max(1.0, np.abs(angles).max(initial=0))
     height = np.vdot(variances, precisions)
     for _ in range(SHORTER):
-        trial = axes @ rotation(angles)
-        if np.vdot(diagonals(turned(scatter, trial)), precisions) < height:
-            return trial
+        turn = rotation(angles)
+        trial = turned(there, turn)
+        if np.vdot(diagonals(trial), precisions) < height:
+            return turn, trial
         angles = angles / 4
-    return axes
+    return np.eye(len(slope)), there
 
 
 def rotation(angles: Array) -> Array:
