@@ -1,4 +1,4 @@
-"""All fourteen families: what an M-step takes, and whole fits beside R's mclust where it is installed.
+"""All fourteen families: what an M-step takes, and whole fits beside those of R's mclust.
 
     python -m tests.benchmarks.families [ROWS]
 
