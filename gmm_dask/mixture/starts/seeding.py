@@ -23,7 +23,7 @@ def k_means_plus_plus(rows: Array, weights: Array, k: int, random: np.random.Gen
 
     Arthur & Vassilvitskii (2007), with the best of 2 + log K draws each time.
     """
-    centres = rows[random.choice(len(rows), size=1, p=weights / weights.sum())]
+    centres = rows[drawn(weights, 1, random)]
     lengths = squared_lengths(rows)
     nearest = squared_distances(rows, centres, lengths)[:, 0]
     trials = 2 + int(np.log(k))
@@ -31,11 +31,19 @@ def k_means_plus_plus(rows: Array, weights: Array, k: int, random: np.random.Gen
         mass = nearest * weights
         if not mass.sum() > 0:  # fewer distinct rows than components
             mass = weights
-        drawn = random.choice(len(rows), size=trials, p=mass / mass.sum())
-        closer = np.minimum(nearest[:, None], squared_distances(rows, rows[drawn], lengths))
+        candidates = rows[drawn(mass, trials, random)]
+        closer = np.minimum(nearest[:, None], squared_distances(rows, candidates, lengths))
         best = int((weights @ closer).argmin())
-        centres, nearest = np.vstack([centres, rows[drawn[best]]]), closer[:, best]
+        centres, nearest = np.vstack([centres, candidates[best]]), closer[:, best]
     return centres
+
+
+def drawn(mass: Array, size: int, random: np.random.Generator) -> Indices:
+    """As many numbers of rows, with probability ∝ their mass: those that `Generator.choice` draws,
+    which looks at the probabilities for longer than that takes."""
+    shares = (mass / mass.sum()).cumsum()
+    shares /= shares[-1]
+    return shares.searchsorted(random.random(size), side="right")
 
 
 def k_means(rows: Array, weights: Array, k: int, random: np.random.Generator) -> Array:

@@ -17,7 +17,7 @@ from gmm_dask.mixture.starts.initial import (
     initial_mixture,
 )
 from gmm_dask.mixture.starts.race import race, statistics_of_sample
-from gmm_dask.mixture.starts.seeding import k_means
+from gmm_dask.mixture.starts.seeding import drawn, k_means
 from gmm_dask.mixture.stopping import Stopping
 from gmm_dask.mixture.sweep import sweep_labels
 
@@ -138,6 +138,16 @@ def test_bad_parameters_are_refused_in_one_sentence(arguments, message):
 def test_more_components_than_rows_are_refused():
     with pytest.raises(ValueError, match="4 components need at least as many rows"):
         initial_mixture(Sample.of(np.zeros((3, 1))), 4, "diag", np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("rows", [1, 7, 300])
+def test_rows_are_drawn_as_numpy_draws_them(rows):
+    for seed in range(50):
+        mass = np.random.default_rng(seed).exponential(size=rows) ** 8
+        mass[np.random.default_rng(seed).uniform(size=rows) < 0.3] = 0
+        mass[seed % rows] = 1.0
+        chosen = np.random.default_rng(seed).choice(rows, size=5, p=mass / mass.sum())
+        assert drawn(mass, 5, np.random.default_rng(seed)).tolist() == chosen.tolist()
 
 
 def test_k_means_fills_empty_clusters():
