@@ -1,8 +1,8 @@
 """GaussianMixture with scikit-learn's names, shapes and manners, for rows from anywhere.
 
 Arrays, lists and data frames are validated as scikit-learn does it and answered in NumPy; paths,
-URLs, Zarr, Dask and xarray go to `open_rows` and are answered with lazy Dask arrays, and Dask data
-frames with lazy series and frames of their index.
+URLs, Zarr, Dask and xarray go to `open_rows` and are answered with lazy Dask arrays, Dask data
+frames with lazy series and frames of their index, and xarray objects with their own coordinates.
 """
 
 from __future__ import annotations

@@ -162,7 +162,7 @@ class Cells:
 def _as_rows(axes: int, blocks: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """One chunk of every variable, (…, features), as rows."""
     cells = prod(blocks[0].shape[:axes])
-    tables = [block.reshape(cells, -1) for block in blocks]
+    tables = [block.reshape(cells, prod(block.shape[axes:])) for block in blocks]
     return tables[0] if len(tables) == 1 else np.concatenate(tables, axis=1)
 
 

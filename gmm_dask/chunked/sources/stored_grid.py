@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from zarr.storage import ZipStore
 from gmm_dask.chunked.sources.cells import Cells
 from gmm_dask.chunked.sources.cf_packing import Packing
 from gmm_dask.chunked.sources.grid import Dims, Variable, roles
-from gmm_dask.chunked.sources.protocol import DataError, Source
+from gmm_dask.chunked.sources.protocol import MOST_CHUNKS, DataError, Source
 from gmm_dask.chunked.sources.stores import check_members
 from gmm_dask.chunked.sources.zarr_grid import GridArray, GridSource
 
@@ -125,11 +126,16 @@ def _labels(array: zarr.Array[Any], address: str) -> Any:
 
 def _chunks(parts: Sequence[GridArray], sample: Dims) -> tuple[tuple[int, ...], ...]:
     """Along each dimension those of the array that is cut least: others are read in several."""
-    chunks = []
-    for dim in sample:
-        edges = [part.axes[part.dims.index(dim)].boundaries() for part in parts]
-        chunks.append(tuple(map(int, np.diff(min(edges, key=len)))))
-    return tuple(chunks)
+    axes = [
+        max((part.axes[part.dims.index(dim)] for part in parts), key=lambda one: one.step)
+        for dim in sample
+    ]
+    if (count := prod(-(-one.length // one.step) for one in axes)) > MOST_CHUNKS:
+        raise DataError(
+            f"{parts[0].address} declares {count} chunks along {', '.join(sample)}, beyond "
+            f"{MOST_CHUNKS}: store it in larger chunks"
+        )
+    return tuple(tuple(map(int, np.diff(one.boundaries()))) for one in axes)
 
 
 def _attributes(node: Any) -> Mapping[str, Any]:

@@ -28,8 +28,10 @@ from gmm_dask.chunked.sources.protocol import (
     Source,
     Values,
     real_dtype,
+    table_shape,
     unreached,
 )
+from gmm_dask.chunked.sources.zarr_source import check_chunks
 
 Spans = Mapping[str, slice]
 
@@ -47,6 +49,7 @@ class GridArray:
     def of(cls, array: zarr.Array[Any], dims: Dims, address: str) -> GridArray:
         """Refuses what holds no numbers."""
         real_dtype(array.dtype, address)
+        check_chunks(array, address)
         return cls(bounded(array), dims, address, Packing.of(array, address))
 
     @cached_property
@@ -131,7 +134,7 @@ class GridSource:
 
     @property
     def shape(self) -> tuple[int, int]:
-        return self.cells.cuts[-1], len(self.columns)
+        return table_shape((self.cells.cuts[-1], len(self.columns)), self.address)
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:

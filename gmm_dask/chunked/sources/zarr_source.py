@@ -169,13 +169,13 @@ def open_array(array: zarr.Array[Any], address: str, name: str | None = None) ->
     """A source over an opened array; `name` is what a 1-D array is called as a feature."""
     real_dtype(array.dtype, address)
     features = table_shape(array.shape, address)[1]
-    _check_chunks(array, address)
+    check_chunks(array, address)
     array = bounded(array)
     names, packing = _names(array, features, name), Packing.of(array, address)
     return ZarrSource(array, address, names, tuple(range(features)), packing)
 
 
-def _check_chunks(array: zarr.Array[Any], address: str) -> None:
+def check_chunks(array: zarr.Array[Any], address: str) -> None:
     """Refuse a grid that is out of all bounds before anything of its size is made."""
     axes = axes_of(array)
     if min(axis.step for axis in axes) < 1:

@@ -19,6 +19,7 @@ CHUNKS = [
     {"time": 2, "lat": 3, "lon": 4},
     {"time": 1, "depth": 1},
     {"lat": (1, 3, 1), "lon": (5, 2), "depth": 2},
+    {"time": (0, 4, 2), "lon": (3, 0, 4)},
     {"time": 6, "lat": 5, "lon": 7, "depth": 3},
 ]
 
@@ -54,6 +55,9 @@ def stacked(dataset):
     tables = []
     for spans in product(*map(pairwise, cuts)):
         chunk = dataset.isel({d: slice(*span) for d, span in zip(SAMPLE, spans, strict=True)})
+        if 0 in chunk.sizes.values():
+            tables.append(np.empty((0, 7)))
+            continue
         parts = [
             part.transpose("cell", ...).values.reshape(part.sizes["cell"], -1)
             for part in chunk.stack(cell=SAMPLE).data_vars.values()

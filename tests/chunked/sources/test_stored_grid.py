@@ -98,6 +98,18 @@ def test_refusals(tmp_path):
     ):
         with pytest.raises(DataError, match=said):
             open_rows(path, **asked)
+    swollen = {"dimension_names": ["x", "y"], "dtype": "f4", "shape": (2**40, 2**20)}
+    for name, chunks, told in (
+        ("many", (2**20, 8), "chunks along x, y, beyond"),
+        ("large", (2**20, 2**20), "GiB each: store it in smaller chunks"),
+    ):
+        zarr.create_group(tmp_path / f"{name}.zarr").create_array("v", chunks=chunks, **swollen)
+        with pytest.raises(DataError, match=told):
+            open_rows(tmp_path / f"{name}.zarr", sample_dims=("x", "y"))
+    empty = zarr.create_group(tmp_path / "empty.zarr")
+    empty.create_array("v", shape=(0, 2), dtype="f4", dimension_names=["x", "y"])
+    with pytest.raises(DataError, match="holds 0 rows × 1 features: nothing to fit"):
+        open_rows(tmp_path / "empty.zarr", sample_dims=("x", "y"))
     zarr.create_array(tmp_path / "plain.zarr", data=np.ones((3, 2)))
     with pytest.raises(DataError, match="no arrays with names for their dimensions"):
         open_rows(tmp_path / "plain.zarr", sample_dims="row")
