@@ -20,6 +20,7 @@ from gmm_dask.chunked.sources.absent_chunks import absent_chunk, chunk_key
 from gmm_dask.chunked.sources.cells import Cells
 from gmm_dask.chunked.sources.cf_packing import Packing
 from gmm_dask.chunked.sources.chunk_grid import Axis, axes_of, chunk_layout
+from gmm_dask.chunked.sources.direct_chunks import DirectChunks
 from gmm_dask.chunked.sources.grid import Dims
 from gmm_dask.chunked.sources.protocol import (
     AbsentError,
@@ -79,7 +80,7 @@ class GridArray:
 
     def read(self, spans: Spans) -> Values:
         """The cells of a box as rows (n, features), repeated along dimensions that it lacks."""
-        values = self.array[tuple(spans.get(dim, slice(None)) for dim in self.dims)]
+        values = self._stored(spans)
         values = values if self.packing is None else self.packing.decode(values)
         own = [dim for dim in spans if dim in self.dims]
         others = [dim for dim in self.dims if dim not in spans]
@@ -89,6 +90,19 @@ class GridArray:
         lengths = tuple(one.stop - one.start for one in spans.values())
         whole = np.broadcast_to(upright, (*lengths, *upright.shape[len(lengths) :]))
         return whole.reshape(prod(lengths), -1)
+
+    def _stored(self, spans: Spans) -> Values:
+        box = [
+            spans.get(dim, slice(0, axis.length))
+            for dim, axis in zip(self.dims, self.axes, strict=True)
+        ]
+        ranges = [(one.start, one.stop) for one in box]
+        values = None if self._direct is None else self._direct.read(*ranges)
+        return self.array[tuple(box)] if values is None else values
+
+    @cached_property
+    def _direct(self) -> DirectChunks | None:
+        return DirectChunks.of(self.array)
 
     def coordinates(self, spans: Spans) -> list[tuple[int, ...]]:
         """Grid coordinates of the stored objects behind a box."""
@@ -146,7 +160,8 @@ class GridSource:
     def read(self, first: int, last: int) -> Values:
         numbers = self._numbers(first, last)
         start = self.cells.cuts[numbers[0]]
-        table = np.concatenate([self._block(number) for number in numbers])
+        blocks = [self._block(number) for number in numbers]
+        table = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
         return np.ascontiguousarray(table[first - start : last - start])
 
     def _numbers(self, first: int, last: int) -> range:
@@ -157,7 +172,8 @@ class GridSource:
 
     def _block(self, number: int) -> Values:
         spans = self._spans(number)
-        table = np.concatenate([self._read(part, spans) for part in self.parts], axis=1)
+        tables = [self._read(part, spans) for part in self.parts]
+        table = tables[0] if len(tables) == 1 else np.concatenate(tables, axis=1)
         whole = self.columns == tuple(range(table.shape[1]))
         return table if whole else table[:, list(self.columns)]
 
