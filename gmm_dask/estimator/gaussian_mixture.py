@@ -59,7 +59,8 @@ class GaussianMixture(FittedAttributes, DensityMixin, BaseEstimator):  # type: i
 
     - `lower_bound_` is the mean log-likelihood of the fitted parameters themselves (there of the
       step before), so a fit ends a step earlier, at as many passes; `lower_bounds_` begin with
-      that of the start. `accelerate=None` takes its very steps; the default takes fewer.
+      that of the start. `accelerate=None` takes its very steps; the default takes fewer
+      where `tol` is finer than 1e-3.
     - Starts are drawn otherwise, `n_init` are raced on a sample of rows, and components come in
       another order.
     - A degenerate component is lifted to a floor, and told in `fit_.history`; `degenerate="error"`

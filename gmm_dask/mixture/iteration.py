@@ -178,9 +178,20 @@ def judged(
 ) -> Candidate:
     """The candidate after its proposal was evaluated: moved there, or back on the plain step."""
     higher = evaluation.objective >= candidate.objective
-    if candidate.accelerated and acceleration is not None and not higher:
-        return _refused(candidate, evaluation, acceleration, settings.stopping)
-    return _moved(candidate, evaluation, acceleration, settings)
+    if not candidate.accelerated or acceleration is None:
+        return _moved(candidate, evaluation, acceleration, settings)
+    if higher and not _strays(candidate, evaluation, acceleration):
+        return _moved(candidate, evaluation, acceleration, settings)
+    return _refused(candidate, evaluation, acceleration, settings.stopping)
+
+
+def _strays(candidate: Candidate, evaluation: Evaluation, acceleration: Acceleration) -> bool:
+    """Whether the extrapolation says so; it cannot where components have just degenerated."""
+    maximised = evaluation.maximised
+    if maximised.events:
+        return False
+    gain = expected_gain(candidate.proposal, maximised.mixture)
+    return acceleration.strays(candidate.memory, gain)
 
 
 def _refused(
@@ -265,7 +276,7 @@ def _proposed(
     now, regularisation = evaluation.objective, settings.regularisation
     repaired = maximised.events and regularisation.degenerate != "floor"
     if acceleration is None or not isfinite(now) or repaired:
-        return Memory(), None
+        return Memory(careful=memory.careful), None
     memory, proposal = acceleration.propose(memory, here, maximised.mixture, now)
     if proposal is not None:
         proposal = lifted(proposal, statistics, regularisation)

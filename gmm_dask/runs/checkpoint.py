@@ -34,9 +34,10 @@ from gmm_dask.store.errors import (
 from gmm_dask.store.folder import Folder, create_or_confirm
 from gmm_dask.store.sealed import from_json, seal, to_json, unseal
 
-FORMAT_VERSION = 2
-READABLE = (1, 2)
-"""In the first there were neither shared arrays nor triangles in place of symmetric matrices."""
+FORMAT_VERSION = 3
+READABLE = (1, 2, 3)
+"""In the first there were neither shared arrays nor triangles in place of symmetric matrices; in
+the second no acceleration told whether it is careful."""
 SHARED = "shared"
 """How names of arrays begin that do not change, and that the next checkpoint has again."""
 SHARED_BYTES = 2**18

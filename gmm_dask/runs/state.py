@@ -34,7 +34,12 @@ TYPES: Mapping[str, type] = MappingProxyType(
     }
 )
 
-BEFORE: Mapping[type, Mapping[str, Any]] = MappingProxyType({Candidate: {"log_prior": 0.0}})
+BEFORE: Mapping[type, Mapping[str, Any]] = MappingProxyType(
+    {
+        Candidate: {"log_prior": 0.0},
+        Memory: {"careful": False, "plain_gain": 0.0, "saved": 0.0},
+    }
+)
 """What fields meant before there were any: a run goes on as it began."""
 
 

@@ -88,6 +88,7 @@ class Fit(NamedTuple):
     labelling: str
     seed: int
 
+    @cache  # noqa: B019 (as many as there are fits)
     def started(self) -> tuple[Sample, Mixture]:
         """The rows, and the mixture that all fits start from."""
         rows = table(self.table, self.seed)

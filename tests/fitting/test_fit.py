@@ -289,12 +289,12 @@ def test_an_initial_mixture_must_fit():
         fit(rows_of(), 3, initial=given)
 
 
-@pytest.mark.parametrize("at", [8, 9, 10, 20])
+@pytest.mark.parametrize("at", [8, 9, 13, 20])
 def test_a_component_that_degenerates_is_an_event_of_each_kind_once_however_often_it_is_resumed(
     tmp_path, at
 ):
     rows = np.loadtxt(Path("data/iris.csv"), delimiter=",", skiprows=1, usecols=range(4))
-    configuration = Configuration(5, tol=1e-6)
+    configuration = Configuration(7, tol=1e-6, reg_covar=1e-4, max_iter=40, seed=3)
     run = tmp_path / "run"
     with pytest.raises(Interrupted):
         fit(rows, configuration, run=run, callbacks=[interrupt_at(at)])
@@ -303,15 +303,15 @@ def test_a_component_that_degenerates_is_an_event_of_each_kind_once_however_ofte
     within, entry = (entry for entry in found.history if entry["events"])
     for told, kind in ((within, "lies within the rounding"), (entry, "rests on reg_covar")):
         (event,) = told["events"]
-        assert (event["component"], event["kind"]) == (1, kind)
-    assert found.mixture.variances[1].min() < 2e-6
-    assert "component 1 rests on reg_covar" in iteration_line(entry)
+        assert (event["component"], event["kind"]) == (6, kind)
+    assert np.linalg.eigvalsh(found.mixture.covariances[6])[0] < 2e-4
+    assert "component 6 rests on reg_covar" in iteration_line(entry)
     assert sorted(inspect(run).events) == [
         "lies within the rounding: once",
         "rests on reg_covar: once",
     ]
     report = Path(write_report(run)).read_text("utf-8")
-    assert "Component 1 rests on reg_covar (1e-06)" in report
+    assert "Component 6 rests on reg_covar (0.0001)" in report
     assert "its smallest variance is more than half reg_covar" in report
     assert "its smallest variance is less than half of what rounding the data gives" in report
     assert "Nothing degenerated" not in report

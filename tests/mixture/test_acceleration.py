@@ -13,13 +13,13 @@ from threadpoolctl import threadpool_limits
 from gmm_dask.mixture.acceleration import ACCELERATIONS, acceleration_named
 from gmm_dask.mixture.acceleration.anderson import anderson
 from gmm_dask.mixture.acceleration.chart import Chart, as_vector, expected_gain
-from gmm_dask.mixture.acceleration.extrapolation import Extrapolation, Secant
+from gmm_dask.mixture.acceleration.extrapolation import STEADY_GAIN, Extrapolation, Secant
 from gmm_dask.mixture.acceleration.floor import lifted
 from gmm_dask.mixture.acceleration.memory import Memory
 from gmm_dask.mixture.acceleration.quasi_newton import quasi_newton
 from gmm_dask.mixture.acceleration.squarem import squarem
 from gmm_dask.mixture.covariance import FAMILIES
-from gmm_dask.mixture.iteration import Candidate, EMSettings, EMState, advance, iterate, run, start
+from gmm_dask.mixture.iteration import Candidate, EMSettings, EMState, advance, iterate, start
 from gmm_dask.mixture.maximisation import maximise
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.regularisation import Regularisation
@@ -355,15 +355,74 @@ def test_a_tiny_change_after_an_extrapolation_is_not_convergence(name):
 
 
 def test_an_extrapolation_that_hardly_changes_goes_on_where_the_plain_step_would_not():
-    rows, begin = problem(5)
-    how = asked("auto", 1e-6)
-    state = run(over(rows), start([begin]), asked("auto", 0, 3))
-    (candidate,) = state.candidates
+    rows, how = problem(5)[0], asked("auto", 1e-6)
+    candidate = next(c for c in by_auto(1e-8) if c.accelerated)
     # the next proposal as high as where it comes from, and its plain step far higher
     same = replace(candidate, proposal=candidate.mixture, accelerated=True, reason=None)
-    (after,) = advance(over(rows), EMState((same,), 4), how).candidates
+    (after,) = advance(over(rows), EMState((same,), candidate.iteration + 1), how).candidates
     assert abs(after.record.change) < 1e-12
     assert after.reason is None
+
+
+def by_auto(tol, careful=True):
+    rows, begin = problem(5)
+    (first,) = start([begin]).candidates
+    state = EMState((replace(first, memory=Memory(careful=careful)),))
+    return [s.candidates[0] for s in iterate(over(rows), state, asked("auto", tol))]
+
+
+def test_auto_begins_where_plain_steps_gain_little_and_not_before():
+    climb = by_auto(1e-8)
+    first = next(i for i, c in enumerate(climb) if c.record.step == "accelerated")
+    gains = [expected_gain(c.mixture, c.plain) for c in climb[:first]]
+    assert max(gains[-2:]) <= STEADY_GAIN < max(gains)
+    earlier = [c.record.step for c in by_auto(1e-8, careful=False)]
+    assert earlier.index("accelerated") < first
+
+
+def test_at_a_coarse_tolerance_auto_is_plain_em():
+    rows, begin = problem(5)
+    plain = candidates(rows, begin, asked(None, 1e-3))
+    ended = [c.mean_log_likelihood for c in by_auto(1e-3)]
+    assert ended == [c.mean_log_likelihood for c in plain]
+
+
+def test_where_plain_steps_gain_more_than_before_a_higher_proposal_is_refused():
+    auto, memory = ACCELERATIONS["auto"], Memory(length=0.1, plain_gain=1e-4)
+    assert auto.strays(memory, 2e-4)
+    assert not auto.strays(memory, 0.5e-4)
+    assert not auto.strays(replace(memory, stretch=2.0), 2e-4)  # away from a saddle
+    assert not auto.strays(replace(memory, careful=False), 2e-4)
+    assert not ACCELERATIONS["anderson"].strays(memory, 2e-4)
+
+
+def at_the_first_proposal():
+    """The memory from which `auto` first extrapolates, and what it is asked."""
+    climb = by_auto(1e-8)
+    at = next(i for i, c in enumerate(climb) if c.accelerated and c.memory.stretch == 1)
+    candidate = climb[at]
+    asked_for = candidate.mixture, candidate.plain, candidate.mean_log_likelihood
+    return climb[at - 1].memory, asked_for
+
+
+def test_a_fit_that_has_saved_no_passes_spends_few_on_refused_proposals():
+    (before, where), auto = at_the_first_proposal(), ACCELERATIONS["auto"]
+    assert auto.propose(before, *where)[1] is not None
+    assert auto.propose(replace(before, saved=-1e6), *where)[1] is None
+    assert auto.propose(replace(before, saved=-1e6, careful=False), *where)[1] is not None
+
+
+@pytest.mark.parametrize("gained", [-0.1, 0.3, 2.0])
+def test_auto_goes_on_plainly_from_plain_steps_that_gain_not_what_the_chart_says(gained):
+    before, where = at_the_first_proposal()
+    other = replace(before, mean_log_likelihood=where[2] - gained * before.plain_gain)
+    for name, memory, proposes in (
+        ("auto", before, True),
+        ("auto", other, False),
+        ("auto", replace(other, careful=False), True),
+        ("anderson", other, True),
+    ):
+        assert (ACCELERATIONS[name].propose(memory, *where)[1] is not None) == proposes
 
 
 def test_unknown_names_are_refused():

@@ -10,7 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gmm_dask.runs.checkpoint import Checkpoint, complete_iterations, keep, load_newest
+from gmm_dask.runs.checkpoint import (
+    FORMAT_VERSION,
+    Checkpoint,
+    complete_iterations,
+    keep,
+    load_newest,
+)
 from gmm_dask.runs.checkpoint_writer import CheckpointWriter
 from gmm_dask.store.errors import (
     DamagedCheckpointWarning,
@@ -200,9 +206,9 @@ def test_beside_a_quick_driver_what_was_listed_and_is_gone_is_not_damaged(
 def test_newer_format_is_not_mistaken_for_damage(where: str) -> None:
     folder = open_folder(where)
     save(folder, 1, 2)
-    key = "checkpoints/it-00000002/MANIFEST.json"
-    folder.replace(key, seal({**unseal(folder.read(key), key), "format_version": 3}))
-    with pytest.raises(UnknownFormatError, match="has format version 3"):
+    key, newer = "checkpoints/it-00000002/MANIFEST.json", FORMAT_VERSION + 1
+    folder.replace(key, seal({**unseal(folder.read(key), key), "format_version": newer}))
+    with pytest.raises(UnknownFormatError, match=f"has format version {newer}"):
         load_newest(folder)
 
 

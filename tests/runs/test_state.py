@@ -11,10 +11,11 @@ import pytest
 from gmm_dask import Configuration, fit
 from gmm_dask.fitting.run_loop import Progress
 from gmm_dask.mixture.arrays import Array
-from gmm_dask.mixture.iteration import EMSettings, EMState, iterate, start
+from gmm_dask.mixture.iteration import EMSettings, EMState, iterate, run, start
+from gmm_dask.mixture.kernels import Kernel
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.stopping import Stopping
-from gmm_dask.mixture.sweep import StatisticsOf, sweep
+from gmm_dask.mixture.sweep import Statistics, StatisticsOf, sweep
 from gmm_dask.runs.checkpoint import complete_iterations, keep, load_checkpoint, load_newest
 from gmm_dask.runs.checkpoint_writer import CheckpointWriter
 from gmm_dask.runs.state import decode_state, encode_state
@@ -41,7 +42,12 @@ def begun(family: str, components: int = 3, features: int = 4) -> tuple[Statisti
     covariances = np.ones(components) if family == "spherical" else np.tile(one, shapes[family])
     weights = np.full(components, 1 / components)
     mixture = Mixture(weights, rows[:components], covariances, family)
-    return lambda mixtures, kernels: sweep(rows, mixtures, None, kernels), start([mixture])
+
+    def statistics_of(mixtures: tuple[Mixture, ...], kernels: tuple[Kernel, ...]) -> Statistics:
+        return sweep(rows, mixtures, None, kernels)
+
+    slow = run(statistics_of, start([mixture]), EMSettings(Stopping(tol=1e-3, max_iter=200)))
+    return statistics_of, start([slow.best.mixture])  # where extrapolations begin
 
 
 def bits(value: Any) -> Any:
@@ -137,6 +143,20 @@ def _whole(vectors: tuple[Array, ...]) -> tuple[Array, ...]:
         matrices[:, *below] = matrices[:, *below[::-1]] = triangles.reshape(-1, 10)
         found.append(np.concatenate([head, matrices.ravel()]))
     return tuple(found)
+
+
+def test_what_began_before_accelerations_were_careful_goes_on_without() -> None:
+    statistics_of, state = begun("full")
+    (*_, last) = islice(iterate(statistics_of, state, SETTINGS), 5)
+    content, arrays = encode_state(last)
+    (candidate,) = content["candidates"]
+    for name in ("careful", "plain_gain", "saved"):
+        del candidate["memory"][name]
+    (older,) = decode_state(content, arrays).candidates
+    assert last.candidates[0].memory.careful
+    assert not older.memory.careful
+    (after,) = next(iterate(statistics_of, EMState((older,), 5), SETTINGS)).candidates
+    assert not after.memory.careful
 
 
 def test_a_resumed_run_goes_on_with_the_files_that_are_there(tmp_path: Path) -> None:

@@ -18,6 +18,10 @@ from gmm_dask.mixture.parameters import Mixture
 
 LARGEST_GAIN = 0.05
 """Nats per row: while plain steps gain more, they cost few passes and are far from linear."""
+STEADY_GAIN = 1e-3
+"""The same for what is to stay in plain EM's basin: which that is, is decided by then."""
+STEADY = 0.4, 1.25
+"""Of ‖r‖², what a plain step gains in the linear regime, a half to all of it, and some more."""
 NEAR = 0.3
 """Secants further away than this say nothing of the curvature here."""
 LARGEST_RADIUS = 2.0
@@ -25,6 +29,8 @@ LARGEST_DISPLACEMENT = 4.0
 """Of one component by itself, in standard deviations: a light one moves the total little."""
 LARGEST_STRETCH = 64.0
 LEAST_CURVATURE = 1e-10
+CREDIT = 0.1
+"""Passes that may be spent in vain, for each that plain EM takes to come nearer by a factor e."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,22 +55,28 @@ Direction: TypeAlias = Callable[[Sequence[Secant], Array], Array]
 class Extrapolation:
     """Extrapolate from the last `order` secants, within a trust region.
 
-    cycles: after each extrapolation comes a plain step, and the history starts anew.
+    cycles: after each extrapolation comes a plain step, and the history starts anew. stays: it
+    begins late, goes on only from plain steps that gain what they should, and goes back from where
+    they gain more than before: another basin, perhaps.
     """
 
     direction: Direction
     order: int
     cycles: bool = False
+    stays: bool = False
 
     def propose(
         self, memory: Memory, here: Mixture, there: Mixture, mean_log_likelihood: float
     ) -> tuple[Memory, Mixture | None]:
         """A proposal where the history supports one."""
+        stays = self.stays and memory.careful
+        ready = not stays or _steady(memory, mean_log_likelihood)
         memory = self._judged(memory, mean_log_likelihood)
         chart, vectors = Chart(here), (as_vector(here), as_vector(there))
         residual = chart.coordinates(vectors[1])
         gain = float(residual @ residual)
-        if not 0 < gain <= LARGEST_GAIN:
+        memory = replace(memory, plain_gain=gain)
+        if not 0 < gain <= (STEADY_GAIN if stays else LARGEST_GAIN):
             return replace(memory, here=(), there=()), None
         kept = max(0, len(memory.here) - self.order)
         memory = replace(
@@ -74,7 +86,13 @@ class Extrapolation:
         )
         if memory.wait:
             return replace(memory, wait=memory.wait - 1), None
-        return self._extrapolated(memory, chart, residual)
+        return self._extrapolated(memory, chart, residual) if ready else (memory, None)
+
+    def strays(self, memory: Memory, plain_gain: float) -> bool:
+        """Near an optimum a good step leaves less to gain; away from a saddle, where plain steps
+        grow as well, more."""
+        careful = self.stays and memory.careful
+        return careful and memory.stretch == 1.0 and plain_gain > memory.plain_gain
 
     def refused(
         self, memory: Memory, proposal: Mixture | None = None, there: Mixture | None = None
@@ -87,6 +105,7 @@ class Extrapolation:
             radius=memory.length / 4,
             stretch=max(1.0, memory.stretch / 4),
             refusals=memory.refusals + 1,
+            saved=memory.saved - 1,
             wait=2 ** min(memory.refusals, 4) - 1,
         )
         if self.cycles or proposal is None or there is None:
@@ -106,7 +125,8 @@ class Extrapolation:
                 radius, stretch = memory.length / 2, max(1.0, stretch / 2)
             elif share > 0.5 and memory.length > 0.8 * radius:
                 radius = min(2 * radius, LARGEST_RADIUS)
-            memory = replace(memory, radius=radius, stretch=stretch, refusals=0)
+            saved = memory.saved + _saved(memory, mean_log_likelihood)
+            memory = replace(memory, radius=radius, stretch=stretch, refusals=0, saved=saved)
             if self.cycles:
                 memory = replace(memory, here=(), there=())
         return replace(
@@ -120,6 +140,8 @@ class Extrapolation:
         if growing:  # away from a saddle plain steps grow: go on, further each time
             memory = replace(memory, stretch=min(2 * memory.stretch, LARGEST_STRETCH))
             step = memory.stretch * residual
+        elif self.stays and memory.careful and _in_debt(memory, secants):
+            return memory, None
         elif secants:
             memory = replace(memory, stretch=max(1.0, memory.stretch / 2))
             step = self.direction(secants, residual)
@@ -140,6 +162,26 @@ class Extrapolation:
         # of a quadratic with its top at the step's end; along a growing one, half the slope
         expected = slope * share * (0.5 if growing else 1 - share / 2)
         return replace(memory, length=share * length, expected_gain=expected), proposal
+
+
+def _steady(memory: Memory, mean_log_likelihood: float) -> bool:
+    """Whether the last plain step gained about what the chart said; it does not close to saddles,
+    nor where reg_covar leads plain EM down."""
+    least, most = (share * memory.plain_gain for share in STEADY)
+    return memory.length > 0 or least < mean_log_likelihood - memory.mean_log_likelihood < most
+
+
+def _saved(memory: Memory, mean_log_likelihood: float) -> float:
+    """Passes that an accepted proposal has saved, at least: plain steps gain less each time."""
+    if not memory.plain_gain > 0:
+        return 0.0
+    return (mean_log_likelihood - memory.mean_log_likelihood) / memory.plain_gain - 1
+
+
+def _in_debt(memory: Memory, secants: Sequence[Secant]) -> bool:
+    """Whether more passes were spent in vain than will be saved, as slow as plain EM is here."""
+    slowest = min((secant.curvature for secant in secants), default=1.0)
+    return memory.saved < -CREDIT / slowest
 
 
 def near_secants(chart: Chart, memory: Memory) -> tuple[list[Secant], bool]:

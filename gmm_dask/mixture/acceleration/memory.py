@@ -15,8 +15,10 @@ class Memory:
 
     here, there: mixtures that were evaluated and where their plain steps lead, as vectors (P,),
     the oldest first. length and expected_gain belong to the proposal being evaluated (0: there is
-    none) and come from mean_log_likelihood; proposals are no longer than radius. stretch multiplies
-    plain steps where they grow. Of the last so many refusals in a row, `wait` plain steps are left.
+    none) and come from mean_log_likelihood, where a plain step gains about plain_gain; proposals
+    are no longer than radius. stretch multiplies plain steps where they grow. Of the last so many
+    refusals in a row, `wait` plain steps are left. saved: passes, so far and at least. careful:
+    false in what began before accelerations kept to plain EM's basin, and goes on so.
     """
 
     here: tuple[Array, ...] = ()
@@ -28,6 +30,9 @@ class Memory:
     stretch: float = 1.0
     refusals: int = 0
     wait: int = 0
+    plain_gain: float = 0.0
+    saved: float = 0.0
+    careful: bool = True
 
 
 class Acceleration(Protocol):
@@ -38,6 +43,10 @@ class Acceleration(Protocol):
     ) -> tuple[Memory, Mixture | None]:
         """After the pass at `here`, whose plain step leads `there`: the proposal to evaluate next,
         or None for the plain step itself."""
+
+    def strays(self, memory: Memory, plain_gain: float) -> bool:
+        """Whether its proposal, though higher, may lie in another basin; the plain step from there
+        gains about so much."""
 
     def refused(
         self, memory: Memory, proposal: Mixture | None = None, there: Mixture | None = None

@@ -27,4 +27,4 @@ def quasi_newton(secants: Sequence[Secant], residual: Array) -> Array:
     return direction
 
 
-AUTO = Extrapolation(quasi_newton, order=8)
+AUTO = Extrapolation(quasi_newton, order=8, stays=True)
