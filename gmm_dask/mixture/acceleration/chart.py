@@ -71,8 +71,7 @@ class Chart:
     def _split(self, vector: Array) -> tuple[Array, Array, Array]:
         """What belongs to weights (K,), to means (K, D), and to covariances."""
         k, d = self.origin.means.shape
-        weights, means, covariances = np.split(vector, [k, k + k * d])
-        return weights, means.reshape(k, d), covariances
+        return vector[:k], vector[k : k + k * d].reshape(k, d), vector[k + k * d :]
 
 
 def expected_gain(here: Mixture, there: Mixture) -> float:

@@ -187,6 +187,8 @@ def _in_debt(memory: Memory, secants: Sequence[Secant]) -> bool:
 def near_secants(chart: Chart, memory: Memory) -> tuple[list[Secant], bool]:
     """Secants that tell of the curvature here, and whether plain steps grow along the newest."""
     near, curvature = list[Secant](), 1.0
+    if len(memory.here) < 2:
+        return near, False
     before: tuple[Array, Array, float] | None = None
     for here, there in zip(memory.here, memory.there, strict=True):
         point = chart.coordinates(here)
