@@ -195,6 +195,22 @@ def test_chart_has_the_origin_at_zero_and_an_inverse(family):
     np.testing.assert_allclose(as_vector(back), as_vector(there), rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("at_once", [1, 10**6])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_coordinates_of_several_have_the_bits_of_each_by_itself(family, at_once, monkeypatch):
+    monkeypatch.setattr("gmm_dask.mixture.acceleration.chart.AT_ONCE", at_once)
+    rows, begin = problem(9, family, features=3)
+    visited = [c.mixture for c in candidates(rows, begin, asked("auto", 0, 12))]
+    vectors, chart = [as_vector(mixture) for mixture in visited], Chart(visited[6])
+    whole = np.concatenate(
+        [visited[0].weights, visited[0].means.ravel(), visited[0].covariances.ravel()]
+    )
+    vectors.insert(5, whole)  # as an earlier version stored it
+    for together, vector in zip(chart.each(vectors), vectors, strict=True):
+        np.testing.assert_array_equal(together, chart.coordinates(vector))
+    np.testing.assert_array_equal(chart.coordinates(whole), chart.coordinates(vectors[0]))
+
+
 def chart_size(mixture):
     # log weights are known up to a constant; covariances by all numbers that a layout keeps of them
     return mixture.weights.size + mixture.means.size + packed(mixture).size

@@ -9,9 +9,13 @@ Ghahramani 2003).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
+
 import numpy as np
 
 from gmm_dask.mixture.arrays import Array
+from gmm_dask.mixture.covariance.charts import AT_ONCE
 from gmm_dask.mixture.parameters import Mixture
 
 
@@ -36,13 +40,24 @@ class Chart:
         self.covariance = origin.kind.chart(origin.weights, origin.covariances, origin.features)
 
     def coordinates(self, vector: Array) -> Array:
-        """Of a mixture as a vector (P,)."""
+        """Of a mixture as a vector (P,), or of several (…, P)."""
         weights, means, packed = self._split(vector)
         logs = np.log(weights / self.origin.weights)
-        logs = logs - self.origin.weights @ logs
-        shifts = self.covariance.whiten(means - self.origin.means)
+        logs = logs - np.vecdot(logs, self.origin.weights)[..., None]
+        shifts = self.roots[:, None] * self.covariance.whiten(means - self.origin.means)
         tail = self.covariance.coordinates(packed)
-        return np.concatenate([self.roots * logs, (self.roots[:, None] * shifts).ravel(), *tail])
+        heads = self.roots * logs, shifts.reshape(*vector.shape[:-1], -1)
+        return np.concatenate([*heads, *tail], axis=-1)
+
+    def each(self, vectors: Sequence[Array]) -> list[Array]:
+        """The coordinates of several mixtures, of small ones together; some may have been stored by
+        an earlier version, which kept whole matrices, and are longer."""
+        found: list[Array] = []
+        for length, alike in groupby(vectors, len):
+            same, step = list(alike), max(1, AT_ONCE // length)
+            for first in range(0, len(same), step):
+                found.extend(self.coordinates(np.array(same[first : first + step])))
+        return found
 
     def mixture(self, coordinates: Array) -> Mixture | None:
         """The mixture there; None where floating-point numbers do not reach."""
@@ -69,9 +84,10 @@ class Chart:
         return float(np.sqrt((squares / self.origin.weights).max() + shared))
 
     def _split(self, vector: Array) -> tuple[Array, Array, Array]:
-        """What belongs to weights (K,), to means (K, D), and to covariances."""
+        """What belongs to weights (…, K), to means (…, K, D), and to covariances."""
         k, d = self.origin.means.shape
-        return vector[:k], vector[k : k + k * d].reshape(k, d), vector[k + k * d :]
+        means = vector[..., k : k + k * d].reshape(*vector.shape[:-1], k, d)
+        return vector[..., :k], means, vector[..., k + k * d :]
 
 
 def expected_gain(here: Mixture, there: Mixture) -> float:

@@ -186,13 +186,13 @@ def _in_debt(memory: Memory, secants: Sequence[Secant]) -> bool:
 
 def near_secants(chart: Chart, memory: Memory) -> tuple[list[Secant], bool]:
     """Secants that tell of the curvature here, and whether plain steps grow along the newest."""
-    near, curvature = list[Secant](), 1.0
-    if len(memory.here) < 2:
+    near, curvature, known = list[Secant](), 1.0, len(memory.here)
+    if known < 2:
         return near, False
     before: tuple[Array, Array, float] | None = None
-    for here, there in zip(memory.here, memory.there, strict=True):
-        point = chart.coordinates(here)
-        residual = chart.coordinates(there) - point
+    coordinates = chart.each([*memory.here, *memory.there])
+    for point, end in zip(coordinates[:known], coordinates[known:], strict=True):
+        residual = end - point
         distance = float(np.linalg.norm(point))
         if before is not None:
             secant = Secant(point - before[0], before[1] - residual)

@@ -22,13 +22,13 @@ class CovarianceChart(Protocol):
     """Coordinates around covariances Σ₀ = C Cᵀ, which have coordinates 0."""
 
     def whiten(self, offsets: Array) -> Array:
-        """C⁻¹ d of offsets (K, D)."""
+        """C⁻¹ d of offsets (…, K, D)."""
 
     def unwhiten(self, whitened: Array) -> Array:
         """C z of whitened offsets (K, D)."""
 
     def coordinates(self, packed: Array) -> tuple[Array, ...]:
-        """Of covariances as one vector, packed as their layout does; one after the other."""
+        """Of covariances as vectors (…, P), packed as their layout does; one after the other."""
 
     def covariances(self, coordinates: Array) -> Array:
         """The covariances there."""
@@ -55,8 +55,9 @@ class VarianceChart:
         return whitened * self.deviations
 
     def coordinates(self, packed: Array) -> tuple[Array, ...]:
-        logs = np.log(packed.reshape(self.origin.shape) / self.origin)
-        return ((self.roots * logs).ravel(),)
+        many = packed.shape[:-1]
+        logs = np.log(packed.reshape(*many, *self.origin.shape) / self.origin)
+        return ((self.roots * logs).reshape(*many, -1),)
 
     def covariances(self, coordinates: Array) -> Array:
         return self.origin * np.exp(coordinates.reshape(self.origin.shape) / self.roots)
@@ -79,10 +80,8 @@ class FactorChart:
         self.roots, self.shape, self.shared = roots, shape, shared
 
     def whiten(self, offsets: Array) -> Array:
-        lower = self.lower
-        if self.shared:
-            lower = np.broadcast_to(lower, (len(offsets), *lower.shape[1:]))
-        return np.asarray(np.linalg.solve(lower, offsets[:, :, None])[:, :, 0], np.float64)
+        whitened: Array = np.linalg.solve(self.lower, offsets[..., None])[..., 0]
+        return whitened
 
     def unwhiten(self, whitened: Array) -> Array:
         offsets: Array = (self.lower @ whitened[:, :, None])[:, :, 0]
@@ -90,15 +89,17 @@ class FactorChart:
 
     def coordinates(self, packed: Array) -> tuple[Array, ...]:
         """Diagonals, then what is below them."""
-        lower, below = self.lower, self._below()
+        lower, below, many = self.lower, self._below(), packed.shape[:-1]
         count, d, _ = lower.shape
-        packed = packed.reshape(count, -1)
-        diagonals, rest = np.empty((count, d)), np.empty((count, len(below[0])))
+        packed = packed.reshape(*many, count, -1)
+        diagonals, rest = np.empty((*many, count, d)), np.empty((*many, count, len(below[0])))
         for part in _parts(lower):
-            factors = np.linalg.solve(lower[part], np.linalg.cholesky(_whole(packed[part], d)))
-            diagonals[part] = np.log(np.diagonal(factors, axis1=1, axis2=2)) * np.sqrt(2)
-            rest[part] = factors[:, *below]
-        return (self.roots * diagonals).ravel(), (self.roots * rest).ravel()
+            matrices = _whole(packed[..., part, :], d)
+            factors = np.linalg.solve(lower[part], np.linalg.cholesky(matrices))
+            logs = np.log(np.diagonal(factors, axis1=-2, axis2=-1))
+            diagonals[..., part, :] = logs * np.sqrt(2)
+            rest[..., part, :] = factors[..., *below]
+        return tuple((self.roots * one).reshape(*many, -1) for one in (diagonals, rest))
 
     def covariances(self, coordinates: Array) -> Array:
         lower, index = self.lower, np.arange(self.lower.shape[1])
@@ -135,12 +136,13 @@ def _parts(matrices: Array) -> Iterator[slice]:
 
 
 def _whole(packed: Array, features: int) -> Array:
-    """Matrices (K, D, D) with these lower triangles, which are all that Cholesky factors need.
+    """Matrices (…, D, D) with these lower triangles, which are all that Cholesky factors need.
 
     Vectors that earlier versions have stored hold whole matrices.
     """
-    if packed.shape[1] == features**2:
-        return packed.reshape(-1, features, features)
-    matrices = np.zeros((len(packed), features, features))
-    matrices[:, *lower_triangle(features)] = packed
+    shape = *packed.shape[:-1], features, features
+    if packed.shape[-1] == features**2:
+        return packed.reshape(shape)
+    matrices = np.zeros(shape)
+    matrices[..., *lower_triangle(features)] = packed
     return matrices
