@@ -9,6 +9,7 @@ from gmm_dask.mixture.refusals import Refusal
 
 ROUNDING = 8 * np.finfo(np.float64).eps
 """Eigenvalues of a D x D correlation matrix below D times this are rounding, not data."""
+LARGEST = np.finfo(np.float64).max
 AT_A_TIME = 4_000_000
 """Bytes of matrices that are looked at together: where components are large, all of them would
 take several times what they are themselves."""
@@ -69,7 +70,7 @@ def floor_matrices(matrices: Array, floor: Array) -> tuple[Array, tuple[int, ...
     The work is done on correlations, so that features of very different scale do not matter.
     """
     variances = np.diagonal(matrices, axis1=1, axis2=2)
-    deviations = np.sqrt(np.maximum(np.nan_to_num(variances), floor))
+    deviations = np.sqrt(np.minimum(np.fmax(variances, floor), LARGEST))
     low = (variances < floor).any(axis=1)
     lifted = matrices
     changed: list[int] = []
@@ -79,8 +80,10 @@ def floor_matrices(matrices: Array, floor: Array) -> tuple[Array, tuple[int, ...
         by = deviations[some]
         # below the floor there may be nothing but rounding: no correlation is larger than 1
         with np.errstate(over="ignore"):
-            correlations = np.clip(matrices[some] / by[:, None] / by[:, :, None], -1, 1)
-        for k in np.flatnonzero(~certainly_positive(correlations) | low[some]).tolist():
+            correlations = matrices[some] / by[:, None] / by[:, :, None]
+        np.minimum(np.maximum(correlations, -1, out=correlations), 1, out=correlations)
+        doubtful = ~certainly_positive(correlations) | low[some]
+        for k in doubtful.nonzero()[0].tolist():
             if not changed:
                 lifted = matrices.copy()
             np.fill_diagonal(correlations[k], 1.0)
@@ -99,7 +102,7 @@ def certainly_positive(correlations: Array) -> NDArray[np.bool_]:
         return np.concatenate([certainly_positive(one[None]) for one in correlations])
     limit = correlations.shape[-1] * ROUNDING
     sure: NDArray[np.bool_] = np.einsum("kde,kde->k", factors, factors) * limit <= 1
-    for k in np.flatnonzero(~sure):
+    for k in (~sure).nonzero()[0]:
         sure[k] = np.linalg.eigvalsh(correlations[k])[0] >= limit
     return sure
 
@@ -111,7 +114,7 @@ def thinner_matrices(factors: Array, variance: float) -> NDArray[np.bool_]:
     Frobenius norm leaves no doubt.
     """
     thin: NDArray[np.bool_] = np.einsum("kde,kde->k", factors, factors) * variance > 1
-    for k in np.flatnonzero(thin):
+    for k in thin.nonzero()[0]:
         thin[k] = np.linalg.norm(factors[k], 2) ** 2 * variance > 1
     return thin
 
