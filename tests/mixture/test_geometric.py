@@ -2,6 +2,7 @@
 they coincide."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -183,6 +184,18 @@ def test_the_kernels_are_those_of_full_and_diagonal_precisions(name):
     assert choose_kernels((mixture,), "float64") == choose_kernels(
         (drawn_mixture(5, 4, "diag" if mixture.diagonal else "full"),), "float64"
     )
+
+
+@pytest.mark.parametrize("name", [name for name in NEW if name not in ("EII", "EEI")])
+def test_an_accelerated_fit_stays_in_its_family(name):
+    rows = drawn_rows(400, drawn_mixture(3, 3, spread=1.5))
+    asked = Configuration(3, name, tol=1e-9, max_iter=500, reg_covar=0, accelerate="auto")
+    found = fit(rows, asked)
+    assert any(entry["step"] == "accelerated" for entry in found.history)
+    for iterations in range(4, found.iterations):
+        mixture = fit(rows, replace(asked, max_iter=iterations)).mixture
+        near = mixture.kind.alike(mixture.weights, mixture.covariances, mixture.covariances)
+        np.testing.assert_allclose(near, mixture.covariances, rtol=1e-6, atol=1e-9)
 
 
 class Interrupted(BaseException):
