@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gmm_dask.mixture.identities import verify
     from gmm_dask.mixture.parameters import Mixture
     from gmm_dask.models.model import load_model, save_model
+    from gmm_dask.scoring.agreement import agreement, agreements
+    from gmm_dask.scoring.overlap import overlap
     from gmm_dask.scoring.score import score
     from gmm_dask.settings.errors import ConfigurationError
     from gmm_dask.settings.mixture import Configuration
@@ -32,10 +34,13 @@ _HOMES = {
     "Refit": "gmm_dask.fitting.refitting.outcome",
     "RefitOptions": "gmm_dask.settings.refit",
     "Rows": "gmm_dask.chunked.rows",
+    "agreement": "gmm_dask.scoring.agreement",
+    "agreements": "gmm_dask.scoring.agreement",
     "evaluate": "gmm_dask.fitting.fit",
     "fit": "gmm_dask.fitting.fit",
     "load_model": "gmm_dask.models.model",
     "open_rows": "gmm_dask.chunked.rows",
+    "overlap": "gmm_dask.scoring.overlap",
     "refit": "gmm_dask.fitting.refitting.refit",
     "save_model": "gmm_dask.models.model",
     "score": "gmm_dask.scoring.score",
@@ -53,10 +58,13 @@ __all__ = [
     "Refit",
     "RefitOptions",
     "Rows",
+    "agreement",
+    "agreements",
     "evaluate",
     "fit",
     "load_model",
     "open_rows",
+    "overlap",
     "refit",
     "save_model",
     "score",

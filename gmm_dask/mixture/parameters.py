@@ -17,6 +17,7 @@ from gmm_dask.mixture import density
 from gmm_dask.mixture.arrays import Array, Indices, fixed, frozen
 from gmm_dask.mixture.covariance import FAMILIES, family_named, register
 from gmm_dask.mixture.covariance.family import Family
+from gmm_dask.mixture.density import Scores, scores
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.summary import components_table
 
@@ -186,17 +187,23 @@ class Mixture:
         """log w_k N(x_n | μ_k, Σ_k), (N, K)."""
         return density.log_joint(rows, *self.terms)
 
+    def scores(
+        self, rows: ArrayLike, *, density: bool = False, responsibilities: bool = False
+    ) -> Scores:
+        """The most probable component of each row, and what else is asked for."""
+        return scores(rows, self.terms, density=density, responsibilities=responsibilities)
+
     def log_density(self, rows: ArrayLike) -> Array:
         """log p(x_n), (N,)."""
-        return density.scores(rows, self.terms, density=True).log_density
+        return self.scores(rows, density=True).log_density
 
     def responsibilities(self, rows: ArrayLike) -> Array:
         """p(component k | x_n), (N, K): posteriors by Bayes' theorem, each row summing to 1."""
-        return density.scores(rows, self.terms, responsibilities=True).responsibilities
+        return self.scores(rows, responsibilities=True).responsibilities
 
     def labels(self, rows: ArrayLike) -> Indices:
         """The most probable component of each row, (N,)."""
-        return density.scores(rows, self.terms).labels
+        return self.scores(rows).labels
 
     def sample(self, rows: int, random: np.random.Generator) -> tuple[Array, Indices]:
         """Rows (N, D) drawn from the mixture, and the components (N,) that they came from."""

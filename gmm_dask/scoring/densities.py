@@ -16,9 +16,12 @@ from gmm_dask.chunked.blas import one_blas_thread
 from gmm_dask.chunked.nonfinite import Policy, largest_value, refused_rows
 from gmm_dask.chunked.rows import DataError, Values
 from gmm_dask.mixture.arrays import Array, Indices
-from gmm_dask.mixture.density import Scores, scores, strips
+from gmm_dask.mixture.density import Scores, strips
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.scoring.merging.merged import MergedMixture
 
+Scored: TypeAlias = Mixture | MergedMixture
+"""What rows are scored by: labels and probabilities are of its components, or of its clusters."""
 NameOfRow: TypeAlias = Callable[[int], str]
 """What to call row i of a block in an error message."""
 ColumnsFor: TypeAlias = Callable[[int], Mapping[str, NDArray[Any]]]
@@ -34,24 +37,24 @@ SKIPPED = -1
 """The label of a row that the policy skips; its densities and probabilities are NaN."""
 
 
-def labels_of(table: Values, mixture: Mixture, nonfinite: Policy, place: NameOfRow) -> Indices:
+def labels_of(table: Values, mixture: Scored, nonfinite: Policy, place: NameOfRow) -> Indices:
     """The most probable component of each row, (N,)."""
     return scores_of(table, mixture, nonfinite, place).labels
 
 
-def log_density_of(table: Values, mixture: Mixture, nonfinite: Policy, place: NameOfRow) -> Array:
+def log_density_of(table: Values, mixture: Scored, nonfinite: Policy, place: NameOfRow) -> Array:
     """log p(x_n), (N,)."""
     return scores_of(table, mixture, nonfinite, place, density=True).log_density
 
 
 def responsibilities_of(
-    table: Values, mixture: Mixture, nonfinite: Policy, place: NameOfRow
+    table: Values, mixture: Scored, nonfinite: Policy, place: NameOfRow
 ) -> Array:
     """p(component k | x_n), (N, K)."""
     return scores_of(table, mixture, nonfinite, place, responsibilities=True).responsibilities
 
 
-def log_joint_of(table: Values, mixture: Mixture, nonfinite: Policy, place: NameOfRow) -> Array:
+def log_joint_of(table: Values, mixture: Scored, nonfinite: Policy, place: NameOfRow) -> Array:
     """log w_k N(x_n | μ_k, Σ_k), (N, K)."""
     usable = checked_rows(table, nonfinite, place)
     with one_blas_thread():
@@ -62,7 +65,7 @@ class Answer(NamedTuple):
     """Something that is said of each row, under its name: one value, or one for each component."""
 
     name: str
-    of: Callable[[Values, Mixture, Policy, NameOfRow], NDArray[Any]]
+    of: Callable[[Values, Scored, Policy, NameOfRow], NDArray[Any]]
     dtype: type = np.float64
     per_component: bool = False
 
@@ -75,7 +78,7 @@ JOINT = Answer("joint", log_joint_of, per_component=True)
 
 def scores_of(
     table: Values,
-    mixture: Mixture,
+    mixture: Scored,
     nonfinite: Policy,
     place: NameOfRow,
     *,
@@ -85,9 +88,7 @@ def scores_of(
     """All that is asked for of a block; rows that are not finite are errors, or SKIPPED and NaN."""
     usable = checked_rows(table, nonfinite, place)
     with one_blas_thread():
-        found = scores(
-            table[usable], mixture.terms, density=density, responsibilities=responsibilities
-        )
+        found = mixture.scores(table[usable], density=density, responsibilities=responsibilities)
     return Scores(
         placed(found.labels, usable),
         placed(found.log_density, usable) if density else found.log_density,
@@ -116,7 +117,7 @@ def placed(values: NDArray[Any], usable: NDArray[np.bool_] | slice) -> NDArray[A
     return whole
 
 
-def strip_rows(mixture: Mixture) -> int:
+def strip_rows(mixture: Scored) -> int:
     """Rows of a part of a block, but of the last one."""
     widest = max(mixture.components, mixture.features)
     return max(64, min(MOST_ROWS, COLUMN_VALUES // widest))
@@ -148,7 +149,7 @@ def _unusable(table: Values, refused: NDArray[np.bool_], place: NameOfRow) -> Da
 def fill_scores(
     columns_for: ColumnsFor,
     table: Values,
-    mixture: Mixture,
+    mixture: Scored,
     nonfinite: Policy,
     place: NameOfRow,
     threshold: float | None = None,

@@ -9,14 +9,13 @@ import numpy as np
 from gmm_dask.chunked.borrowed.dask import described
 from gmm_dask.chunked.rows import Policy
 from gmm_dask.chunked.sources.protocol import native, real_dtype
-from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.scoring.densities import Answer
+from gmm_dask.scoring.densities import Answer, Scored
 
 ADDRESS = "the Dask data frame"
 
 
 def answer_of_frame(
-    frame: Any, answer: Answer, mixture: Mixture, held: Any, nonfinite: Policy
+    frame: Any, answer: Answer, mixture: Scored, held: Any, nonfinite: Policy
 ) -> Any:
     """A column for each component, or a series; `held` is the mixture as a task."""
     frame = frame.to_frame() if frame.ndim == 1 else frame
@@ -28,7 +27,7 @@ def answer_of_frame(
     )
 
 
-def _answered(part: Any, answer: Answer, mixture: Mixture, nonfinite: Policy) -> Any:
+def _answered(part: Any, answer: Answer, mixture: Scored, nonfinite: Policy) -> Any:
     def place(row: int) -> str:
         return f"{ADDRESS}: the row of index {part.index[row]}"
 

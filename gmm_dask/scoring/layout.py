@@ -9,11 +9,11 @@ from typing import Any
 
 from gmm_dask.chunked.rows import DataError, Rows
 from gmm_dask.chunked.sources import Cells
-from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.scoring.array import ScoreArray, even_length, score_array
 from gmm_dask.scoring.blocks import blocks_of, regular_blocks
 from gmm_dask.scoring.coordinates import Coordinates, coordinates_of
-from gmm_dask.scoring.densities import COUNTS
+from gmm_dask.scoring.densities import COUNTS, Scored
+from gmm_dask.scoring.merging.merged import MergedMixture
 from gmm_dask.settings.scores import ScoreOptions
 
 
@@ -21,7 +21,7 @@ from gmm_dask.settings.scores import ScoreOptions
 class ScoreLayout:
     """The arrays that a mixture's scores of rows in regular blocks become."""
 
-    mixture: Mixture
+    mixture: Scored
     rows: Rows
     options: ScoreOptions
 
@@ -75,15 +75,9 @@ class ScoreLayout:
 
     def record(self) -> dict[str, Any]:
         """What has to be the same for the scores to be resumed."""
-        mixture, first, last = self.mixture, self.rows.cuts[0], self.rows.cuts[-1]
-        parts = (mixture.weights, mixture.means, mixture.covariances)
+        first, last = self.rows.cuts[0], self.rows.cuts[-1]
         return {
-            "model": {
-                "digest": _digest(mixture.family.encode(), *(part.tobytes() for part in parts)),
-                "family": mixture.family,
-                "components": mixture.components,
-                "features": mixture.features,
-            },
+            "model": model_record(self.mixture),
             "source": self.rows.fingerprint(),
             "rows": [first, last],
             "block_rows": self.block_rows,
@@ -92,11 +86,24 @@ class ScoreLayout:
                 *(array.name for array in (*self.arrays, *self.flags, self.statistics)),
                 *self.coordinates.names,
             ],
-            "statistics": [*COUNTS, *(f"component {k}" for k in range(mixture.components))],
+            "statistics": [*COUNTS, *(f"component {k}" for k in range(self.mixture.components))],
         }
 
 
-def score_blocks(rows: Rows, options: ScoreOptions, mixture: Mixture) -> Rows:
+def model_record(mixture: Scored) -> dict[str, Any]:
+    """What tells a mixture, or one of clusters, from others."""
+    if isinstance(mixture, MergedMixture):
+        return {**model_record(mixture.mixture), "cluster_of": list(mixture.cluster_of)}
+    parts = (mixture.weights, mixture.means, mixture.covariances)
+    return {
+        "digest": _digest(mixture.family.encode(), *(part.tobytes() for part in parts)),
+        "family": mixture.family,
+        "components": mixture.components,
+        "features": mixture.features,
+    }
+
+
+def score_blocks(rows: Rows, options: ScoreOptions, mixture: Scored) -> Rows:
     """Rows in blocks that are chunks of what is written: those of a grid are its own."""
     if rows.cells is None or not rows.cells.gridded:
         return even_blocks(regular_blocks(rows), options, mixture)
@@ -109,7 +116,7 @@ def score_blocks(rows: Rows, options: ScoreOptions, mixture: Mixture) -> Rows:
     return replace(rows, cuts=cells.cuts, cells=cells)
 
 
-def even_blocks(rows: Rows, options: ScoreOptions, mixture: Mixture) -> Rows:
+def even_blocks(rows: Rows, options: ScoreOptions, mixture: Scored) -> Rows:
     """Rows in blocks that can be written in chunks of a bounded size: as they are where possible.
 
     A block of a prime number of rows would be one chunk, and held as a whole, however wide.

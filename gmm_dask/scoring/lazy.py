@@ -30,15 +30,16 @@ from gmm_dask.chunked.sources.frame_source import (
 from gmm_dask.chunked.sources.memory_source import MemorySource
 from gmm_dask.chunked.sources.protocol import native
 from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.scoring.densities import DENSITY, JOINT, LABELS, RESPONSIBILITIES, Answer
+from gmm_dask.scoring.densities import DENSITY, JOINT, LABELS, RESPONSIBILITIES, Answer, Scored
 from gmm_dask.scoring.frames import ADDRESS, answer_of_frame
 from gmm_dask.scoring.labelled import labelled
+from gmm_dask.scoring.merging.merged import MergedMixture
 
 Held: TypeAlias = NDArray[Any]
 """No dimension, and one thing in it."""
 
 
-def labels(source: object, mixture: Mixture, **opening: Any) -> Any:
+def labels(source: object, mixture: Scored, **opening: Any) -> Any:
     """The most probable component of each row, (N,); -1 for rows that the policy skips.
 
     `source` is a `Rows`, or anything that `open_rows` takes, with its options.
@@ -46,22 +47,22 @@ def labels(source: object, mixture: Mixture, **opening: Any) -> Any:
     return _answered(LABELS, source, mixture, **opening)
 
 
-def log_density(source: object, mixture: Mixture, **opening: Any) -> Any:
+def log_density(source: object, mixture: Scored, **opening: Any) -> Any:
     """log p(x_n), (N,); NaN for rows that the policy skips."""
     return _answered(DENSITY, source, mixture, **opening)
 
 
-def responsibilities(source: object, mixture: Mixture, **opening: Any) -> Any:
+def responsibilities(source: object, mixture: Scored, **opening: Any) -> Any:
     """p(component k | x_n), (N, K); NaN for rows that the policy skips."""
     return _answered(RESPONSIBILITIES, source, mixture, **opening)
 
 
-def log_joint(source: object, mixture: Mixture, **opening: Any) -> Any:
+def log_joint(source: object, mixture: Scored, **opening: Any) -> Any:
     """log w_k N(x_n | μ_k, Σ_k), (N, K); NaN for rows that the policy skips."""
     return _answered(JOINT, source, mixture, **opening)
 
 
-def _answered(answer: Answer, source: object, mixture: Mixture, **opening: Any) -> Any:
+def _answered(answer: Answer, source: object, mixture: Scored, **opening: Any) -> Any:
     nonfinite: Policy = opening.get("nonfinite", "error")
     if is_dask_frame(source) and set(opening) <= {"nonfinite"}:
         _check_features(len(frame_names(source)), mixture, ADDRESS)
@@ -77,13 +78,13 @@ def _answered(answer: Answer, source: object, mixture: Mixture, **opening: Any) 
     return labelled(rows.cells, answer, said(answer, rows, mixture), mixture.components)
 
 
-def _said(answer: Answer, rows: Rows, mixture: Mixture) -> NDArray[Any]:
+def _said(answer: Answer, rows: Rows, mixture: Scored) -> NDArray[Any]:
     """Of rows in memory at once, as xarray's own functions answer for what they hold there."""
     place = partial(Places(rows.source.address, (0,)).row, 0)
     return answer.of(rows.source.read(0, rows.shape[0]), mixture, rows.nonfinite, place)
 
 
-def _of_rows(answer: Answer, rows: Rows, mixture: Mixture) -> Any:
+def _of_rows(answer: Answer, rows: Rows, mixture: Scored) -> Any:
     origin, end = rows.cuts[0], rows.cuts[-1]
     starts: tuple[int, ...] = ()
     if isinstance(rows.source, DaskSource):
@@ -99,7 +100,7 @@ def _of_rows(answer: Answer, rows: Rows, mixture: Mixture) -> Any:
 def _of_array(
     answer: Answer,
     table: dask.array.Array,
-    mixture: Mixture,
+    mixture: Scored,
     nonfinite: Policy,
     address: str,
     starts: tuple[int, ...] = (),
@@ -191,6 +192,8 @@ def _name(what: str, *identity: object) -> str:
 def _identity(value: object) -> object:
     if isinstance(value, Mixture):
         return value.family, value.weights, value.means, value.covariances
+    if isinstance(value, MergedMixture):
+        return value.cluster_of, _identity(value.mixture)
     return (value.fingerprint(), value.missing_chunks) if isinstance(value, Rows) else value
 
 
@@ -213,7 +216,7 @@ def _as_column(block: Values) -> Values:
     return block.reshape(-1, 1)
 
 
-def _check_features(features: float, mixture: Mixture, address: str) -> None:
+def _check_features(features: float, mixture: Scored, address: str) -> None:
     if features != mixture.features:
         raise DataError(
             f"{address} has {features:g} features and the mixture {mixture.features}; choose "

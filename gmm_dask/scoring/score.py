@@ -16,9 +16,11 @@ from distributed import Client
 from gmm_dask.chunked.rows import Rows, open_rows
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.models.model import load_model
+from gmm_dask.scoring.densities import Scored
 from gmm_dask.scoring.features import by_name, check_features
 from gmm_dask.scoring.group import ScoreGroup
 from gmm_dask.scoring.layout import ScoreLayout, score_blocks
+from gmm_dask.scoring.merging.merged import MergedMixture
 from gmm_dask.scoring.score_writer import ScoreWriter
 from gmm_dask.settings.scores import ScoreOptions, Written
 from gmm_dask.store.location import Location
@@ -30,10 +32,18 @@ class HasMixture(Protocol):
     """A `Fit`, a `Model`: what carries a mixture and the names of its features."""
 
     @property
-    def mixture(self) -> Mixture: ...
+    def mixture(self) -> Scored: ...
 
     @property
     def feature_names(self) -> Sequence[str] | None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Named:
+    """A mixture and the names of its features: of clusters, such as a merged model's."""
+
+    mixture: Scored
+    feature_names: Sequence[str] | None
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,7 @@ class Scores:
 
 
 def score(
-    model: Mixture | HasMixture | Location,
+    model: Scored | HasMixture | Location,
     source: object,
     out: Location,
     *,
@@ -73,7 +83,8 @@ def score(
 ) -> Scores:
     """Write what a model says of every row to a new Zarr group at a path or URL.
 
-    `model` is a mixture, a fit, or where a model is stored; `source` and `opening` are those of
+    `model` is a mixture, a fit, or where a model is stored; or a mixture of clusters (`merged`),
+    and then labels and probabilities are of these. `source` and `opening` are those of
     `open_rows`. Arrays, row i being the i-th of the rows chosen:
 
     labels (N,)              the most probable component, in the smallest integers that hold it
@@ -92,7 +103,7 @@ def score(
     writes there.
     """
     options = ScoreOptions(tuple(write), top, quantile, threshold, dtype)
-    mixture, names = _mixture_of(model)
+    mixture, names = mixture_of(model)
     options.check_top(mixture.components)
     opened = source if isinstance(source, Rows) else open_rows(source, **opening)
     opened = by_name(opened, names)
@@ -113,10 +124,11 @@ def _scores(where: str, summary: Mapping[str, Any], written: int) -> Scores:
     return Scores(where=where, blocks_written=written, **{**summary, **listed})
 
 
-def _mixture_of(
-    model: Mixture | HasMixture | Location,
-) -> tuple[Mixture, Sequence[str] | None]:
-    if isinstance(model, Mixture):
+def mixture_of(
+    model: Scored | HasMixture | Location,
+) -> tuple[Scored, Sequence[str] | None]:
+    """A mixture, and the names of its features where it has some."""
+    if isinstance(model, Mixture | MergedMixture):
         return model, None
     carrier = load_model(model) if isinstance(model, str | os.PathLike) else model
     return carrier.mixture, carrier.feature_names

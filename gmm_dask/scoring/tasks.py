@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from gmm_dask.chunked.rows import DataError, Policy, Values, Weights
 from gmm_dask.mixture.arrays import Array
-from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.scoring.array import ScoreArray
-from gmm_dask.scoring.densities import fill_scores, strip_rows
+from gmm_dask.scoring.densities import Scored, fill_scores, strip_rows
 from gmm_dask.scoring.group import ScoreGroup
 
 
@@ -45,7 +44,7 @@ class Assignment:
     """What a task needs to know to score the blocks of its share and write them."""
 
     group: ScoreGroup
-    mixture: Mixture
+    mixture: Scored
     threshold: float | None
     nonfinite: Policy
     address: str
