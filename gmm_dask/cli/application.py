@@ -3,12 +3,14 @@
 import typer
 
 from gmm_dask.cli import (
+    agreement,
     data,
     doctor,
     fit,
     models,
     options,
     output,
+    overlap,
     refit,
     report,
     sample,
@@ -66,6 +68,8 @@ command("select", select.select, select.EXAMPLE)
 command("refit", refit.refit, refit.EXAMPLE)
 command("models", models.models, models.EXAMPLE)
 command("score", score.score, score.EXAMPLE)
+command("overlap", overlap.overlap, overlap.EXAMPLE)
+command("agreement", agreement.agreement, agreement.EXAMPLE)
 command("show", show.show, show.EXAMPLE)
 command("report", report.report, report.EXAMPLE)
 command("watch", watch.watch, watch.EXAMPLE)

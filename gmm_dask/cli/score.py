@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +12,10 @@ from gmm_dask.settings.cluster import ClusterOptions
 from gmm_dask.settings.errors import ConfigurationError
 from gmm_dask.settings.rows import RowOptions
 from gmm_dask.settings.scores import WRITABLE, ScoreRequest
+
+if TYPE_CHECKING:
+    from gmm_dask.models.model import Model
+    from gmm_dask.scoring.score import HasMixture
 
 EXAMPLE = "gmm-dask score runs/rows rows.zarr --out scores.zarr --quantile 0.01"
 
@@ -22,6 +27,13 @@ Write = Annotated[
     typer.Option(help="What to write: labels,probabilities,log_density,outlier."),
 ]
 
+Rules = StrEnum("Rules", ["entropy", "misclassification"])
+Clusters = Annotated[
+    int | None,
+    typer.Option(min=1, help="Labels of so many clusters of components; after `overlap`."),
+]
+By = Annotated[Rules, typer.Option(help="How clusters are merged.")]
+
 
 @options.takes(ScoreRequest, RowOptions, ClusterOptions, but=("write", "overwrite", "weights"))
 def score(
@@ -29,6 +41,8 @@ def score(
     source: options.Source,
     out: Annotated[str, typer.Option(help="Zarr group to write: a path or URL.")],
     write: Write = "labels,log_density",
+    clusters: Clusters = None,
+    by: By = Rules.entropy,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
     **given: Any,
@@ -40,14 +54,29 @@ def score(
     from gmm_dask.runs.inspection import model_at
     from gmm_dask.scoring.score import score as write_scores
 
-    stored = model_at(model)
+    found = model_at(model)
+    stored = found if clusters is None else merged(model, found, clusters, by.value)
     rows, _, _ = open_chosen(source, RowOptions(**options.given_of(RowOptions, given)))
     asked = wanted(options.names(write), {**options.given_of(ScoreRequest, given)}, overwrite)
     cluster = ClusterOptions(**options.given_of(ClusterOptions, given))
     again = f"the same command writes what is missing in {out}"
     with resumable(lambda: again, again), cluster_for(cluster, rows.nbytes) as client:
         scores = write_scores(stored, rows, out, client=client, **vars(asked))
-    tell(scores, json)
+    tell(scores, json, "component" if clusters is None else "cluster")
+
+
+def merged(run: str, stored: Model, clusters: int, by: Any) -> HasMixture:
+    """The model as so many clusters of components."""
+    from gmm_dask.scoring.kept_overlap import overlap_in
+    from gmm_dask.scoring.score import Named
+
+    found = overlap_in(run, stored.mixture)
+    if found is None:
+        raise ConfigurationError(
+            f"which components of {run} make up clusters is not known: first "
+            f"`gmm-dask overlap {run} SOURCE`, of a run folder"
+        )
+    return Named(found.merged(clusters, by), stored.feature_names)
 
 
 def wanted(names: tuple[str, ...], given: dict[str, Any], overwrite: bool) -> ScoreRequest:
@@ -62,7 +91,7 @@ def wanted(names: tuple[str, ...], given: dict[str, Any], overwrite: bool) -> Sc
     return ScoreRequest(write=write, overwrite=overwrite, **given)
 
 
-def tell(scores: Any, json: bool) -> None:
+def tell(scores: Any, json: bool, what: str = "component") -> None:
     """What was written."""
     values = {"out": scores.where, "blocks_written": scores.blocks_written, **scores.summary()}
     if json:
@@ -76,4 +105,4 @@ def tell(scores: Any, json: bool) -> None:
     if scores.skipped:
         output.result(f"{scores.skipped:,} rows that are not finite were left out")
     shares = ", ".join(f"{k}: {share:.1%}" for k, share in enumerate(scores.shares))
-    output.result(f"share of each component: {shares}")
+    output.result(f"share of each {what}: {shares}")

@@ -9,7 +9,7 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from gmm_dask.report import components, figures, overview
+from gmm_dask.report import clusters, components, figures, overview
 from gmm_dask.report.markup import section
 from gmm_dask.report.reported_run import ReportedRun, reported_run
 from gmm_dask.runs.documents import keep_document
@@ -39,6 +39,7 @@ def render(run: ReportedRun) -> str:
         figures.convergence(run),
         components.components(run),
         section("Weights and means", figures.weights_and_means(run)),
+        clusters.clusters(run),
         figures.pairs(run),
         figures.densities(run),
         components.events(run),

@@ -19,6 +19,8 @@ from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.runs.layout import RECORD, model_place
 from gmm_dask.runs.record import RunRecord
 from gmm_dask.runs.view import RunView, look_at_run
+from gmm_dask.scoring.kept_overlap import overlap_in
+from gmm_dask.scoring.merging.overlap import Overlap
 from gmm_dask.settings.mixture import Configuration
 from gmm_dask.store.errors import DamagedCheckpointWarning, DamagedError, StorageError
 from gmm_dask.store.location import Location
@@ -38,6 +40,7 @@ class ReportedRun:
     reason: str | None
     choices: tuple[Choice, ...]
     sample: Sample | None
+    overlap: Overlap | None = None
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -93,6 +96,7 @@ def reported_run(run: Location, source: object = None) -> ReportedRun:
         reason=best.reason if best else None,
         choices=choices,
         sample=view.sample or drawn_sample(source, record.seed or 0),
+        overlap=None if mixture is None else overlap_in(view.where, mixture),
     )
 
 

@@ -10,6 +10,7 @@
 
     model.zarr           see model.py; that of an unfinished run is an earlier attempt's
     config.toml, report.html, selection.png     see documents.py
+    overlap.json         which components of the model share rows, where that was asked
 
 In an object store the first seven lie below `attempt-00000001/`, and a restart begins the next
 attempt; on files a restart renames the old folder to `<run>.old-1`.
@@ -27,6 +28,7 @@ HISTORY, BATCHES = "history.jsonl", "history"
 CHECKPOINTS = "checkpoints"
 PERFORMANCE_REPORT = "performance.html"
 CONFIGURATION, REPORT, PICTURE = "config.toml", "report.html", "selection.png"
+OVERLAP = "overlap.json"
 
 
 def place_in(run: Location, name: str) -> str:
