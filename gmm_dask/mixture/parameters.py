@@ -17,6 +17,7 @@ from gmm_dask.mixture import density
 from gmm_dask.mixture.arrays import Array, Indices, fixed, frozen
 from gmm_dask.mixture.covariance import FAMILIES, family_named, register
 from gmm_dask.mixture.covariance.family import Family
+from gmm_dask.mixture.covariance.triangles import LARGE, mirrored
 from gmm_dask.mixture.density import Scores, scores
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.summary import components_table
@@ -54,7 +55,13 @@ class Mixture:
         self.factors  # noqa: B018  fails here, with the component named, unless positive definite
 
     def __reduce__(self) -> tuple[Restore, tuple[Array, Array, Array, Family]]:
-        return restored, (self.weights, self.means, self.covariances, self.kind)
+        covariances = self.covariances
+        if self.large and not self.diagonal and mirrored(covariances):
+            covariances = self.kind.layout.pack(covariances)
+        return restored, (self.weights, self.means, covariances, self.kind)
+
+    def __copy__(self) -> Mixture:
+        return Mixture(self.weights, self.means, self.covariances, self.family)
 
     @cached_property
     def kind(self) -> Family:
@@ -91,6 +98,18 @@ class Mixture:
     def precisions(self) -> Array:
         """Σ⁻¹ in the family's shape."""
         return fixed(self.kind.from_factors(self.factors))
+
+    @property
+    def large(self) -> bool:
+        """Whether it takes so much memory that one is to think of it."""
+        return self.covariances.nbytes >= LARGE
+
+    def forget(self) -> None:
+        """Let go of factors and precisions, where they are large; who asks has them found again, to
+        the same bits if on as many threads of BLAS."""
+        if self.large:
+            for large in ("factors", "precisions"):
+                vars(self).pop(large, None)
 
     def spread(self, values: Array) -> Array:
         """Covariances, precisions or factors for each component: (K, D, D), or (K, D) diagonals."""
@@ -230,9 +249,13 @@ Restore: TypeAlias = Callable[[Array, Array, Array, Family], Mixture]
 
 
 def restored(weights: Array, means: Array, covariances: Array, family: Family) -> Mixture:
-    """A mixture in a process that may not know its family yet: it comes along."""
+    """A mixture in a process that may not know its family yet: it comes along. Large covariances
+    have come as triangles."""
     if family.name not in FAMILIES:
         register(family.name, family)
+    shape = family.shape(*means.shape)
+    if covariances.ndim < len(shape):
+        covariances = fixed(family.layout.unpack(covariances, shape))
     return Mixture(weights, means, covariances, family.name)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from gmm_dask.mixture.arrays import Array, fixed
 from gmm_dask.mixture.covariance.layouts import Layout
+from gmm_dask.mixture.covariance.triangles import LARGE, mirrored
 
 NEGLIGIBLE = 1e-30
 """Rows of less than this share of a component add nothing to its means and scatter that float64
@@ -55,6 +57,14 @@ class SufficientStatistics:
             rows=0,
             weight=0.0,
         )
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        """Between workers and to the driver go the lower triangles of what is large."""
+        values = [getattr(self, one.name) for one in fields(self)]
+        whole = self.scatter
+        if whole.nbytes >= LARGE and not self.layout.diagonal and mirrored(whole):
+            values[SCATTER] = self.layout.pack(whole)
+        return restored, tuple(values)
 
     def __add__(self, other: SufficientStatistics) -> SufficientStatistics:
         """The statistics of both sets of rows, in the difference form
@@ -117,6 +127,18 @@ class SufficientStatistics:
         within = self.layout.squares(self.scatter)
         between_means = self.counts @ (self.means - mean) ** 2
         return fixed(mean), fixed((within + between_means) / total)
+
+
+SCATTER = [one.name for one in fields(SufficientStatistics)].index("scatter")
+
+
+def restored(*values: Any) -> SufficientStatistics:
+    """Statistics as they were before they were sent."""
+    sent = SufficientStatistics(*values)
+    shape = sent.layout.shape(*sent.means.shape)
+    if sent.scatter.shape == shape:
+        return sent
+    return replace(sent, scatter=sent.layout.unpack(sent.scatter, shape))
 
 
 def two_sum(a: Array, b: Array) -> tuple[Array, Array]:

@@ -146,6 +146,28 @@ def test_precisions_and_factors_are_inverses(family):
         assert not np.tril(factors, -1).any()
 
 
+@pytest.mark.parametrize("family", ["full", "VVE"])
+def test_a_large_mixture_goes_as_triangles_and_finds_again_what_it_let_go(family):
+    mixture = drawn_mixture(8, 96, family)
+    factors, precisions = mixture.factors, mixture.precisions
+    sent = pickle.dumps(mixture)
+    assert len(sent) < 0.53 * mixture.covariances.nbytes
+    assert_same_bits(pickle.loads(sent), mixture)
+    mixture.forget()
+    assert mixture.factors is not factors
+    np.testing.assert_array_equal(mixture.factors, factors)
+    np.testing.assert_array_equal(mixture.precisions, precisions)
+
+
+def test_a_large_mixture_that_is_symmetric_to_rounding_only_goes_as_it_is():
+    drawn = drawn_mixture(8, 96)
+    covariances = drawn.covariances.copy()
+    covariances[3, 5, 2] *= 1 + 1e-15
+    mixture = Mixture(drawn.weights, drawn.means, covariances)
+    assert mixture.covariances[3, 5, 2] != mixture.covariances[3, 2, 5]
+    assert_same_bits(pickle.loads(pickle.dumps(mixture)), mixture)
+
+
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_a_mixture_does_not_change_and_survives_a_pickle(family):
     mixture = drawn_mixture(3, 2, family)

@@ -1,5 +1,7 @@
 """`+` of statistics: associative, commutative, with a zero, and exact wherever the data lie."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -94,6 +96,19 @@ def test_scatter_is_symmetric_to_the_last_bit(family):
         a, b = (sweep(part, [mixture], kernels=[kernel])[0] for part in np.split(rows, 2))
         scatter = (a + b).scatter
         assert (scatter == np.swapaxes(scatter, -1, -2)).all()
+
+
+@pytest.mark.parametrize(("family", "share"), [("full", 0.53), ("diag", 1.2)])
+def test_large_statistics_go_as_triangles(family, share):
+    mixture = drawn_mixture(8, 96, family)
+    (found,) = sweep(drawn_rows(300, mixture), [mixture])
+    sent = pickle.dumps(found)
+    assert len(sent) < share * found.scatter.nbytes + 4 * found.means.nbytes
+    back = pickle.loads(sent)
+    assert back.layout == found.layout
+    for name in ("counts", "means", "remainders", "scatter"):
+        assert getattr(back, name).tobytes() == getattr(found, name).tobytes()
+    assert (back.log_likelihood, back.rows) == (found.log_likelihood, found.rows)
 
 
 def test_a_component_without_rows_on_one_side():

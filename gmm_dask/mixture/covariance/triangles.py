@@ -1,4 +1,5 @@
-"""Places in lower triangles: of small ones made once, for they are asked for in every pass."""
+"""Lower triangles of symmetric matrices, and their places: of small ones made once, for they are
+asked for in every pass."""
 
 from __future__ import annotations
 
@@ -6,10 +7,12 @@ from functools import cache
 
 import numpy as np
 
-from gmm_dask.mixture.arrays import Indices
+from gmm_dask.mixture.arrays import Array, Indices
 
 SMALL = 64
 """Features; a thousand have a million places."""
+LARGE = 2**19
+"""Bytes of matrices from which less is kept and sent than is at hand for small ones."""
 
 
 def lower_triangle(size: int, diagonal: int = 0) -> tuple[Indices, Indices]:
@@ -24,3 +27,9 @@ def _remembered(size: int, diagonal: int) -> tuple[Indices, Indices]:
     for indices in places:
         indices.flags.writeable = False
     return places
+
+
+def mirrored(matrices: Array) -> bool:
+    """Whether the upper triangles of matrices (..., D, D) tell nothing new, to the last bit."""
+    bits = matrices.view(np.int64)
+    return all(np.array_equal(one, one.T) for one in bits.reshape(-1, *bits.shape[-2:]))
