@@ -9,7 +9,7 @@ read as zeros.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,14 +99,12 @@ def write_model(
     """
     if feature_names is not None and len(feature_names) != mixture.features:
         raise Refusal(f"{mixture.features} features, but {len(feature_names)} names")
-    files = _array_files(mixture)
-    root = _root_file(mixture.family, feature_names, provenance, files)
     if isinstance(folder, LocalFolder):
         with replaced_directory(folder.root, overwrite=overwrite) as temporary:
-            _write(LocalFolder(temporary), files, root)
+            _write(LocalFolder(temporary), mixture, feature_names, provenance)
     else:
         _clear(folder, overwrite)
-        _write(folder, files, root)
+        _write(folder, mixture, feature_names, provenance)
 
 
 def load_model(where: Location) -> Model:
@@ -133,26 +131,33 @@ def load_model(where: Location) -> Model:
     return Model(mixture, None if names is None else tuple(map(str, names)), provenance)
 
 
-def _array_files(mixture: Mixture) -> dict[str, bytes]:
-    """What Zarr writes for the four arrays, key by key."""
-    stored: dict[str, Any] = {}
-    group = zarr.open_group(MemoryStore(stored), mode="w", zarr_format=3)
+def _array_files(mixture: Mixture) -> Iterator[tuple[str, bytes]]:
+    """What Zarr writes for the four arrays, key by key: of one array after the other, for large
+    ones together would be several times the mixture."""
     for name in _ARRAYS:
-        values = np.ascontiguousarray(getattr(mixture, name), dtype="<f8")
-        length = max(1, _CHUNK_BYTES // max(1, values[:1].nbytes))
-        array = group.create_array(
-            name,
-            shape=values.shape,
-            dtype=values.dtype,
-            chunks=(min(length, len(values)), *values.shape[1:]),
-            compressors=zarr.codecs.Crc32cCodec(),
-            filters=None,
-            dimension_names=_dimensions(name, mixture.family),
-            # Zarr leaves out chunks of zeros, and what is not there carries no checksum.
-            config={"write_empty_chunks": True},
-        )
-        array[...] = values
-    return {key: stored.pop(key).to_bytes() for key in sorted(stored) if key != _ROOT}
+        if name == "precisions":  # not to be kept by the mixture
+            values = mixture.kind.from_factors(mixture.factors)
+        else:
+            values = getattr(mixture, name)
+        stored: dict[str, Any] = {}
+        _store(stored, name, np.ascontiguousarray(values, dtype="<f8"), mixture.family)
+        yield from ((key, stored.pop(key).to_bytes()) for key in sorted(stored) if key != _ROOT)
+
+
+def _store(stored: dict[str, Any], name: str, values: NDArray[Any], family: str) -> None:
+    length = max(1, _CHUNK_BYTES // max(1, values[:1].nbytes))
+    array = zarr.open_group(MemoryStore(stored), mode="w", zarr_format=3).create_array(
+        name,
+        shape=values.shape,
+        dtype=values.dtype,
+        chunks=(min(length, len(values)), *values.shape[1:]),
+        compressors=zarr.codecs.Crc32cCodec(),
+        filters=None,
+        dimension_names=_dimensions(name, family),
+        # Zarr leaves out chunks of zeros, and what is not there carries no checksum.
+        config={"write_empty_chunks": True},
+    )
+    array[...] = values
 
 
 def _dimensions(name: str, family: str) -> tuple[str, ...]:
@@ -168,7 +173,7 @@ def _root_file(
     family: str,
     feature_names: Sequence[str] | None,
     provenance: Mapping[str, object],
-    files: Mapping[str, bytes],
+    described: Mapping[str, list[Any]],
 ) -> bytes:
     attributes = {
         "format": "gmm-dask model",
@@ -176,9 +181,7 @@ def _root_file(
         "family": family,
         "feature_names": None if feature_names is None else [str(name) for name in feature_names],
         "provenance": provenance,
-        "files": {
-            key: [len(data), hashlib.sha256(data).hexdigest()] for key, data in files.items()
-        },
+        "files": {key: described[key] for key in sorted(described)},
     }
     return _sealed_group(attributes)
 
@@ -190,10 +193,17 @@ def _sealed_group(attributes: Mapping[str, object]) -> bytes:
     return to_json({**group, "attributes": {**attributes, "checksum": checksum}})
 
 
-def _write(folder: Folder, files: Mapping[str, bytes], root: bytes) -> None:
-    for key, data in files.items():
+def _write(
+    folder: Folder,
+    mixture: Mixture,
+    feature_names: Sequence[str] | None,
+    provenance: Mapping[str, object],
+) -> None:
+    described: dict[str, list[Any]] = {}
+    for key, data in _array_files(mixture):
         folder.replace(key, data)
-    folder.replace(_ROOT, root)
+        described[key] = [len(data), hashlib.sha256(data).hexdigest()]
+    folder.replace(_ROOT, _root_file(mixture.family, feature_names, provenance, described))
 
 
 def _clear(folder: Folder, overwrite: bool) -> None:

@@ -19,7 +19,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from gmm_dask.runs.layout import CHECKPOINTS
 from gmm_dask.runs.record import confirm_id, id_in, named
@@ -103,7 +104,7 @@ class Shelf:
 
 
 def take_snapshot(
-    iteration: int, state: Mapping[str, object], arrays: Mapping[str, NDArray[Any]]
+    iteration: int, state: Mapping[str, object], arrays: Mapping[str, ArrayLike]
 ) -> Snapshot:
     """The bytes to be written; TypeError where something has no form without pickle."""
     if iteration < 0:
@@ -111,7 +112,9 @@ def take_snapshot(
     shared = {
         name: array
         for name, array in arrays.items()
-        if name.startswith(SHARED) and array.nbytes >= SHARED_BYTES
+        if name.startswith(SHARED)
+        and isinstance(array, np.ndarray)
+        and array.nbytes >= SHARED_BYTES
     }
     own = {name: array for name, array in arrays.items() if name not in shared}
     return Snapshot(iteration, to_json(state), pack_arrays(own), shared)

@@ -9,9 +9,8 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Any
 
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from gmm_dask.runs.checkpoint import (
     Checkpoint,
@@ -58,7 +57,7 @@ class CheckpointWriter:
         self,
         iteration: int,
         state: Mapping[str, object],
-        arrays: Mapping[str, NDArray[Any]],
+        arrays: Mapping[str, ArrayLike],
     ) -> None:
         """Begin to write; first wait for the write before, and raise what went wrong with it.
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gmm_dask.mixture.acceleration.chart import as_vector
 from gmm_dask.mixture.acceleration.memory import Memory
 from gmm_dask.mixture.covariance import family_named, layout_named
 from gmm_dask.mixture.covariance.layouts import Layout
+from gmm_dask.mixture.covariance.triangles import mirrored
 from gmm_dask.mixture.iteration import Candidate, EMState, Record
 from gmm_dask.mixture.maximisation import Event
 from gmm_dask.mixture.parameters import Mixture
@@ -43,9 +44,22 @@ BEFORE: Mapping[type, Mapping[str, Any]] = MappingProxyType(
 """What fields meant before there were any: a run goes on as it began."""
 
 
+@dataclass(frozen=True, eq=False)
+class Triangles:
+    """The lower triangles of symmetric matrices (..., D, D), made when they are written: one after
+    the other, so that there are never all of them beside what is written."""
+
+    matrices: NDArray[Any]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        del copy  # it always is one
+        packed = self.matrices[..., *np.tril_indices(self.matrices.shape[-1])]
+        return packed.astype(dtype or packed.dtype, copy=False)
+
+
 class _Encoder:
     def __init__(self) -> None:
-        self.arrays: dict[str, NDArray[Any]] = {}
+        self.arrays: dict[str, NDArray[Any] | Triangles] = {}
         self.seen: dict[int, dict[str, Any]] = {}
 
     def encode(self, value: Any) -> Any:
@@ -85,22 +99,21 @@ class _Encoder:
     def _array(self, value: NDArray[Any]) -> dict[str, Any]:
         if not _symmetric(value):
             return self._named(value, "a")
-        packed = value[..., *np.tril_indices(value.shape[-1])]
-        return {**self._named(packed, "a"), "symmetric": value.shape[-1]}
+        return {**self._named(Triangles(value), "a"), "symmetric": value.shape[-1]}
 
-    def _named(self, value: NDArray[Any], prefix: str) -> dict[str, Any]:
+    def _named(self, value: NDArray[Any] | Triangles, prefix: str) -> dict[str, Any]:
         name = f"{prefix}{len(self.arrays)}"
         self.arrays[name] = value
         return {"array": name}
 
 
-def encode_state(state: EMState) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def encode_state(state: EMState) -> tuple[dict[str, Any], dict[str, NDArray[Any] | Triangles]]:
     """A JSON-able dictionary, and the arrays that it refers to by name."""
     encoder = _Encoder()
     return encoder.encode(state), encoder.arrays
 
 
-def decode_state(content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> EMState:
+def decode_state(content: Mapping[str, Any], arrays: Mapping[str, ArrayLike]) -> EMState:
     """The state that was encoded; DamagedError names what does not belong there."""
     try:
         state = _decode(content, arrays, {})
@@ -111,7 +124,7 @@ def decode_state(content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]])
     return state
 
 
-def _decode(content: Any, arrays: Mapping[str, NDArray[Any]], made: dict[str, Any]) -> Any:
+def _decode(content: Any, arrays: Mapping[str, ArrayLike], made: dict[str, Any]) -> Any:
     """`made`: arrays and mixtures so far, by what was said of them. What was one before is one
     again: the mixture of a step and of the next proposal, a hundred megabytes each."""
     if isinstance(content, list):
@@ -126,13 +139,11 @@ def _decode(content: Any, arrays: Mapping[str, NDArray[Any]], made: dict[str, An
     return made[said]
 
 
-def _made(
-    content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], made: dict[str, Any]
-) -> Any:
+def _made(content: Mapping[str, Any], arrays: Mapping[str, ArrayLike], made: dict[str, Any]) -> Any:
     if "array" in content:
         if content["array"] not in arrays:
             raise DamagedError(f"the checkpoint lacks the array {content['array']!r}")
-        array = arrays[content["array"]]
+        array = np.asarray(arrays[content["array"]])
         if "family" in content:
             return _mixture(_read_only(array), content["family"], *content["shape"])
         return _read_only(
@@ -169,8 +180,7 @@ def _symmetric(value: NDArray[Any]) -> bool:
     """Whether these are matrices of which the upper triangles tell nothing new, to the last bit."""
     if value.ndim < 2 or value.dtype != np.float64 or value.shape[-1] != value.shape[-2]:
         return False
-    bits = value.view(np.int64)
-    return all(np.array_equal(one, one.T) for one in bits.reshape(-1, *bits.shape[-2:]))
+    return mirrored(value)
 
 
 def _unpacked(triangles: NDArray[Any], size: int) -> NDArray[Any]:

@@ -13,21 +13,21 @@ from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gmm_dask.store.errors import DamagedError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 
 
-def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+def pack_arrays(arrays: Mapping[str, ArrayLike]) -> bytes:
     """All arrays in one file that `numpy.load` reads as well."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             if not _NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is no name for an array")
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), _to_npy(name, array))
+            _write_npy(archive, name, np.asarray(array))
     return buffer.getvalue()
 
 
@@ -45,13 +45,14 @@ def unpack_arrays(data: bytes, key: str) -> dict[str, NDArray[Any]]:
         raise DamagedError(f"{key} is damaged: {error}") from error
 
 
-def _to_npy(name: str, array: NDArray[Any]) -> bytes:
-    array = np.asarray(array)
+def _write_npy(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
     if array.dtype.hasobject:
         raise TypeError(f"array {name!r} holds Python objects, which only pickle could write")
-    buffer = io.BytesIO()
-    npy.write_array(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
+    header, member = io.BytesIO(), zipfile.ZipInfo(f"{name}.npy")
+    npy.write_array_header_1_0(header, npy.header_data_from_array_1_0(array))
+    member.file_size = header.tell() + array.nbytes  # by which room is left for what follows
+    with archive.open(member, "w") as file:
+        npy.write_array(file, array, allow_pickle=False)
 
 
 def _refuse_bombs(members: Sequence[zipfile.ZipInfo], present: int) -> None:

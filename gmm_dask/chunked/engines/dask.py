@@ -134,8 +134,8 @@ class DaskEngine:
         try:
             with large_arguments():
                 self.placement.place(self._threads(), each)
-                packed = tasks.Packed.of(value)
-                root = self.client.sync(graph.submit, packed, name, verify)
+                # Nobody here has what was sent while it is waited for: it may be large.
+                root = self.client.sync(graph.submit, tasks.Packed.of(value), name, verify)
             result = result_of(root, self._look)
             # What asked for it in vain may hold it for long, and with it a worker that could go.
             root.release()

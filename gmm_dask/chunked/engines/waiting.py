@@ -69,9 +69,12 @@ def result_of(task: Future, look: Callable[[], object]) -> Any:
     while True:
         try:
             return task.result(timeout=seconds)
-        except TimeoutError:
+        except TimeoutError as problem:
             if task.status == "error":
                 return task.result()  # which may be a TimeoutError of the task's own
+            # It holds the frames that it went through, one of which holds it: with all that there
+            # is in frames up to here, mixtures of this pass among them, until rings are looked for.
+            problem.__traceback__ = None
             look()
             if task.done():
                 seconds *= 2  # it is its way here that takes so long

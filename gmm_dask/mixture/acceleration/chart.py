@@ -9,8 +9,8 @@ Ghahramani 2003).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Iterable, Iterator
+from itertools import groupby, islice
 
 import numpy as np
 
@@ -49,15 +49,12 @@ class Chart:
         heads = self.roots * logs, shifts.reshape(*vector.shape[:-1], -1)
         return np.concatenate([*heads, *tail], axis=-1)
 
-    def each(self, vectors: Sequence[Array]) -> list[Array]:
-        """The coordinates of several mixtures, of small ones together; some may have been stored by
-        an earlier version, which kept whole matrices, and are longer."""
-        found: list[Array] = []
+    def each(self, vectors: Iterable[Array]) -> Iterator[Array]:
+        """The coordinates of several mixtures in turn, of small ones together; some may have been
+        stored by an earlier version, which kept whole matrices, and are longer."""
         for length, alike in groupby(vectors, len):
-            same, step = list(alike), max(1, AT_ONCE // length)
-            for first in range(0, len(same), step):
-                found.extend(self.coordinates(np.array(same[first : first + step])))
-        return found
+            while same := list(islice(alike, max(1, AT_ONCE // length))):
+                yield from self.coordinates(np.array(same))
 
     def mixture(self, coordinates: Array) -> Mixture | None:
         """The mixture there; None where floating-point numbers do not reach."""

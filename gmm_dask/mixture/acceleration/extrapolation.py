@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TypeAlias
 
 import numpy as np
@@ -72,8 +73,8 @@ class Extrapolation:
         stays = self.stays and memory.careful
         ready = not stays or _steady(memory, mean_log_likelihood)
         memory = self._judged(memory, mean_log_likelihood)
-        chart, vectors = Chart(here), (as_vector(here), as_vector(there))
-        residual = chart.coordinates(vectors[1])
+        chart, vector = Chart(here), as_vector(there)
+        residual = chart.coordinates(vector)
         gain = float(residual @ residual)
         memory = replace(memory, plain_gain=gain)
         if not 0 < gain <= (STEADY_GAIN if stays else LARGEST_GAIN):
@@ -81,8 +82,8 @@ class Extrapolation:
         kept = max(0, len(memory.here) - self.order)
         memory = replace(
             memory,
-            here=(*memory.here[kept:], vectors[0]),
-            there=(*memory.there[kept:], vectors[1]),
+            here=(*memory.here[kept:], as_vector(here)),
+            there=(*memory.there[kept:], vector),
         )
         if memory.wait:
             return replace(memory, wait=memory.wait - 1), None
@@ -159,6 +160,7 @@ class Extrapolation:
         proposal = chart.mixture(share * step)
         if proposal is None:
             return memory, None
+        proposal.forget()
         # of a quadratic with its top at the step's end; along a growing one, half the slope
         expected = slope * share * (0.5 if growing else 1 - share / 2)
         return replace(memory, length=share * length, expected_gain=expected), proposal
@@ -186,12 +188,13 @@ def _in_debt(memory: Memory, secants: Sequence[Secant]) -> bool:
 
 def near_secants(chart: Chart, memory: Memory) -> tuple[list[Secant], bool]:
     """Secants that tell of the curvature here, and whether plain steps grow along the newest."""
-    near, curvature, known = list[Secant](), 1.0, len(memory.here)
-    if known < 2:
+    near, curvature = list[Secant](), 1.0
+    if len(memory.here) < 2:
         return near, False
     before: tuple[Array, Array, float] | None = None
-    coordinates = chart.each([*memory.here, *memory.there])
-    for point, end in zip(coordinates[:known], coordinates[known:], strict=True):
+    steps = zip(memory.here, memory.there, strict=True)
+    coordinates = chart.each(chain.from_iterable(steps))
+    for point, end in zip(coordinates, coordinates, strict=True):
         residual = end - point
         distance = float(np.linalg.norm(point))
         if before is not None:
