@@ -31,7 +31,7 @@ from flows.news import all_told
 from flows.retries import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
 from gmm_dask import Fit, plots
 from gmm_dask.clusters.connection import cluster_for
-from gmm_dask.fitting.jobs import OpenJob, fit_job, open_job
+from gmm_dask.fitting.jobs import OpenJob, fit_job, open_job, overlap_job
 from gmm_dask.report import write_report
 from gmm_dask.runs.layout import model_place
 from gmm_dask.settings.job import Job
@@ -57,6 +57,7 @@ def fit_mixture(
     cache: forms.Cache = "auto",
     checkpoint_every: forms.CheckpointEvery = 1,
     performance_report: forms.PerformanceReport = False,
+    overlap: forms.Overlap = False,
     credentials: forms.Credentials = None,
 ) -> dict[str, Any] | State:
     """Fit a Gaussian mixture: check, fit or go on from the newest checkpoint, publish.
@@ -67,7 +68,7 @@ def fit_mixture(
     asked = job_asked(
         source, run, cache, checkpoint_every, mixture=mixture, rows=rows, cluster=cluster
     )
-    asked = replace(asked, performance_report=performance_report)
+    asked = replace(asked, performance_report=performance_report, overlap=overlap)
     with library_heard(), all_told(), credentials_of(credentials):
         opened = check(asked)
         fit = fit_or_go_on(opened)
@@ -100,6 +101,7 @@ def fit_or_go_on(opened: OpenJob) -> Fit:
     reached, scheduler = cluster_for(job.cluster, opened.rows.nbytes), job.cluster.scheduler
     with place_on(scheduler), reached as client, workers_heard(client, run):
         fit = fit_job(opened, client, callbacks=[tell])
+        overlap_job(opened, fit, client)
     bar.finish()
     return fit
 

@@ -175,6 +175,7 @@ RefitSection = section(RefitForm, "Refit")
 Source, Cache = parameter(Job, "source"), parameter(Job, "cache")
 CheckpointEvery = parameter(Job, "checkpoint_every")
 PerformanceReport = parameter(Job, "performance_report")
+Overlap = parameter(Job, "overlap")
 Components, Families = (
     parameter(SelectOptions, "components"),
     parameter(SelectOptions, "covariance"),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gmm_dask.mixture.parameters import Mixture
     from gmm_dask.models.model import load_model, save_model
     from gmm_dask.scoring.agreement import agreement, agreements
+    from gmm_dask.scoring.kept_overlap import load_overlap
     from gmm_dask.scoring.overlap import overlap
     from gmm_dask.scoring.score import score
     from gmm_dask.settings.errors import ConfigurationError
@@ -38,6 +39,7 @@ _HOMES = {
     "agreements": "gmm_dask.scoring.agreement",
     "evaluate": "gmm_dask.fitting.fit",
     "fit": "gmm_dask.fitting.fit",
+    "load_overlap": "gmm_dask.scoring.kept_overlap",
     "load_model": "gmm_dask.models.model",
     "open_rows": "gmm_dask.chunked.rows",
     "overlap": "gmm_dask.scoring.overlap",
@@ -63,6 +65,7 @@ __all__ = [
     "evaluate",
     "fit",
     "load_model",
+    "load_overlap",
     "open_rows",
     "overlap",
     "refit",

@@ -25,7 +25,14 @@ from gmm_dask.cli.progress import Display
 from gmm_dask.cli.signals import Interrupted, leaving_word
 from gmm_dask.clusters.connection import cluster_for
 from gmm_dask.clusters.page import page_of
-from gmm_dask.fitting.jobs import OpenJob, fit_job, open_job, refit_job, select_job
+from gmm_dask.fitting.jobs import (
+    OpenJob,
+    fit_job,
+    open_job,
+    overlap_job,
+    refit_job,
+    select_job,
+)
 from gmm_dask.fitting.refitting.outcome import Refit
 from gmm_dask.fitting.result import Fit
 from gmm_dask.fitting.run_loop import Callback, Progress
@@ -66,7 +73,8 @@ def fit(job: Job, *, restart: bool) -> Done:
             tell(progress)
 
         made = fit_job(placed, client, restart=restart, callbacks=[note])
-        return Done(placed.run, made, fresh)
+        news = overlap_job(placed, made, client)
+        return Done(placed.run, made, fresh or news)
 
     return in_run_folder(opened, "", kept_of_fit, carry_out, tol=mixture.tol)
 

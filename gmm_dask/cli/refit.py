@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "gmm-dask refit rows.zarr --models models/rows -k 8 --margin 0.001"
 
-BUT = ("source", "run", "performance_report")
+BUT = ("source", "run", "performance_report", "overlap")
 
 Source = typer.Argument(None, help="Path or URL of a Zarr array or group, or a .npy file.")
 

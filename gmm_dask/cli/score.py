@@ -67,16 +67,10 @@ def score(
 
 def merged(run: str, stored: Model, clusters: int, by: Any) -> HasMixture:
     """The model as so many clusters of components."""
-    from gmm_dask.scoring.kept_overlap import overlap_in
+    from gmm_dask.scoring.kept_overlap import load_overlap
     from gmm_dask.scoring.score import Named
 
-    found = overlap_in(run, stored.mixture)
-    if found is None:
-        raise ConfigurationError(
-            f"which components of {run} make up clusters is not known: first "
-            f"`gmm-dask overlap {run} SOURCE`, of a run folder"
-        )
-    return Named(found.merged(clusters, by), stored.feature_names)
+    return Named(load_overlap(run).merged(clusters, by), stored.feature_names)
 
 
 def wanted(names: tuple[str, ...], given: dict[str, Any], overwrite: bool) -> ScoreRequest:

@@ -23,7 +23,7 @@ logger = logging.getLogger("gmm_dask")
 
 EXAMPLE = "gmm-dask select rows.zarr -k 1:12 --covariance full --covariance diag"
 
-BUT = ("source", "run", "models", "performance_report")
+BUT = ("source", "run", "models", "performance_report", "overlap")
 
 Out = Annotated[
     str | None, typer.Option(help="Run folder (default runs/<name of source>-select-<date>).")

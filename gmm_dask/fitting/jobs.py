@@ -26,6 +26,8 @@ from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.models.model import load_model
 from gmm_dask.runs.configuration import load_values
 from gmm_dask.scoring.features import check_features
+from gmm_dask.scoring.kept_overlap import overlap_in
+from gmm_dask.scoring.overlap import overlap
 from gmm_dask.settings.errors import ConfigurationError
 from gmm_dask.settings.job import Job, job_from
 from gmm_dask.settings.rows import RowOptions
@@ -109,6 +111,15 @@ def fit_job(
     plan.check(rows)
     heard = [configuration_kept(job), *callbacks]
     return carry_out(plan, rows, conduct_of(job, client, restart, heard))[1]
+
+
+def overlap_job(opened: OpenJob, found: Fit, client: Client | None = None) -> bool:
+    """Have the run keep which components share rows, where the job asks for it; whether it was not
+    known yet."""
+    if not opened.job.overlap or overlap_in(opened.run, found.mixture) is not None:
+        return False
+    overlap(found, opened.rows, client=client, cache=opened.job.cache, run=opened.run)
+    return True
 
 
 def configuration_kept(job: Job) -> Callback:

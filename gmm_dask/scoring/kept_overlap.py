@@ -5,12 +5,14 @@ Written at any time after the fit, driver or no driver, as reports are.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
 
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.runs.documents import keep_document
+from gmm_dask.runs.inspection import model_at
 from gmm_dask.runs.layout import OVERLAP
 from gmm_dask.scoring.merging.overlap import Overlap
 from gmm_dask.store.errors import KeyMissingError, UnknownFormatError
@@ -24,6 +26,17 @@ def keep_overlap(run: Location, found: Overlap) -> str:
     """Write it, in place of an earlier one; its path or URL."""
     content = {**FORMAT, "of": _identity(found.mixture), **found.values()}
     return keep_document(run, OVERLAP, seal(content))
+
+
+def load_overlap(run: Location) -> Overlap:
+    """That of a run's model, as `overlap(…, run=run)` or `gmm-dask overlap` has kept it."""
+    found = overlap_in(run, model_at(os.fspath(run)).mixture)
+    if found is None:
+        raise KeyMissingError(
+            f"which components of {run} share rows is not known: first `gmm-dask overlap {run} "
+            "SOURCE`, of a run folder"
+        )
+    return found
 
 
 def overlap_in(run: Location, mixture: Mixture) -> Overlap | None:

@@ -20,6 +20,7 @@ from gmm_dask.mixture.density import strips
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.scoring.densities import Scored
 from gmm_dask.scoring.features import by_name, check_features
+from gmm_dask.scoring.kept_overlap import keep_overlap
 from gmm_dask.scoring.merging.merged import MergedMixture
 from gmm_dask.scoring.merging.overlap import Overlap
 from gmm_dask.scoring.merging.sums import Asked, OverlapSums, overlap_sums
@@ -40,20 +41,25 @@ def overlap(
     *,
     client: Client | None = None,
     cache: Cache = "auto",
+    run: Location | None = None,
     **opening: Any,
 ) -> Overlap:
     """How far the components of a mixture share rows, and which to merge: K − 1 passes over them.
 
     `model` is a mixture, a fit, or where a model is stored; `source` and `opening` are those of
     `open_rows`. Passes run on `client`, else on the active Dask client, else in this process, with
-    the same bits. `found.merged(k)` is the mixture as k clusters.
+    the same bits. `found.merged(k)` is the mixture as k clusters. With `run`, that of the mixture,
+    its folder keeps what was found, for its report and `load_overlap`.
     """
     given, names = mixture_of(model)
     mixture = given.mixture if isinstance(given, MergedMixture) else given
     rows = by_name(source if isinstance(source, Rows) else open_rows(source, **opening), names)
     check_features(rows.source.address, rows.feature_names, mixture.features, names)
     with engine_over(rows, client, cache) as (engine, _):
-        return overlap_over(engine, copy(mixture))  # factors by one thread of BLAS, as on workers
+        found = overlap_over(engine, copy(mixture))  # factors by one thread of BLAS, as on workers
+    if run is not None:
+        keep_overlap(run, found)
+    return found
 
 
 def overlap_over(engine: Engine, mixture: Mixture) -> Overlap:

@@ -66,6 +66,13 @@ class Job:
             "keep Dask's own report of the run's tasks in the run folder; needs a cluster",
         ),
     ] = False
+    overlap: Annotated[
+        bool,
+        Help(
+            "Overlap",
+            "after the fit, see which components share rows and what to merge; a pass for each",
+        ),
+    ] = False
     models: Annotated[
         MaybePath,
         Address(),

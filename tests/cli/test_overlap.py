@@ -30,6 +30,31 @@ def test_rows_are_labelled_with_clusters(workplace):
     assert "make up 1 to 3 clusters" in workplace(*arguments[:-1], 7).refused()
 
 
+def test_rows_are_those_of_the_fit_where_none_are_named(workplace):
+    whole = workplace("overlap", "runs/b", "--json").well().json
+    assert whole["weight"] == pytest.approx(6000)
+    some = workplace("overlap", "runs/b", "--last-row", 1000, "--json").well().json
+    assert some["weight"] == pytest.approx(1000)
+    refused = workplace("overlap", "b.zarr/truth").refused()
+    assert "does not say where its rows lie: give SOURCE" in refused
+
+
+def test_a_fit_that_is_asked_for_it_keeps_the_overlap(workplace):
+    shell = workplace
+    (shell.folder / "asked.toml").write_text(
+        'source = "b.zarr"\nrun = "runs/asked"\noverlap = true\n[mixture]\ncomponents = 3\n'
+    )
+    report = shell.folder / "runs/asked/report.html"
+    shell("fit", "--config", "asked.toml", "--no-overlap").well()
+    assert "Clusters of components" not in report.read_text("utf-8")
+    shell("fit", "--config", "asked.toml").well()
+    assert "Clusters of components" in report.read_text("utf-8")
+    kept = shell.folder / "runs/asked/overlap.json"
+    written = kept.stat().st_mtime_ns
+    shell("fit", "--config", "runs/asked").well()
+    assert kept.stat().st_mtime_ns == written
+
+
 def test_agreement_of_models_on_the_same_rows(workplace):
     models = ("runs/b", "runs/b/model.zarr", "b.zarr/truth")
     told = workplace("agreement", "b.zarr", *models).well()

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gmm_dask import load_overlap
 from gmm_dask.models.model import load_model
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +43,9 @@ def test_without_a_server_the_flow_fits_a_store_and_leaves_a_model(tmp_path):
         folder=tmp_path,
     )
     assert made.returncode == 0, made.stderr
-    arguments = ["rows.zarr", "--components", "3", "--run", "runs/blobs", "--workers", "2"]
+    (tmp_path / "asked.toml").write_text('source = "rows.zarr"\noverlap = true\n[mixture]\n')
+    arguments = ["--components", "3", "--run", "runs/blobs", "--workers", "2"]
+    arguments += ["--config", "asked.toml"]
     first = run("-m", "flows.fit_mixture", *arguments, folder=tmp_path)
     assert first.returncode == 0, first.stderr
     assert "runs/blobs/model.zarr" in first.stdout
@@ -51,6 +54,7 @@ def test_without_a_server_the_flow_fits_a_store_and_leaves_a_model(tmp_path):
     model = load_model(tmp_path / "runs" / "blobs" / "model.zarr")
     assert model.mixture.components == 3
     assert np.isfinite(model.provenance["bic"])
+    assert load_overlap(tmp_path / "runs" / "blobs").tree().components == 3
 
 
 def got(address: str) -> str:

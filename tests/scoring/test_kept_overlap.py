@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gmm_dask import Configuration, Mixture, fit, overlap
+from gmm_dask import Configuration, Mixture, fit, load_overlap, overlap
 from gmm_dask.report import write_report
 from gmm_dask.runs.layout import OVERLAP
 from gmm_dask.scoring.kept_overlap import keep_overlap, overlap_in
-from gmm_dask.store.errors import DamagedError, UnknownFormatError
+from gmm_dask.store.errors import DamagedError, KeyMissingError, UnknownFormatError
 from gmm_dask.store.sealed import seal, unseal
 
 ROWS = np.random.default_rng(0).normal(size=(900, 2)) + np.repeat(
@@ -31,6 +31,14 @@ def test_what_is_kept_is_what_was_found(run):
     again = overlap_in(place, found.mixture)
     assert again.values() == apart.values()
     assert again.merged(2).cluster_of == apart.merged(2).cluster_of
+
+
+def test_a_run_keeps_it_where_it_is_named(run):
+    place, found, apart = run
+    with pytest.raises(KeyMissingError, match="is not known: first `gmm-dask overlap"):
+        load_overlap(place)
+    overlap(found, ROWS, run=place)
+    assert load_overlap(place).values() == apart.values()
 
 
 def test_that_of_another_mixture_is_none(run):
