@@ -84,7 +84,7 @@ def agreements(
         mixtures = tuple(copy(mixture) for mixture, _ in labelling)  # as they are made on workers
         tables = engine.map_reduce(labels_block, mixtures, name="agreement", combine=added)
     pairs = combinations(range(len(models)), 2)
-    return Agreements({pair: Agreement(t) for pair, t in zip(pairs, tables, strict=True)})
+    return Agreements({pair: of_labels(t) for pair, t in zip(pairs, tables, strict=True)})
 
 
 def labels_block(
@@ -108,9 +108,17 @@ def _labelled(table: Values, mixture: Scored) -> Iterator[Indices]:
 
 
 def counted(one: Indices, other: Indices, rows: int, columns: int, weights: Weights) -> Array:
-    """The weight of each two labels, (K, K')."""
-    cells = np.bincount(one * columns + other, weights, minlength=rows * columns)
+    """The weight of each two labels, (K + 1, K' + 1): that of none, −1, is the last."""
+    rows, columns = rows + 1, columns + 1
+    places = one % rows * columns + other % columns
+    cells = np.bincount(places, weights, minlength=rows * columns)
     return cells.astype(np.float64).reshape(rows, columns)
+
+
+def of_labels(table: Array) -> Agreement:
+    """The table without rows or columns of none where there are none."""
+    rows, columns = (len(sums) - (sums[-1] == 0) for sums in (table.sum(axis=1), table.sum(axis=0)))
+    return Agreement(table[:rows, :columns])
 
 
 def added(one: Tables, other: Tables) -> Tables:

@@ -12,7 +12,7 @@ from gmm_dask import Mixture
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.scoring.merging.merged import MergedMixture
 from gmm_dask.scoring.merging.overlap import Overlap
-from gmm_dask.scoring.merging.sums import Asked, entropy_lost, overlap_sums
+from gmm_dask.scoring.merging.sums import Asked, entropy_lost, overlap_sums, shares_of_clusters
 from gmm_dask.scoring.merging.tree import Growth, MergeTree, elbow, misclassified
 from tests.scoring.merging import KEPT, brute_responsibilities, problems
 
@@ -84,6 +84,19 @@ def test_sums_are_what_they_are_by_definition(weighted):
         most = own.argmax(axis=1)
         assert sums.labelled[i, j] == pytest.approx(heights @ (b * (most == i)), rel=1e-12)
     np.testing.assert_allclose(sums.labelled.sum(axis=0), sums.counts, rtol=1e-13)
+
+
+def test_what_belongs_to_no_component_is_in_no_cluster():
+    """As the share of noise, in the last column."""
+    shares = brute_responsibilities(*PROBLEMS["planar"])
+    noise = np.linspace(0, 0.9, len(shares))[:, None]
+    beside = np.concatenate([shares * (1 - noise), noise], axis=1)
+    for cluster_of in ((0, 1, 2, 3, 4, 5), (0, 0, 1, 1, 2, 0)):
+        asked = Asked(cluster_of, tuple(range(max(cluster_of) + 1)))
+        alone, whole = (overlap_sums(one, asked) for one in (beside[:, :-1], beside))
+        np.testing.assert_array_equal(whole.counts, alone.counts)
+        np.testing.assert_array_equal(whole.gains, alone.gains)
+        np.testing.assert_array_equal(shares_of_clusters(beside, cluster_of)[:, -1], noise[:, 0])
 
 
 def test_later_passes_sum_the_pairs_of_the_new_cluster_alone():

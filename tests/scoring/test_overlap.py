@@ -8,6 +8,7 @@ import zarr
 from gmm_dask import DataError, Mixture, agreement, agreements, open_rows, overlap, score
 from gmm_dask.chunked.engines.in_process import SerialEngine
 from gmm_dask.scoring import lazy
+from gmm_dask.scoring.agreement import counted, of_labels
 from gmm_dask.scoring.merging.merged import MergedMixture
 from gmm_dask.scoring.overlap import overlap_over
 from gmm_dask.settings.errors import ConfigurationError
@@ -71,6 +72,13 @@ def test_labels_are_counted_side_by_side(client, tmp_path):
     heavy = agreement(MIXTURE, OTHER, ROWS, weights=weights).table
     np.add.at(expected, (MIXTURE.labels(ROWS), OTHER.labels(ROWS)), weights - 1)
     np.testing.assert_array_equal(heavy, expected)
+
+
+def test_labels_of_none_are_counted_last():
+    one, other = np.array([0, 1, -1, 1, -1]), np.array([0, 0, 1, 1, 0])
+    table = counted(one, other, 2, 2, np.array([1.0, 2, 4, 8, 16]))
+    np.testing.assert_array_equal(table, [[1, 0, 0], [2, 8, 0], [16, 4, 0]])
+    np.testing.assert_array_equal(of_labels(table).table, table[:, :2])
 
 
 def test_what_cannot_be_compared_is_refused():

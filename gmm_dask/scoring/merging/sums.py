@@ -75,8 +75,8 @@ def overlap_sums(
     responsibilities: Array, asked: Asked, weights: Array | None = None
 ) -> OverlapSums:
     """Of some rows, whose responsibilities (n, K) are of components."""
-    shares = shares_of_clusters(responsibilities, asked.cluster_of).T.copy()
     size, every = asked.clusters, len(asked.fresh) == asked.clusters
+    shares = shares_of_clusters(responsibilities, asked.cluster_of)[:, :size].T.copy()
     weighted = shares if weights is None else shares * weights
     sums = OverlapSums.zero(size)
     sums.counts[:] = weighted.sum(axis=1)
@@ -92,13 +92,15 @@ def overlap_sums(
 
 
 def shares_of_clusters(responsibilities: Array, cluster_of: tuple[int, ...]) -> Array:
-    """Those of components (n, K) summed for each cluster, (n, C)."""
+    """Those of components (n, K) summed for each cluster, (n, C); what is said of no component, in
+    columns after these, stays last."""
+    own, others = np.split(responsibilities, [len(cluster_of)], axis=1)
     clusters = max(cluster_of) + 1
     if clusters == len(cluster_of):
-        return responsibilities[:, np.argsort(cluster_of)]
-    members = np.eye(clusters)[list(cluster_of)]
-    shares: Array = responsibilities @ members
-    return shares
+        shares = own[:, np.argsort(cluster_of)]
+    else:
+        shares = own @ np.eye(clusters)[list(cluster_of)]
+    return np.concatenate([shares, others], axis=1) if others.shape[1] else shares
 
 
 def _add_pairs(
