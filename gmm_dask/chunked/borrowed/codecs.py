@@ -21,7 +21,7 @@ import zarr
 from numcodecs.abc import Codec as Numcodec  # type: ignore[import-untyped]
 from zarr.abc.codec import BytesBytesCodec
 from zarr.codecs import ShardingCodec
-from zarr.storage import MemoryStore
+from zarr.storage import MemoryStore, StorePath
 
 from gmm_dask.chunked.borrowed.part import Borrowed, gone
 
@@ -224,10 +224,11 @@ def _name(codec: Any) -> str:
 # -- arrays -------------------------------------------------------------------------------------
 
 
-def bounded(array: zarr.Array[Any]) -> zarr.Array[Any]:
-    """The same array, of which no chunk is decoded to more bytes than it declares."""
+def bounded(array: zarr.Array[Any], place: StorePath | None = None) -> zarr.Array[Any]:
+    """The same array, of which no chunk is decoded to more bytes than it declares; read from this
+    place, if one is given."""
     try:
-        return _bounded(array)
+        return _bounded(array, place)
     except (AttributeError, ImportError, TypeError):
         if BOUNDED.problem() is not None:
             gone(BOUNDED)
@@ -235,7 +236,7 @@ def bounded(array: zarr.Array[Any]) -> zarr.Array[Any]:
         raise
 
 
-def _bounded(array: Any) -> Any:
+def _bounded(array: Any, place: StorePath | None = None) -> Any:
     metadata = copy.copy(array.metadata)
     changed: dict[str, Any] = (
         {"codecs": _of_format_3(metadata.codecs)}
@@ -244,7 +245,8 @@ def _bounded(array: Any) -> Any:
     )
     for name, value in changed.items():
         object.__setattr__(metadata, name, value)
-    return zarr.Array(zarr.AsyncArray(metadata, array.store_path, array.async_array.config))
+    place = place or array.store_path
+    return zarr.Array(zarr.AsyncArray(metadata, place, array.async_array.config))
 
 
 def _look_at_bounds() -> None:

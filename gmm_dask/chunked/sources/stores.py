@@ -10,16 +10,19 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 import zarr
 from zarr.errors import ContainsArrayAndGroupError, NodeNotFoundError, ZarrUserWarning
-from zarr.storage import LocalStore, MemoryStore, ObjectStore, ZipStore
+from zarr.storage import LocalStore, MemoryStore, ZipStore
 
+from gmm_dask.chunked.sources.bounded_store import (
+    LARGEST_METADATA,
+    METADATA,
+    BoundedObjectStore,
+    swollen,
+)
 from gmm_dask.chunked.sources.chunk_grid import most_stored
 from gmm_dask.chunked.sources.outages import patiently
 from gmm_dask.chunked.sources.protocol import DataError, Source, told_briefly, unreached
 from gmm_dask.chunked.sources.zarr_source import open_array
 from gmm_dask.store.addresses import AddressError, open_store, path_of
-
-METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
-LARGEST_METADATA = 2**24
 
 
 def open_node(address: str) -> zarr.Array[Any] | zarr.Group:
@@ -41,6 +44,8 @@ def _opened(store: Any, address: str) -> zarr.Array[Any] | zarr.Group:
 
 def unopened(address: str, problem: Exception) -> Exception:
     """Why a node cannot be opened: a store that does not answer may later; metadata will not."""
+    if isinstance(problem, DataError):
+        return problem
     reason = told_briefly(problem)
     if "rectilinear" in reason.lower():
         return DataError(
@@ -57,7 +62,7 @@ def _store_at(address: str) -> Any:
     try:
         path = path_of(address)
         if path is None:
-            return ObjectStore(open_store(address), read_only=True)
+            return BoundedObjectStore(open_store(address))
     except AddressError as problem:
         raise DataError(str(problem)) from None
     return _local_store(path)
@@ -84,7 +89,7 @@ def check_metadata(path: Path) -> None:
     for name in METADATA:
         file = path / name
         if file.is_file() and (size := file.stat().st_size) > LARGEST_METADATA:
-            raise _swollen(str(file), size, LARGEST_METADATA)
+            raise swollen(str(file), size, LARGEST_METADATA)
 
 
 def check_archive(path: Path) -> None:
@@ -95,7 +100,7 @@ def check_archive(path: Path) -> None:
             if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
                 raise DataError(f"{name} is packed in a way that has no bound: store it unpacked")
             if Path(member.filename).name in METADATA and member.file_size > LARGEST_METADATA:
-                raise _swollen(name, member.file_size, LARGEST_METADATA)
+                raise swollen(name, member.file_size, LARGEST_METADATA)
 
 
 def check_members(path: Path, array: zarr.Array[Any]) -> None:
@@ -105,13 +110,7 @@ def check_members(path: Path, array: zarr.Array[Any]) -> None:
     with ZipFile(path) as archive:
         for member in archive.infolist():
             if member.filename.startswith(within) and member.file_size > most:
-                raise _swollen(f"{path}/{member.filename}", member.file_size, most)
-
-
-def _swollen(name: str, size: int, most: int) -> DataError:
-    return DataError(
-        f"{name} takes {size} bytes, and at most {most} are read of such: write it again"
-    )
+                raise swollen(f"{path}/{member.filename}", member.file_size, most)
 
 
 def group_arrays(group: zarr.Group) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import zarr
 
-from gmm_dask.chunked.borrowed.codecs import bounded
 from gmm_dask.chunked.sources.absent_chunks import absent_chunk, chunk_key
+from gmm_dask.chunked.sources.bounded_store import within_bounds
 from gmm_dask.chunked.sources.cells import Cells
 from gmm_dask.chunked.sources.cf_packing import Packing
 from gmm_dask.chunked.sources.chunk_grid import Axis, axes_of, chunk_layout
@@ -51,7 +51,7 @@ class GridArray:
         """Refuses what holds no numbers."""
         real_dtype(array.dtype, address)
         check_chunks(array, address)
-        return cls(bounded(array), dims, address, Packing.of(array, address))
+        return cls(within_bounds(array), dims, address, Packing.of(array, address))
 
     @cached_property
     def axes(self) -> tuple[Axis, ...]:

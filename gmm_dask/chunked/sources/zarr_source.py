@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import zarr
 
-from gmm_dask.chunked.borrowed.codecs import bounded
 from gmm_dask.chunked.sources.absent_chunks import absent_chunk
+from gmm_dask.chunked.sources.bounded_store import within_bounds
 from gmm_dask.chunked.sources.cf_packing import Packing
 from gmm_dask.chunked.sources.chunk_grid import (
     Axis,
@@ -170,7 +170,7 @@ def open_array(array: zarr.Array[Any], address: str, name: str | None = None) ->
     real_dtype(array.dtype, address)
     features = table_shape(array.shape, address)[1]
     check_chunks(array, address)
-    array = bounded(array)
+    array = within_bounds(array)
     names, packing = _names(array, features, name), Packing.of(array, address)
     return ZarrSource(array, address, names, tuple(range(features)), packing)
 

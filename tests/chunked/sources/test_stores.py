@@ -1,10 +1,15 @@
 """Addresses: object stores on a real S3 server, and URLs that carry secrets."""
 
+import json
 import os
+import pickle
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -120,3 +125,81 @@ def test_a_file_url_is_a_path(tmp_path: Path) -> None:
     path = store(tmp_path / "rows.zarr", VALUES, chunks=(50, 3))
     rows = open_rows(f"file://{path}")
     np.testing.assert_array_equal(rows.read(0)[0], VALUES)
+
+
+class Server(BaseHTTPRequestHandler):
+    """Of objects that say how long they are; `sent` before nobody listened any more."""
+
+    protocol_version = "HTTP/1.1"
+    objects: ClassVar[dict[str, tuple[bytes, int]]] = {}
+    sent = 0
+
+    def do_GET(self) -> None:
+        found = self.objects.get(self.path.partition("?")[0])
+        if found is None:
+            self.send_error(404)
+            return
+        head, size = found
+        self.send_response(200)
+        self.send_header("Content-Length", str(size))
+        self.send_header("Last-Modified", "Sat, 01 Jan 2022 00:00:00 GMT")
+        self.end_headers()
+        part, left = head + b" " * (2**20 - len(head)), size
+        with suppress(OSError):
+            while left > 0:
+                left -= self.wfile.write(part[:left])
+                type(self).sent += len(part)
+                part = b" " * 2**20
+        self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@pytest.fixture
+def objects(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, tuple[bytes, int]]]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    server.daemon_threads = True
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setattr(Server, "objects", {})
+    monkeypatch.setattr(Server, "sent", 0)
+    yield Server.objects
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("name", ["zarr.json", ".zarray", ".zmetadata", "table/zarr.json"])
+def test_metadata_beyond_all_bounds_are_refused_before_they_come(
+    objects: dict[str, tuple[bytes, int]], name: str
+) -> None:
+    group = json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}}).encode()
+    objects["/rows/a/zarr.json"] = group, len(group)
+    if name == ".zmetadata":
+        del objects["/rows/a/zarr.json"]
+        objects["/rows/a/.zgroup"] = b'{"zarr_format": 2}', 18
+    objects[f"/rows/a/{name}"] = b"{", 2**33
+    with pytest.raises(DataError, match=rf"{name} takes 8589934592 bytes, and at most 16777216"):
+        open_rows("s3://rows/a", **({"array": "table"} if "/" in name else {}))
+    assert Server.sent < 2**26
+
+
+def test_a_chunk_beyond_what_its_array_declares_is_refused_before_it_comes(
+    objects: dict[str, tuple[bytes, int]], tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.zarr"
+    zarr.create_array(path, data=VALUES, chunks=(500, 3))
+    for file in ("zarr.json", "c/0/0", "c/1/0"):
+        content = (path / file).read_bytes()
+        objects[f"/rows/a/{file}"] = content, len(content)
+    rows = open_rows("s3://rows/a")
+    np.testing.assert_array_equal(rows.source.read(0, 1000), VALUES)
+    objects["/rows/a/c/1/0"] = objects["/rows/a/c/1/0"][0], 2**33
+    sent = Server.sent
+    with pytest.raises(DataError, match=r"chunk c/1/0 .* takes 8589934592 bytes, and no such"):
+        pickle.loads(pickle.dumps(rows)).source.read(0, 1000)
+    assert Server.sent < sent + 2**26
