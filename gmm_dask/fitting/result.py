@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
+from math import nan
 from typing import Any
 
 from gmm_dask.fitting.html_table import html_table
 from gmm_dask.mixture import criteria
-from gmm_dask.mixture.iteration import Candidate, EMState
+from gmm_dask.mixture.belief import belief_of
+from gmm_dask.mixture.iteration import Candidate, EMSettings, EMState
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.summary import components_table
+from gmm_dask.mixture.variational import Posterior, Variational
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +29,11 @@ class Fit:
     passes: int
     feature_names: tuple[str, ...]
     history: tuple[dict[str, Any], ...] = field(repr=False)
+    posterior: Posterior | None = field(default=None, repr=False)
+    """Of a variational fit, whose `mixture` has the log-densities that are expected under it."""
+    objective: float = nan
+    """What was raised, per row: the mean log-likelihood, with the prior's part where it has one; of
+    a variational fit the bound of the evidence."""
 
     @property
     def converged(self) -> bool:
@@ -50,6 +58,13 @@ class Fit:
             "aic": self.aic,
             "icl": self.icl,
         }
+
+    def provenance(self) -> dict[str, Any]:
+        """What a model is kept with: the same, and what its posterior has beside its mixture."""
+        summary = self.summary()
+        if self.posterior is not None:
+            summary["posterior"] = self.posterior.as_dict()
+        return summary
 
     def __str__(self) -> str:
         return f"{self._headline()}\n{components_table(self.mixture, self.feature_names)}"
@@ -82,6 +97,7 @@ class Fit:
 
 def concluded(
     state: EMState,
+    settings: EMSettings,
     feature_names: tuple[str, ...],
     history: Sequence[dict[str, Any]],
     candidate: Candidate | None = None,
@@ -90,12 +106,16 @@ def concluded(
     best = state.best if candidate is None else candidate
     if best.statistics is None or best.reason is None:
         raise ValueError("a fit ends only after a pass over the rows")
+    belief = belief_of(settings.for_weight(best.statistics.weight).regularisation)
+    posterior = belief.posterior(best.mixture) if isinstance(belief, Variational) else None
     return Fit(
-        best.mixture,
+        belief.expected(best.mixture),
         best.statistics,
         best.reason,
         best.iteration,
         state.passes,
         feature_names,
         tuple(history),
+        posterior,
+        best.objective,
     )

@@ -181,7 +181,7 @@ def travel(
     """Iterate until every candidate has a reason to stop; `news` are of the first iteration."""
     costs.clear()
     statistics_of = watched(statistics_over(engine, state.passes), known, engine.rows)
-    settings = plan.settings().for_rows(known.sample.rows)
+    settings = plan.settings().for_rows(known.sample.rows, known.weight_total)
     last, began = state, time.perf_counter()
     for last in iterate(statistics_of, state, settings, plan.revise):
         reached = time.perf_counter()
@@ -285,7 +285,7 @@ def kept(folder: RunFolder, plan: Plan, rows: Rows) -> tuple[EMState, Fit]:
             "data": rows.describe(),
             "configuration": folder.record.configuration,
             "versions": folder.record.versions,
-            **fit.summary(),
+            **fit.provenance(),
         }
         folder.keep_model(Model(fit.mixture, fit.feature_names, provenance))
         folder.finish(fit.summary())

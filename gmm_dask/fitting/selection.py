@@ -161,7 +161,7 @@ class Candidates:
         begun, smaller = dict[Configuration, Mixture](), dict[str, Mixture]()
         for one in sorted(self.configurations, key=lambda c: c.components):
             starts = [*drawn_starts(sample, one), *larger(sample, smaller.get(one.covariance), one)]
-            settings = one.settings().for_rows(sample.rows)
+            settings = one.settings().for_rows(sample.rows, sample.weight)
             (winner,) = race(sample, starts, 1, settings) if len(starts) > 1 else starts
             better = improved if one.init in MOVED else settled
             begun[one] = smaller[one.covariance] = better(sample, winner, settings)
@@ -194,7 +194,7 @@ class Candidates:
 
     def conclude(self, state: EMState, rows: Rows, history: Sequence[dict[str, Any]]) -> Fit:
         """The best by the criterion."""
-        return concluded(state, rows.feature_names, history, self.leading(state))
+        return concluded(state, self.settings(), rows.feature_names, history, self.leading(state))
 
     def table(self, state: EMState) -> tuple[Choice, ...]:
         """All candidates, the best first."""
@@ -206,7 +206,7 @@ def larger(sample: Sample, smaller: Mixture | None, asked: Configuration) -> lis
     """Starts with as many components as are asked for, by splitting those of a smaller mixture."""
     if smaller is None or smaller.components >= asked.components:
         return []
-    settings = asked.settings().for_rows(sample.rows)
+    settings = asked.settings().for_rows(sample.rows, sample.weight)
     while smaller.components < asked.components - 1:
         (smaller,) = race(sample, splits(smaller), 1, settings)
     return splits(smaller)
@@ -277,6 +277,11 @@ def select(
 
 def selected(plan: Candidates, rows: Rows, conduct: Conduct) -> Selection:
     """Carry it out."""
+    if any(configuration.method == "variational" for configuration in plan.configurations):
+        raise ConfigurationError(
+            "criteria compare likelihoods: a variational fit finds by itself how many components "
+            "the data need; fit the largest number, with method='variational'"
+        )
     for configuration in plan.configurations:
         configuration.check_drawn()
         configuration.check_rows(rows.shape[0])

@@ -30,6 +30,7 @@ from gmm_dask.mixture.starts.initial import (
 )
 from gmm_dask.mixture.starts.moves import improved
 from gmm_dask.mixture.starts.race import race
+from gmm_dask.mixture.variational import check_prior
 from gmm_dask.settings.errors import ConfigurationError
 from gmm_dask.settings.mixture import Configuration
 
@@ -100,6 +101,7 @@ class Starts:
         features = rows.shape[1]
         wanted = self.configuration.components, features, self.configuration.covariance
         check_upright(rows, [self.configuration])
+        check_prior(self.settings().regularisation.prior, features, family_named(wanted[2]))
         if not self.given and self.labels is None:
             if self.parameters is None or self.parameters.means is None:
                 self.configuration.check_drawn()
@@ -139,7 +141,7 @@ class Starts:
 
     def conclude(self, state: EMState, rows: Rows, history: Sequence[dict[str, Any]]) -> Fit:
         """The likeliest candidate."""
-        return concluded(state, rows.feature_names, history)
+        return concluded(state, self.settings(), rows.feature_names, history)
 
 
 def completed(sample: Sample, configuration: Configuration, given: GivenParameters) -> Mixture:
@@ -163,7 +165,7 @@ def drawn(sample: Sample, configuration: Configuration) -> Sequence[Mixture]:
     starts: Sequence[Mixture] = drawn_starts(sample, configuration)
     if len(starts) == 1 and configuration.init not in MOVED:
         return starts
-    settings = configuration.settings().for_rows(sample.rows)
+    settings = configuration.settings().for_rows(sample.rows, sample.weight)
     if len(starts) > 1:
         starts = race(sample, starts, min(configuration.finalists, len(starts)), settings)
     if configuration.init in MOVED:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 from math import isfinite, sqrt
 from typing import Any
 
+import numpy as np
 from distributed import Client
 
 from gmm_dask.chunked.engines.choice import engine_over
@@ -22,7 +23,7 @@ from gmm_dask.mixture.identities import Identity, tolerance
 from gmm_dask.mixture.iteration import ROUNDING, EMSettings
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics
-from gmm_dask.mixture.stopping import CONVERGED, parameter_change
+from gmm_dask.mixture.stopping import CONVERGED, Stopping, parameter_change
 from gmm_dask.models.model import Model
 from gmm_dask.settings.mixture import Configuration
 
@@ -47,14 +48,15 @@ class Step:
 def verify_fit(model: Model, rows: Rows, client: Client | None = None) -> Iterator[Identity]:
     """One EM step over all rows, held against what the fit stopped at, and the likelihood against
     what the provenance says, where it is of these rows: two passes."""
-    asked = asked_of(model)
-    step = one_step(model.mixture, rows, asked.settings(), client)
-    provenance = model.provenance
+    asked, provenance = asked_of(model), model.provenance
+    carried, weight = carried_by(model)
+    settings = asked.settings().for_weight(weight or float(rows.shape[0]))
+    step = one_step(carried, rows, settings, client)
     same = _same_rows(provenance, rows, step.statistics)
     if same:
         yield as_told(step, float(provenance["mean_log_likelihood"]), asked)
     if not same or str(provenance.get("reason")).startswith(CONVERGED):
-        yield at_rest(step, asked, drawn_anew=not same)
+        yield at_rest(step, settings.stopping, drawn_anew=not same)
 
 
 def one_step(mixture: Mixture, rows: Rows, settings: EMSettings, client: Client | None) -> Step:
@@ -67,6 +69,17 @@ def one_step(mixture: Mixture, rows: Rows, settings: EMSettings, client: Client 
         solution = here.maximised.mixture
         (after,), _ = evaluate(statistics_of, (solution,), *gentle)
     return Step(mixture, here.statistics, solution, after.objective - here.objective)
+
+
+def carried_by(model: Model) -> tuple[Mixture, float]:
+    """What the loop carried, and the weight of its rows where that is told: of a variational fit
+    the mixture whose weights are shares of rows."""
+    told, mixture = model.provenance.get("posterior"), model.mixture
+    if not isinstance(told, Mapping):
+        return mixture, float(model.provenance.get("weight") or 0)
+    weight = float(told["weight"])
+    shares = np.asarray(told["counts"]) / weight
+    return Mixture(shares, mixture.means, mixture.covariances, mixture.family), weight
 
 
 def asked_of(model: Model) -> Configuration:
@@ -114,13 +127,13 @@ def as_told(step: Step, stated: float, asked: Configuration) -> Identity:
     )
 
 
-def at_rest(step: Step, asked: Configuration, *, drawn_anew: bool) -> Identity:
+def at_rest(step: Step, stopping: Stopping, *, drawn_anew: bool) -> Identity:
     """One EM step gains no more than what the fit was to stop at.
 
     Of other rows than the model was fitted to, or drawn by, it may gain what sampling alone gives:
     2 n (max L − L) / n is χ² with as many degrees of freedom as there are parameters.
     """
-    stopping, size = asked.settings().stopping, abs(step.statistics.mean_log_likelihood)
+    size = abs(step.statistics.mean_log_likelihood)
     bars = [stopping.tol, stopping.relative_tol and stopping.relative_tol * size]
     still = stopping.parameter_tol is not None and (
         parameter_change(step.mixture, step.solution) <= SLACK * stopping.parameter_tol

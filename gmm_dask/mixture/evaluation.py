@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from gmm_dask.mixture.conjugate import log_prior
+from gmm_dask.mixture.belief import belief_of
 from gmm_dask.mixture.kernels import Arithmetic, Kernel
 from gmm_dask.mixture.kernels.choice import accurate, choose_kernels
 from gmm_dask.mixture.kernels.frame import Frame
@@ -23,7 +23,8 @@ class Evaluation:
     maximised: Maximised
     kernel: Kernel
     log_prior: float = 0.0
-    """The prior's log-density at the proposal, but for a constant."""
+    """What is raised beside the log-likelihood: the prior's log-density at the proposal, but for a
+    constant; of a variational fit, what makes the evidence's bound of it."""
 
     @property
     def objective(self) -> float:
@@ -80,13 +81,14 @@ def _evaluated(
     kernels: tuple[Kernel, ...],
     regularisation: Regularisation,
 ) -> list[Evaluation]:
-    summed, prior = statistics_of(mixtures, kernels), regularisation.prior
+    belief = belief_of(regularisation)
+    summed = statistics_of(tuple(map(belief.expected, mixtures)), kernels)
     return [
         Evaluation(
             statistics,
             maximise(statistics, mixture.family, regularisation, mixture),
             kernel,
-            0.0 if prior is None else log_prior(prior, statistics, mixture),
+            belief.log_density(statistics, mixture),
         )
         for mixture, statistics, kernel in zip(mixtures, summed, kernels, strict=True)
     ]

@@ -21,6 +21,7 @@ from gmm_dask.mixture.kernels import Arithmetic, Kernel
 from gmm_dask.mixture.kernels.choice import require_float32
 from gmm_dask.mixture.maximisation import Event
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.prior import VariationalPrior
 from gmm_dask.mixture.regularisation import Regularisation
 from gmm_dask.mixture.rounding import steps_of
 from gmm_dask.mixture.statistics import SufficientStatistics
@@ -40,10 +41,25 @@ class EMSettings:
     accelerate: str | None = None
     arithmetic: Arithmetic = "float64"
 
-    def for_rows(self, rows: Array) -> EMSettings:
+    def for_rows(self, rows: Array, weight: float) -> EMSettings:
         """The same, where these rows (n, D) are some of the data and tell how they are rounded."""
         regularisation = replace(self.regularisation, steps=steps_of(rows))
-        return replace(self, regularisation=regularisation)
+        return replace(self, regularisation=regularisation).for_weight(weight)
+
+    def for_weight(self, weight: float) -> EMSettings:
+        """The same, where all rows together have this weight.
+
+        A variational fit's tolerance is of the whole bound, which tells how probable numbers of
+        components are, as far as rounding lets it be seen.
+        """
+        if not isinstance(self.regularisation.prior, VariationalPrior):
+            return self
+        stopping, tol = self.stopping, self.stopping.tol
+        if tol is not None:
+            stopping = replace(stopping, tol=max(tol / weight, ROUNDING))
+        return replace(
+            self, stopping=stopping, regularisation=replace(self.regularisation, weight=weight)
+        )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gmm_dask.mixture.arrays import Array, Indices, fixed
-from gmm_dask.mixture.conjugate import pseudo_rows
+from gmm_dask.mixture.belief import belief_of
 from gmm_dask.mixture.covariance import family_named
 from gmm_dask.mixture.covariance.family import Family
 from gmm_dask.mixture.covariance.positive import thinner_matrices
@@ -88,18 +88,18 @@ def maximise(
         raise Refusal("there is no row with a weight above 0: nothing to fit a mixture to")
     counts = np.maximum(statistics.counts, SMALLEST_WEIGHT * statistics.counts.sum())
     seen = replace(statistics, counts=counts)
-    prior = regularisation.prior
-    believed = seen if prior is None else pseudo_rows(prior, statistics, kind).added(seen)
+    belief = belief_of(regularisation)
+    believed, variance = belief.added(seen, kind, regularisation.reg_covar)
     floored = kind.regularised(
         believed.counts,
         believed.scatter,
-        regularisation.reg_covar,
+        variance,
         smallest_variances(statistics, regularisation),
         None if previous is None else previous.covariances,
     )
     covariances = fixed(floored.covariances)
     mixture = Mixture(counts / counts.sum(), believed.means, covariances, family)
-    few = () if prior is not None else starved(statistics, kind)
+    few = starved(statistics, kind) if belief.only_rows else ()
     events = (*few, *collapsed(floored.components))
     resting = (
         *resting_on(regularisation.reg_covar, mixture),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from gmm_dask.mixture.prior import Prior
+from gmm_dask.mixture.prior import Prior, VariationalPrior
 from gmm_dask.mixture.refusals import Refusal
 
 DegeneratePolicy: TypeAlias = Literal["floor", "reseed", "drop", "error"]
@@ -24,14 +24,16 @@ class Regularisation:
     feature. A component is degenerate with too few rows for its family (D + 1 for full) or when
     its covariance meets the floor: `floor` keeps it there, `reseed` puts it where the heaviest
     component is split, `drop` removes it, `error` raises. `steps` are those to which the features
-    are rounded: a component that is thinner is told of, and wins nothing.
+    are rounded: a component that is thinner is told of, and wins nothing. `weight` is that of all
+    rows, which a variational fit must know before it sees them.
     """
 
     reg_covar: float = 1e-6
     relative_floor: float = 1e-20
     degenerate: DegeneratePolicy = "floor"
     steps: tuple[float, ...] = ()
-    prior: Prior | None = None
+    prior: Prior | VariationalPrior | None = None
+    weight: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.reg_covar < float("inf"):

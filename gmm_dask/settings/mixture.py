@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Lt
 from gmm_dask.mixture.acceleration import acceleration_names
 from gmm_dask.mixture.covariance import families_named, family_names
 from gmm_dask.mixture.kernels import Arithmetic
-from gmm_dask.mixture.prior import Prior, prior_text
+from gmm_dask.mixture.prior import Method, prior_text, said_prior
 from gmm_dask.mixture.regularisation import DegeneratePolicy, Regularisation
 from gmm_dask.mixture.starts import method_names
 from gmm_dask.settings.checks import check
@@ -112,15 +112,19 @@ class Configuration:
         Help(
             "Prior",
             "of means and covariances: default is mclust's, others shrinkage=0.01,dof=8,scale=1; "
-            "none is maximum likelihood",
+            "none is maximum likelihood; if variational, scikit-learn's, others "
+            "weights=dirichlet_distribution,concentration=0.1,shrinkage=1,dof=8",
         ),
     ] = None
+    method: Annotated[
+        Method,
+        Help("Method", "em, or variational: Bayes, which empties components that are not needed"),
+    ] = "em"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prior", prior_text(self.prior))
         check(self)
-        if self.prior is not None:
-            Prior.said(self.prior)
+        said_prior(self.method, self.prior)
         (family,) = families_named([self.covariance])
         object.__setattr__(self, "covariance", family)  # by one name, however it was asked for
         if self.init not in (*method_names(), *WHOLE_STARTS):
@@ -140,7 +144,7 @@ class Configuration:
                 self.reg_covar,
                 self.relative_floor,
                 self.degenerate,
-                prior=None if self.prior is None else Prior.said(self.prior),
+                prior=said_prior(self.method, self.prior),
             ),
             self.accelerate,
             self.arithmetic,

@@ -9,11 +9,11 @@ from scipy.stats import invgamma, invwishart, multivariate_normal, norm
 
 from gmm_dask import Configuration, GaussianMixture, Mixture, fit, open_rows
 from gmm_dask.fitting.verification import verify_fit
-from gmm_dask.mixture.conjugate import log_prior, pseudo_rows
+from gmm_dask.mixture.conjugate import Conjugate
 from gmm_dask.mixture.covariance import FAMILIES, family_named
 from gmm_dask.mixture.iteration import iterate, start
 from gmm_dask.mixture.maximisation import maximise
-from gmm_dask.mixture.prior import Prior, prior_text
+from gmm_dask.mixture.prior import Prior, prior_text, said_prior
 from gmm_dask.mixture.q_function import expected_log_likelihood
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.regularisation import Regularisation
@@ -72,7 +72,7 @@ def test_its_density_is_scipys_but_for_a_constant(family, prior):
     scale = matrix if family in ("full", "tied") else np.trace(matrix) / 3
     dof = 5 if prior.dof is None else prior.dof
     by_scipy = [densities(m, rows.mean(axis=0), scale, prior, dof) for m in (one, other)]
-    ours = [log_prior(prior, statistics, m) for m in (one, other)]
+    ours = [Conjugate(prior).log_density(statistics, m) for m in (one, other)]
     assert ours[1] - ours[0] == pytest.approx(by_scipy[1] - by_scipy[0], rel=1e-9)
 
 
@@ -88,7 +88,7 @@ def test_the_penalised_likelihood_never_falls(family, prior):
     for before, after in pairwise(states):
         assert after.objective >= before.objective - 1e-12
     last = states[-1]
-    value = log_prior(prior, last.statistics, last.mixture)
+    value = Conjugate(prior).log_density(last.statistics, last.mixture)
     assert last.objective == pytest.approx(last.mean_log_likelihood + value / len(rows))
 
 
@@ -100,7 +100,7 @@ def test_an_m_step_is_not_bettered_by_its_neighbours(family):
     solution = mixture
     for _ in range(40):
         solution = maximise(statistics, family, how, solution).mixture
-    pseudo = pseudo_rows(STRONG, statistics, solution.kind)
+    pseudo = Conjugate(STRONG).pseudo_rows(statistics, solution.kind)
 
     def height(other):
         return expected_log_likelihood(other, statistics) + pseudo.log_density(other)
@@ -139,8 +139,8 @@ def test_with_many_rows_it_says_nothing():
 
 
 def test_it_is_said_as_text_or_as_a_table():
-    assert Prior.said("default") == Prior()
-    assert Prior.said("dof=12, scale=0.5,shrinkage=3") == STRONG
+    assert said_prior("em", "default") == Prior()
+    assert said_prior("em", "dof=12, scale=0.5,shrinkage=3") == STRONG
     assert Configuration(2, prior={"dof": 12, "shrinkage": 3}).prior == "dof=12,shrinkage=3"
     assert prior_text({}) == "default"
     for text in ("dof", "dof=x", "width=3", "dof=1,dof=2", "shrinkage=-1", "scale=0", "dof=inf"):

@@ -106,7 +106,7 @@ def model_of(fit: Fit, rows: Rows, run: str) -> Model:
         "data": rows.describe(),
         "configuration": record.configuration,
         "versions": record.versions,
-        **fit.summary(),
+        **fit.provenance(),
     }
     return Model(fit.mixture, fit.feature_names, provenance)
 

@@ -63,6 +63,10 @@ class Layout(ABC):
         is but their sum."""
 
     @abstractmethod
+    def ridge(self, variances: Array, features: int) -> Array:
+        """Scatter of variances (K,) alone, the same in every feature."""
+
+    @abstractmethod
     def inner(self, precisions: Array, scatter: Array) -> float:
         """Σ_k tr Σ_k⁻¹ S_k, of precisions (K, D, D) or (K, D)."""
 
@@ -111,6 +115,9 @@ class Outer(Layout):
 
     def alike(self, scatter: Array, components: int) -> Array:
         return np.broadcast_to(scatter, (components, *scatter.shape))
+
+    def ridge(self, variances: Array, features: int) -> Array:
+        return variances[:, None, None] * np.eye(features)
 
     def inner(self, precisions: Array, scatter: Array) -> float:
         return float(np.vdot(precisions, scatter))
@@ -162,6 +169,9 @@ class Pooled(Outer):
     def alike(self, scatter: Array, components: int) -> Array:
         return scatter
 
+    def ridge(self, variances: Array, features: int) -> Array:
+        return variances.sum() * np.eye(features)
+
     def inner(self, precisions: Array, scatter: Array) -> float:
         return float(np.vdot(precisions[0], scatter))
 
@@ -198,6 +208,9 @@ class Squares(Layout):
 
     def alike(self, scatter: Array, components: int) -> Array:
         return np.broadcast_to(scatter, (components, *scatter.shape))
+
+    def ridge(self, variances: Array, features: int) -> Array:
+        return np.repeat(variances[:, None], features, axis=1)
 
     def inner(self, precisions: Array, scatter: Array) -> float:
         return float(np.vdot(precisions, scatter))

@@ -39,6 +39,11 @@ class Sample:
             return cls(values, np.ones(len(values)))
         return cls(values[given > 0], given[given > 0])
 
+    @property
+    def weight(self) -> float:
+        """That of all rows that these stand for."""
+        return float(self.weights.sum())
+
     def standardised(self) -> Array:
         """Rows in units of each feature's standard deviation: nearness must not depend on units."""
         centred = self.rows - self._average(self.rows)
