@@ -12,7 +12,17 @@ import numpy as np
 from distributed import Client
 
 from gmm_dask.chunked.engines.choice import engine_over
-from gmm_dask.chunked.rows import Rows, Values, Weights, open_rows
+from gmm_dask.chunked.rows import (
+    DataError,
+    Policy,
+    Rows,
+    Values,
+    Weights,
+    kept_rows,
+    open_rows,
+)
+from gmm_dask.chunked.sources import Source, open_column
+from gmm_dask.chunked.sources.zarr_source import as_stored
 from gmm_dask.mixture.arrays import Array, Indices
 from gmm_dask.mixture.density import strips
 from gmm_dask.mixture.tables import Table
@@ -25,6 +35,9 @@ from gmm_dask.store.location import Location
 
 Labelled: TypeAlias = Scored | HasMixture | Location
 Tables: TypeAlias = tuple[Array, ...]
+Question: TypeAlias = tuple[tuple[Scored, ...], Source | None, Policy]
+MOST = 10_000
+"""Labels lie below it: a table has a column for each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,34 +83,83 @@ def agreement(
 
 
 def agreements(
-    models: Sequence[Labelled], source: object, *, client: Client | None = None, **opening: Any
+    models: Sequence[Labelled],
+    source: object,
+    *,
+    labels: object = None,
+    client: Client | None = None,
+    **opening: Any,
 ) -> Agreements:
-    """The same of every two of many, all in the same pass."""
-    if len(models) < 2:
-        raise ConfigurationError("agreement is of two mixtures at least: name another")
+    """The same of every two of many, all in the same pass.
+
+    `labels` of all rows that are known, whole numbers from 0, or −1 for none, are one more to
+    compare, the last: an array, a path, or a name in the group of the source.
+    """
     opened = source if isinstance(source, Rows) else open_rows(source, **opening)
+    known = None if labels is None else known_labels(labels, source, opened)
+    return agreements_over(models, opened, known, client)
+
+
+def agreements_over(
+    models: Sequence[Labelled], opened: Rows, known: Source | None, client: Client | None = None
+) -> Agreements:
+    """The same of rows and labels that are open."""
+    if len(models) + (known is not None) < 2:
+        raise ConfigurationError("agreement is of two mixtures at least, or of one and labels")
     labelling = [mixture_of(model) for model in models]
     rows = by_name(opened, labelling[0][1])
     for mixture, names in labelling:
         check_features(rows.source.address, rows.feature_names, mixture.features, names)
     with engine_over(rows, client, "none") as (engine, _):
         mixtures = tuple(copy(mixture) for mixture, _ in labelling)  # as they are made on workers
-        tables = engine.map_reduce(labels_block, mixtures, name="agreement", combine=added)
-    pairs = combinations(range(len(models)), 2)
+        question = mixtures, known, rows.nonfinite
+        tables = engine.map_reduce(
+            labels_block, question, name="agreement", combine=added, every_row=True
+        )
+    pairs = combinations(range(len(models) + (known is not None)), 2)
     return Agreements({pair: of_labels(t) for pair, t in zip(pairs, tables, strict=True)})
 
 
-def labels_block(
-    table: Values, weights: Weights, first_row: int, mixtures: tuple[Scored, ...]
-) -> Tables:
+def known_labels(labels: object, source: object, rows: Rows) -> Source:
+    """A label for each stored row, to be read wherever rows are."""
+    column = as_stored(open_column(labels, source, rows.cells, rows.source.lazy))
+    if column.shape[0] != rows.source.shape[0]:
+        raise DataError(
+            f"{column.address} has {column.shape[0]} labels and {rows.source.address} "
+            f"{rows.source.shape[0]} rows; pass one label per stored row"
+        )
+    return column
+
+
+def labels_block(table: Values, weights: Weights, first_row: int, question: Question) -> Tables:
     """One block: the table of every two, one after the other."""
-    del first_row
+    mixtures, known, nonfinite = question
+    read = None if known is None else read_labels(known, first_row, first_row + len(table))
+    if nonfinite != "error":
+        read = None if read is None else kept_rows(table, read, nonfinite)[1]
+        table, weights = kept_rows(table, weights, nonfinite)
     labels = [np.concatenate(list(_labelled(table, mixture))) for mixture in mixtures]
-    pairs = combinations(range(len(mixtures)), 2)
-    return tuple(
-        counted(labels[i], labels[j], mixtures[i].components, mixtures[j].components, weights)
-        for i, j in pairs
-    )
+    sizes = [mixture.components for mixture in mixtures]
+    if read is not None:
+        labels.append(read.astype(np.intp))
+        sizes.append(int(labels[-1].max(initial=-1)) + 1)
+    pairs = combinations(range(len(labels)), 2)
+    return tuple(counted(labels[i], labels[j], sizes[i], sizes[j], weights) for i, j in pairs)
+
+
+def read_labels(known: Source, first: int, last: int) -> Any:
+    """Of these rows, (n,); whole numbers of which the largest is a number of classes."""
+    known.verify(first, last)
+    labels = np.asarray(known.read(first, last)).reshape(-1)
+    if labels.dtype.kind not in "iub" or not all(-1 <= one < MOST for one in _ends(labels)):
+        raise DataError(
+            f"{known.address} is no column of labels: whole numbers from −1 to {MOST - 1} are"
+        )
+    return labels
+
+
+def _ends(labels: Indices) -> tuple[int, ...]:
+    return (int(labels.min()), int(labels.max())) if len(labels) else ()
 
 
 def _labelled(table: Values, mixture: Scored) -> Iterator[Indices]:
@@ -122,5 +184,18 @@ def of_labels(table: Array) -> Agreement:
 
 
 def added(one: Tables, other: Tables) -> Tables:
-    """Tables over two sets of rows."""
-    return tuple(a + b for a, b in zip(one, other, strict=True))
+    """Tables over two sets of rows; of labels that are known, a block may lack the last ones."""
+    return tuple(_added(a, b) for a, b in zip(one, other, strict=True))
+
+
+def _added(one: Array, other: Array) -> Array:
+    if one.shape == other.shape:
+        return one + other
+    columns = max(one.shape[1], other.shape[1])
+    return _widened(one, columns) + _widened(other, columns)
+
+
+def _widened(table: Array, columns: int) -> Array:
+    """With so many columns, the last of which, of none, stays the last."""
+    absent = np.zeros((len(table), columns - table.shape[1]))
+    return np.concatenate([table[:, :-1], absent, table[:, -1:]], axis=1)

@@ -63,3 +63,12 @@ def test_agreement_of_models_on_the_same_rows(workplace):
     assert pairs[0]["adjusted_rand"] == 1
     assert pairs[1]["table"] == pairs[2]["table"]
     assert "two mixtures at least" in workplace("agreement", "b.zarr", "runs/b").refused()
+
+
+def test_labels_that_are_known_are_one_more_to_compare(workplace):
+    told = workplace("agreement", "b.zarr", "runs/b", "--labels", "labels", "--json").well().json
+    (pair,) = told["pairs"]
+    assert pair["other"] == "labels"
+    assert pair["matched"] > 0.9
+    refused = workplace("agreement", "b.zarr", "runs/b", "--labels", "rows").refused()
+    assert "have 3 columns" in refused

@@ -4,6 +4,7 @@ import dask
 import numpy as np
 import pytest
 import zarr
+from sklearn import metrics
 
 from gmm_dask import DataError, Mixture, agreement, agreements, open_rows, overlap, score
 from gmm_dask.chunked.engines.in_process import SerialEngine
@@ -79,6 +80,45 @@ def test_labels_of_none_are_counted_last():
     table = counted(one, other, 2, 2, np.array([1.0, 2, 4, 8, 16]))
     np.testing.assert_array_equal(table, [[1, 0, 0], [2, 8, 0], [16, 4, 0]])
     np.testing.assert_array_equal(of_labels(table).table, table[:, :2])
+
+
+def test_labels_that_are_known_are_compared_too(client, tmp_path):
+    classes = np.where(np.arange(len(ROWS)) % 7 == 0, -1, np.arange(len(ROWS)) // 900)
+    place = store(tmp_path / "rows.zarr", ROWS, chunks=(170, 2))
+    column = store(tmp_path / "classes.zarr", classes, chunks=(1000,))
+    found = agreements([MIXTURE], place, labels=column, client=client, block_bytes=3000)[0, 1]
+    expected = np.zeros((5, 6))
+    np.add.at(expected, (MIXTURE.labels(ROWS), classes), 1)
+    np.testing.assert_array_equal(found.table, expected)
+    here = agreements((MIXTURE, OTHER), ROWS, labels=classes)
+    assert here[0, 2].table.tolist() == expected.tolist()
+    known = classes >= 0
+    apart = agreements([MIXTURE], ROWS[known], labels=classes[known])[0, 1]
+    score_of = metrics.adjusted_rand_score(classes[known], MIXTURE.labels(ROWS[known]))
+    assert apart.adjusted_rand == pytest.approx(score_of, abs=1e-12)
+
+
+def test_known_labels_go_with_their_rows(tmp_path):
+    spoilt = ROWS.copy()
+    spoilt[::5, 1] = np.nan
+    classes = np.arange(len(ROWS)) // 1500
+    weights = np.arange(len(ROWS)) % 3.0
+    place = store(tmp_path / "rows.zarr", spoilt, chunks=(170, 2))
+    options = {"labels": classes, "nonfinite": "skip", "rows": slice(100, 3900)}
+    found = agreements([MIXTURE], place, weights=weights, block_bytes=3000, **options)[0, 1]
+    kept = np.flatnonzero(np.isfinite(spoilt).all(axis=1))
+    kept = kept[(kept >= 100) & (kept < 3900)]
+    expected = np.zeros((5, 3))
+    np.add.at(expected, (MIXTURE.labels(ROWS[kept]), classes[kept]), weights[kept])
+    np.testing.assert_array_equal(found.table, expected)
+
+
+def test_what_is_no_label_is_refused():
+    for wrong in (np.zeros(len(ROWS)), np.full(len(ROWS), -2), np.full(len(ROWS), 10_000)):
+        with pytest.raises(DataError, match="is no column of labels"):
+            agreements([MIXTURE], ROWS, labels=wrong)
+    with pytest.raises(DataError, match="one label per stored row"):
+        agreements([MIXTURE], ROWS, labels=np.zeros(5, int))
 
 
 def test_what_cannot_be_compared_is_refused():
