@@ -62,7 +62,8 @@ def score(
     again = f"the same command writes what is missing in {out}"
     with resumable(lambda: again, again), cluster_for(cluster, rows.nbytes) as client:
         scores = write_scores(stored, rows, out, client=client, **vars(asked))
-    tell(scores, json, "component" if clusters is None else "cluster")
+    components = stored.mixture.components
+    tell(scores, json, components, "component" if clusters is None else "cluster")
 
 
 def merged(run: str, stored: Model, clusters: int, by: Any) -> HasMixture:
@@ -85,8 +86,8 @@ def wanted(names: tuple[str, ...], given: dict[str, Any], overwrite: bool) -> Sc
     return ScoreRequest(write=write, overwrite=overwrite, **given)
 
 
-def tell(scores: Any, json: bool, what: str = "component") -> None:
-    """What was written."""
+def tell(scores: Any, json: bool, components: int, what: str) -> None:
+    """What was written; what comes after the components is noise."""
     values = {"out": scores.where, "blocks_written": scores.blocks_written, **scores.summary()}
     if json:
         output.result_json(values)
@@ -98,5 +99,6 @@ def tell(scores: Any, json: bool, what: str = "component") -> None:
         output.result(f"{scores.outliers:,} outliers: {below}")
     if scores.skipped:
         output.result(f"{scores.skipped:,} rows that are not finite were left out")
-    shares = ", ".join(f"{k}: {share:.1%}" for k, share in enumerate(scores.shares))
+    names = [*range(components), "noise"]
+    shares = ", ".join(f"{k}: {share:.1%}" for k, share in zip(names, scores.shares, strict=False))
     output.result(f"share of each {what}: {shares}")

@@ -22,7 +22,7 @@ from gmm_dask.fitting.journal import EVERY_ITERATION, Rhythm
 from gmm_dask.fitting.orientation import check_upright
 from gmm_dask.fitting.result import Fit, concluded
 from gmm_dask.fitting.run_loop import Callback, Conduct, carry_out
-from gmm_dask.fitting.starts import drawn_starts
+from gmm_dask.fitting.starts import drawn_starts, noise_of
 from gmm_dask.mixture.covariance import families_named, family_named
 from gmm_dask.mixture.criteria import CRITERIA, Criterion
 from gmm_dask.mixture.iteration import Candidate, EMSettings, EMState, start
@@ -154,13 +154,15 @@ class Candidates:
             "drop": self.drop,
         }
 
-    def begin(self, engine: Engine, known: Profile) -> EMState:  # noqa: ARG002
+    def begin(self, engine: Engine, known: Profile) -> EMState:
         """One start for every configuration, the winner of its race: of those that were drawn, and
         of splits of the next smaller mixture of its family, which it then starts no lower than."""
         sample = Sample.of(known.sample.rows, known.sample.represented)
         begun, smaller = dict[Configuration, Mixture](), dict[str, Mixture]()
+        noise = noise_of(self.configurations[0], engine.rows, known)
         for one in sorted(self.configurations, key=lambda c: c.components):
-            starts = [*drawn_starts(sample, one), *larger(sample, smaller.get(one.covariance), one)]
+            split = larger(sample, smaller.get(one.covariance), one)
+            starts = [*drawn_starts(sample, one, noise), *split]
             settings = one.settings().for_rows(sample.rows, sample.weight)
             (winner,) = race(sample, starts, 1, settings) if len(starts) > 1 else starts
             better = improved if one.init in MOVED else settled

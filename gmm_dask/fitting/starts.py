@@ -18,10 +18,13 @@ from gmm_dask.chunked.rows import Rows
 from gmm_dask.chunked.sources import Source
 from gmm_dask.fitting.orientation import check_upright
 from gmm_dask.fitting.result import Fit, concluded
+from gmm_dask.mixture.arrays import frozen
 from gmm_dask.mixture.covariance import family_named
 from gmm_dask.mixture.iteration import EMSettings, EMState, start
+from gmm_dask.mixture.noise import Noise, asked
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.starts import MOVED
+from gmm_dask.mixture.starts.dense_rows import dense_rows
 from gmm_dask.mixture.starts.initial import (
     Sample,
     from_parameters,
@@ -118,22 +121,29 @@ class Starts:
                     "the initial mixture has {} components, {} features and {} covariances, but "
                     "{}, {} and {} are asked for".format(*actual, *wanted)
                 )
+            if mixture.noise is not None and self.configuration.noise is None:
+                raise ConfigurationError(
+                    "the initial mixture has noise, and none is asked for: ask for noise, or "
+                    "begin with its gaussians alone"
+                )
 
     def begin(self, engine: Engine, known: Profile) -> EMState:
         """The state before the first pass of EM."""
+        configuration, noise = self.configuration, noise_of(self.configuration, engine.rows, known)
         if self.given:
             # Made anew: their factors have the bits that one thread of BLAS gives, as on workers.
-            return start([copy(mixture) for mixture in self.given])
-        configuration = self.configuration
+            return start([beside(copy(mixture), noise) for mixture in self.given])
         if self.labels is not None:
             layout = family_named(configuration.covariance).layout
             statistics = label_statistics(engine, self.labels, configuration.components, layout)
             settings = self.settings().regularisation
-            return start([from_statistics(statistics, configuration.covariance, settings)])
+            begun = from_statistics(statistics, configuration.covariance, settings)
+            return start([beside(begun, noise)])
         sample = Sample.of(known.sample.rows, known.sample.represented)
         if self.parameters is not None:
-            return start([completed(sample, configuration, self.parameters)])
-        return start(drawn(sample, configuration))
+            dense = dense_rows(sample, noise)
+            return start([beside(completed(dense, configuration, self.parameters), noise)])
+        return start(drawn(sample, configuration, noise))
 
     def revise(self, state: EMState) -> EMState:
         """Nothing to say."""
@@ -159,10 +169,28 @@ def completed(sample: Sample, configuration: Configuration, given: GivenParamete
     )
 
 
-def drawn(sample: Sample, configuration: Configuration) -> Sequence[Mixture]:
+def noise_of(configuration: Configuration, rows: Rows, known: Profile) -> Noise | None:
+    """The noise that a fit to these rows begins with, where it was asked for."""
+    if configuration.noise is None:
+        return None
+    box = frozen([known.minimum, known.maximum])
+    return asked(configuration.noise, box, rows.feature_names)
+
+
+def beside(mixture: Mixture, noise: Noise | None) -> Mixture:
+    """A start with the noise of a fit, of the weight that its own has, where it has some."""
+    if noise is None:
+        return mixture
+    own = mixture.noise
+    return mixture.beside(noise if own is None else noise.weighing(own.weight))
+
+
+def drawn(
+    sample: Sample, configuration: Configuration, noise: Noise | None = None
+) -> Sequence[Mixture]:
     """Starts drawn from a sample of rows; several are raced on it first, and the best is improved
     where its method says so."""
-    starts: Sequence[Mixture] = drawn_starts(sample, configuration)
+    starts: Sequence[Mixture] = drawn_starts(sample, configuration, noise)
     if len(starts) == 1 and configuration.init not in MOVED:
         return starts
     settings = configuration.settings().for_rows(sample.rows, sample.weight)
@@ -173,12 +201,14 @@ def drawn(sample: Sample, configuration: Configuration) -> Sequence[Mixture]:
     return starts
 
 
-def drawn_starts(sample: Sample, configuration: Configuration) -> list[Mixture]:
+def drawn_starts(
+    sample: Sample, configuration: Configuration, noise: Noise | None = None
+) -> list[Mixture]:
     """All that are drawn from a sample of rows, before any race."""
-    random = np.random.default_rng(configuration.seed)
-    return [
+    random, dense = np.random.default_rng(configuration.seed), dense_rows(sample, noise)
+    starts = (
         initial_mixture(
-            sample,
+            dense,
             configuration.components,
             configuration.covariance,
             random,
@@ -186,12 +216,13 @@ def drawn_starts(sample: Sample, configuration: Configuration) -> list[Mixture]:
             configuration.settings().regularisation,
         )
         for _ in range(configuration.n_init)
-    ]
+    )
+    return [beside(one, noise) for one in starts]
 
 
 def digest(mixture: Mixture) -> str:
     """A hash of every bit of a mixture."""
     content = hashlib.sha256(mixture.family.encode())
-    for array in (mixture.weights, mixture.means, mixture.covariances):
+    for array in (mixture.weights, mixture.means, mixture.covariances, *mixture.noise_told):
         content.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
     return content.hexdigest()

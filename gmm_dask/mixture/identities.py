@@ -162,7 +162,7 @@ def likelihoods(
         statistics.log_likelihood,
         (np.array(expected + statistics.entropy), size),
     )
-    yield compare.equal("counts", "n_k = Σ r_k", statistics.counts, summed(book.members))
+    yield compare.equal("counts", "n_k = Σ r_k", statistics.all_counts, summed(book.members))
 
 
 def gains(
@@ -248,7 +248,7 @@ def maximisation_steps(
     yield from parameters(compare, "", book.maximised(solution), solution)
     if solution.features == 1:
         yield from parameters(compare, "univariate", book.univariate(solution), solution)
-    if solution.components == 2:
+    if solution.parts == solution.components == 2:
         yield from parameters(compare, "two-component", book.two_components(solution), solution)
 
 
@@ -259,8 +259,9 @@ def parameters(
     deviations = np.sqrt(solution.variances)
     products = deviations[:, :, None] * deviations[:, None, :]
     units = formulas_of(solution.family).units(products)
-    sizes = {"weights": solution.weights, "means": deviations, "covariances": units}
+    sizes = {"weights": solution.all_weights, "means": deviations, "covariances": units}
     for (name, size), formula in zip(sizes.items(), FORMULAS[case], strict=True):
         value = getattr(expected, name)
         label = f"{case} {name}".strip()
-        yield compare.equal(label, formula, getattr(solution, name), (value, size))
+        ours = solution.all_weights if name == "weights" else getattr(solution, name)
+        yield compare.equal(label, formula, ours, (value, size))

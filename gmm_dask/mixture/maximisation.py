@@ -15,7 +15,8 @@ from gmm_dask.mixture.belief import belief_of
 from gmm_dask.mixture.covariance import family_named
 from gmm_dask.mixture.covariance.family import Family
 from gmm_dask.mixture.covariance.positive import thinner_matrices
-from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.noise import Noise
+from gmm_dask.mixture.parameters import Mixture, shared_out
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.regularisation import DegeneratePolicy, Regularisation
 from gmm_dask.mixture.statistics import SufficientStatistics
@@ -84,9 +85,10 @@ def maximise(
     """The mixture of this family that maximises Q for these statistics, kept from degenerating;
     where there is no closed form, that raises Q above what it is at the previous one."""
     kind = family_named(family)
-    if not statistics.counts.sum() > 0:
+    n = statistics.all_counts.sum()
+    if not n > 0:
         raise Refusal("there is no row with a weight above 0: nothing to fit a mixture to")
-    counts = np.maximum(statistics.counts, SMALLEST_WEIGHT * statistics.counts.sum())
+    counts = np.maximum(statistics.counts, SMALLEST_WEIGHT * n)
     seen = replace(statistics, counts=counts)
     belief = belief_of(regularisation)
     believed, variance = belief.added(seen, kind, regularisation.reg_covar)
@@ -98,7 +100,8 @@ def maximise(
         None if previous is None else previous.covariances,
     )
     covariances = fixed(floored.covariances)
-    mixture = Mixture(counts / counts.sum(), believed.means, covariances, family)
+    weights, noise = shared_out(counts, _noise_beside(statistics, previous, SMALLEST_WEIGHT * n))
+    mixture = Mixture(weights, believed.means, covariances, family, noise)
     few = starved(statistics, kind) if belief.only_rows else ()
     events = (*few, *collapsed(floored.components))
     resting = (
@@ -108,6 +111,16 @@ def maximise(
     if events and regularisation.degenerate != "floor":
         mixture = _without(mixture, events, regularisation.degenerate)
     return Maximised(mixture, events, resting)
+
+
+def _noise_beside(
+    statistics: SufficientStatistics, previous: Mixture | None, least: float
+) -> Noise | None:
+    """The noise of the mixture before, which weighs what is its own now."""
+    if previous is None or previous.noise is None:
+        return None
+    count = 0.0 if statistics.noise is None else float(statistics.noise.counts[0])
+    return previous.noise.weighing(max(count, least))
 
 
 def smallest_variances(statistics: SufficientStatistics, regularisation: Regularisation) -> Array:
@@ -192,10 +205,11 @@ def halved(mixture: Mixture, sources: Indices, one: int, other: int) -> Mixture:
     offset = longest_axis(mixture, one) / 2
     weights, means = mixture.weights[sources], mixture.means[sources]
     weights[[one, other]] = mixture.weights[one] / 2
+    weights, noise = shared_out(weights, mixture.noise)
     means[other] = mixture.means[one] - offset
     means[one] = mixture.means[one] + offset
     covariances = mixture.kind.take(mixture.covariances, sources)
-    return Mixture(weights / weights.sum(), means, covariances, mixture.family)
+    return Mixture(weights, means, covariances, mixture.family, noise)
 
 
 def longest_axis(mixture: Mixture, component: int) -> Array:

@@ -19,6 +19,7 @@ from gmm_dask.mixture.covariance import FAMILIES, family_named, register
 from gmm_dask.mixture.covariance.family import Family
 from gmm_dask.mixture.covariance.triangles import LARGE, mirrored
 from gmm_dask.mixture.density import Scores, scores
+from gmm_dask.mixture.noise import NOISE, Noise
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.summary import components_table
 
@@ -36,32 +37,40 @@ class Mixture:
     """A Gaussian mixture p(x) = Σ_k w_k N(x | μ_k, Σ_k) of K components in D features.
 
     weights (K,), means (K, D); covariances in scikit-learn's shape for the family: full
-    (K, D, D), tied (D, D), diag (K, D), spherical (K,). All arrays are read-only.
+    (K, D, D), tied (D, D), diag (K, D), spherical (K,). All arrays are read-only. With noise,
+    p(x) has w_0 / V beside the sum, and weights sum to 1 with w_0.
     """
 
     weights: Array
     means: Array
     covariances: Array
     family: str
+    noise: Noise | None
 
     def __init__(
-        self, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, family: str = "full"
+        self,
+        weights: ArrayLike,
+        means: ArrayLike,
+        covariances: ArrayLike,
+        family: str = "full",
+        noise: Noise | None = None,
     ) -> None:
         object.__setattr__(self, "weights", frozen(weights))
         object.__setattr__(self, "means", frozen(means))
         object.__setattr__(self, "covariances", frozen(covariances))
         object.__setattr__(self, "family", family_named(family).name)
+        object.__setattr__(self, "noise", noise)
         check(self)
         self.factors  # noqa: B018  fails here, with the component named, unless positive definite
 
-    def __reduce__(self) -> tuple[Restore, tuple[Array, Array, Array, Family]]:
+    def __reduce__(self) -> tuple[Restore, tuple[Array, Array, Array, Family, Noise | None]]:
         covariances = self.covariances
         if self.large and not self.diagonal and mirrored(covariances):
             covariances = self.kind.layout.pack(covariances)
-        return restored, (self.weights, self.means, covariances, self.kind)
+        return restored, (self.weights, self.means, covariances, self.kind, self.noise)
 
     def __copy__(self) -> Mixture:
-        return Mixture(self.weights, self.means, self.covariances, self.family)
+        return Mixture(self.weights, self.means, self.covariances, self.family, self.noise)
 
     @cached_property
     def kind(self) -> Family:
@@ -84,10 +93,44 @@ class Mixture:
         return self.means.shape[1]
 
     @property
+    def parts(self) -> int:
+        """K, and one more with noise: the columns of responsibilities."""
+        return self.components + (self.noise is not None)
+
+    @property
+    def all_weights(self) -> Array:
+        """The weights, (K,), and that of noise last, where there is some."""
+        return self.weights if self.noise is None else np.append(self.weights, self.noise.weight)
+
+    @property
+    def noise_told(self) -> tuple[Array, ...]:
+        """The numbers of noise, as arrays; nothing where there is none."""
+        if self.noise is None:
+            return ()
+        numbers = np.array([self.noise.weight, self.noise.log_density])
+        return (numbers,) if self.noise.box is None else (numbers, self.noise.box)
+
+    @property
+    def gaussians(self) -> Mixture:
+        """The mixture without its noise."""
+        if self.noise is None:
+            return self
+        return Mixture(self.weights / self.weights.sum(), self.means, self.covariances, self.family)
+
+    def beside(self, noise: Noise | None) -> Mixture:
+        """The Gaussians of this mixture beside noise, which has the weight that it says."""
+        if noise is None:
+            return self.gaussians
+        weights = self.weights * ((1 - noise.weight) / self.weights.sum())
+        return Mixture(weights, self.means, self.covariances, self.family, noise)
+
+    @property
     def parameter_count(self) -> int:
-        """Free parameters: K − 1 weights, K·D means and the family's covariances."""
+        """Free parameters: K − 1 weights, K·D means and the family's covariances; the weight and
+        the volume of noise, as mclust counts them."""
         k, d = self.means.shape
-        return k - 1 + k * d + self.kind.parameter_count(k, d)
+        noise = 0 if self.noise is None else 2
+        return k - 1 + k * d + self.kind.parameter_count(k, d) + noise
 
     @cached_property
     def factors(self) -> Array:
@@ -108,7 +151,7 @@ class Mixture:
         """Let go of factors and precisions, where they are large; who asks has them found again, to
         the same bits if on as many threads of BLAS."""
         if self.large:
-            for large in ("factors", "precisions"):
+            for large in ("factors", "precisions", "terms"):
                 vars(self).pop(large, None)
 
     def spread(self, values: Array) -> Array:
@@ -142,22 +185,24 @@ class Mixture:
 
     @cached_property
     def mean(self) -> Array:
-        """E[x], (D,)."""
+        """E[x] but for noise, (D,)."""
         return self.weights @ self.means / self.weights.sum()
 
     @cached_property
     def variance(self) -> Array:
-        """The variance of each feature, (D,): within plus between the components."""
-        return self.weights @ (self.variances + (self.means - self.mean) ** 2)
+        """The variance of each feature but for noise, (D,): within plus between components."""
+        total = self.weights @ (self.variances + (self.means - self.mean) ** 2)
+        return total if self.noise is None else total / self.weights.sum()
 
     def take(self, components: Indices) -> Mixture:
-        """The mixture of these components alone, its weights made to sum to 1."""
-        weights = self.weights[components]
+        """The mixture of these components, and of its noise, its weights made to sum to 1."""
+        weights, noise = shared_out(self.weights[components], self.noise)
         return Mixture(
-            weights / weights.sum(),
+            weights,
             self.means[components],
             self.kind.take(self.covariances, components),
             self.family,
+            noise,
         )
 
     def marginal(self, features: Sequence[int]) -> Mixture:
@@ -168,6 +213,7 @@ class Mixture:
             self.means[:, kept],
             self.kind.marginal(self.covariances, kept),
             self.kind.marginal_family or self.family,
+            None if self.noise is None else self.noise.marginal(kept),
         )
 
     def conditional(self, given: Mapping[int, float]) -> Mixture:
@@ -190,20 +236,30 @@ class Mixture:
             offset = (values - self.means[:, known])[:, :, None]
             means = means + (across @ np.linalg.solve(within, offset))[:, :, 0]
         posterior = np.maximum(posterior, np.finfo(np.float64).tiny)
+        posterior = posterior / posterior.sum()
+        noise = None if self.noise is None else self.noise.marginal(kept).weighing(posterior[-1])
         return Mixture(
-            posterior / posterior.sum(),
+            posterior[: self.components],
             means,
             self.kind.conditional(self.covariances, kept, known),
             self.kind.marginal_family or self.family,
+            noise,
         )
 
-    @property
+    @cached_property
     def terms(self) -> density.Terms:
-        """What its log-densities are made of."""
-        return density.Terms(self.means, self.spread(self.factors), self.log_normalisers)
+        """What its log-densities are made of; those of noise last: no distance counts for it."""
+        means, factors = self.means, self.spread(self.factors)
+        if self.noise is None:
+            return density.Terms(means, factors, self.log_normalisers)
+        return density.Terms(
+            np.concatenate([means, means[:1]]),
+            np.concatenate([factors, np.zeros_like(factors[:1])]),
+            np.append(self.log_normalisers, self.noise.log_joint),
+        )
 
     def log_joint(self, rows: ArrayLike) -> Array:
-        """log w_k N(x_n | μ_k, Σ_k), (N, K)."""
+        """log w_k N(x_n | μ_k, Σ_k), (N, K), and log w_0 / V last with noise."""
         return density.log_joint(rows, *self.terms)
 
     def scores(
@@ -217,24 +273,37 @@ class Mixture:
         return self.scores(rows, density=True).log_density
 
     def responsibilities(self, rows: ArrayLike) -> Array:
-        """p(component k | x_n), (N, K): posteriors by Bayes' theorem, each row summing to 1."""
+        """p(component k | x_n), (N, K): posteriors by Bayes' theorem, each row summing to 1; that
+        of noise last."""
         return self.scores(rows, responsibilities=True).responsibilities
 
     def labels(self, rows: ArrayLike) -> Indices:
-        """The most probable component of each row, (N,)."""
-        return self.scores(rows).labels
+        """The most probable component of each row, (N,); −1 for noise."""
+        return self.told(self.scores(rows).labels)
+
+    def told(self, labels: Indices) -> Indices:
+        """Labels as people are told them: what comes after the components is noise."""
+        return labels if self.noise is None else np.where(labels < self.components, labels, NOISE)
 
     def sample(self, rows: int, random: np.random.Generator) -> tuple[Array, Indices]:
-        """Rows (N, D) drawn from the mixture, and the components (N,) that they came from."""
-        labels = random.choice(
-            self.components, size=rows, p=self.weights / self.weights.sum()
-        ).astype(np.intp)
-        drawn = random.standard_normal((rows, self.features))
+        """Rows (N, D) drawn from the mixture, and the components (N,) that they came from; −1 for
+        noise, which is drawn from its box."""
+        weights = self.all_weights
+        labels = random.choice(self.parts, size=rows, p=weights / weights.sum()).astype(np.intp)
+        drawn = self._drawn(np.minimum(labels, self.components - 1), random)
+        if self.noise is not None:
+            noise = labels == self.components
+            drawn[noise] = self.noise.drawn(int(noise.sum()), random)
+        return drawn, self.told(labels)
+
+    def _drawn(self, labels: Indices, random: np.random.Generator) -> Array:
+        """Rows of these components."""
+        drawn = random.standard_normal((len(labels), self.features))
         if self.diagonal:
-            return self.means[labels] + drawn * np.sqrt(self.variances[labels]), labels
+            return self.means[labels] + drawn * np.sqrt(self.variances[labels])
         for k, matrix in enumerate(self.matrices):
             drawn[labels == k] = drawn[labels == k] @ np.linalg.cholesky(matrix).T
-        return self.means[labels] + drawn, labels
+        return self.means[labels] + drawn
 
     def __str__(self) -> str:
         return str(components_table(self))
@@ -245,10 +314,12 @@ class Mixture:
         printer.text(str(self))
 
 
-Restore: TypeAlias = Callable[[Array, Array, Array, Family], Mixture]
+Restore: TypeAlias = Callable[[Array, Array, Array, Family, Noise | None], Mixture]
 
 
-def restored(weights: Array, means: Array, covariances: Array, family: Family) -> Mixture:
+def restored(
+    weights: Array, means: Array, covariances: Array, family: Family, noise: Noise | None = None
+) -> Mixture:
     """A mixture in a process that may not know its family yet: it comes along. Large covariances
     have come as triangles."""
     if family.name not in FAMILIES:
@@ -256,7 +327,15 @@ def restored(weights: Array, means: Array, covariances: Array, family: Family) -
     shape = family.shape(*means.shape)
     if covariances.ndim < len(shape):
         covariances = fixed(family.layout.unpack(covariances, shape))
-    return Mixture(weights, means, covariances, family.name)
+    return Mixture(weights, means, covariances, family.name, noise)
+
+
+def shared_out(weights: Array, noise: Noise | None) -> tuple[Array, Noise | None]:
+    """Weights, that of noise among them, made to sum to 1."""
+    if noise is None:
+        return weights / weights.sum(), None
+    total = weights.sum() + noise.weight
+    return weights / total, noise.weighing(noise.weight / total)
 
 
 def check(mixture: Mixture) -> None:
@@ -279,8 +358,11 @@ def check(mixture: Mixture) -> None:
     for name in ("weights", "means", "covariances"):
         if not np.isfinite(getattr(mixture, name)).all():
             raise Refusal(f"{name} must be finite numbers")
-    if not (mixture.weights > 0).all() or abs(mixture.weights.sum() - 1) > 1e-6:
-        raise Refusal(f"weights must be positive and sum to 1, these are {mixture.weights}")
+    weights = mixture.all_weights
+    if not (weights > 0).all() or abs(weights.sum() - 1) > 1e-6:
+        raise Refusal(f"weights must be positive and sum to 1, these are {weights}")
+    if mixture.noise is not None:
+        mixture.noise.check(mixture.features)
     if not mixture.diagonal and not symmetric(mixture.covariances):
         raise Refusal("covariances must be symmetric")
 

@@ -52,7 +52,10 @@ class PseudoRows:
 
 def variance_of_rows(statistics: SufficientStatistics) -> Array:
     """var(X) of all rows, by one less than there are: (D, D), or (D,) without correlations."""
-    layout = statistics.layout
-    between = layout.between(statistics.counts, statistics.means - statistics.mean())
-    variance = layout.pooled(statistics.scatter + between) / statistics.counts.sum()
+    layout, mean = statistics.layout, statistics.mean()
+    parts = statistics, *filter(None, [statistics.noise])
+    total = sum(
+        layout.pooled(one.scatter + layout.between(one.counts, one.means - mean)) for one in parts
+    )
+    variance = total / statistics.all_counts.sum()
     return variance * (statistics.rows / max(statistics.rows - 1, 1))

@@ -15,10 +15,12 @@ def expected_log_likelihood(mixture: Mixture, statistics: SufficientStatistics) 
     """Q(θ, θ*), the expected complete-data log-likelihood, of statistics gathered at θ*:
 
     Q = Σ_k n_k (log π_k − ½ log |2π Σ_k|) − ½ Σ_k tr Σ_k⁻¹ (S_k + n_k (m_k − μ_k)(m_k − μ_k)ᵀ)
+
+    and n_0 log π_0 / V of noise.
     """
     second = second_moments(mixture, statistics)
     distances = statistics.layout.inner(mixture.spread(mixture.precisions), second)
-    return float(statistics.counts @ mixture.log_normalisers) - 0.5 * distances
+    return float(statistics.all_counts @ mixture.terms.log_normalisers) - 0.5 * distances
 
 
 def second_moments(mixture: Mixture, statistics: SufficientStatistics) -> Array:
@@ -53,4 +55,4 @@ def gradient(mixture: Mixture, statistics: SufficientStatistics) -> Parameters:
 
 def lagrange_multipliers(mixture: Mixture, statistics: SufficientStatistics) -> Array:
     """n_k / π_k (K,) = ∂Q/∂π_k: at the M-step's solution the total weight, the same for every k."""
-    return statistics.counts / mixture.weights
+    return statistics.all_counts / mixture.all_weights

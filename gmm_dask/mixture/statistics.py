@@ -28,7 +28,8 @@ class SufficientStatistics:
     with n_k = 0 has mean 0 and scatter 0.
 
     log_likelihood Σ_n log p(x_n); entropy −Σ_nk r_nk log r_nk; log_max Σ_n log max_k r_nk; rows
-    whose weight is not 0, and their total weight. Every sum over n is weighted.
+    whose weight is not 0, and their total weight. Every sum over n is weighted. `noise`: n_0, mean
+    and scatter of what is noise's, as of one component, where the mixture has noise.
     """
 
     counts: Array
@@ -41,6 +42,7 @@ class SufficientStatistics:
     log_max: float
     rows: int
     weight: float
+    noise: SufficientStatistics | None = None
 
     @classmethod
     def zero(cls, components: int, features: int, layout: Layout) -> SufficientStatistics:
@@ -95,7 +97,15 @@ class SufficientStatistics:
             self.log_max + other.log_max,
             self.rows + other.rows,
             self.weight + other.weight,
+            self._noise_with(other.noise),
         )
+
+    def _noise_with(self, other: SufficientStatistics | None) -> SufficientStatistics | None:
+        if self.noise is None and other is None:
+            return None
+        if self.noise is None or other is None:
+            raise ValueError("statistics of different mixtures: one of them has no noise")
+        return self.noise + other
 
     def _moved(
         self, other: SufficientStatistics, share: Array, difference: Array
@@ -111,6 +121,15 @@ class SufficientStatistics:
         """Σ_n log p(x_n) / Σ_n 1: what tolerances are about, and scikit-learn's `score`."""
         return self.log_likelihood / self.weight if self.weight else float("nan")
 
+    @property
+    def all_counts(self) -> Array:
+        """The counts, (K,), and that of noise last, where there is some."""
+        return self._with_noise("counts")
+
+    def _with_noise(self, name: str) -> Array:
+        values: Array = getattr(self, name)
+        return values if self.noise is None else np.append(values, getattr(self.noise, name), 0)
+
     def mean(self) -> Array:
         """The mean of all rows, (D,)."""
         return self._moments[0]
@@ -122,10 +141,13 @@ class SufficientStatistics:
     @cached_property
     def _moments(self) -> tuple[Array, Array]:
         """Both, which every pass is asked for several times."""
-        total = self.counts.sum()
-        mean = self.counts @ self.means / total
+        counts, means = self.all_counts, self._with_noise("means")
+        total = counts.sum()
+        mean = counts @ means / total
         within = self.layout.squares(self.scatter)
-        between_means = self.counts @ (self.means - mean) ** 2
+        if self.noise is not None:
+            within = within + self.layout.squares(self.noise.scatter)
+        between_means = counts @ (means - mean) ** 2
         return fixed(mean), fixed((within + between_means) / total)
 
 

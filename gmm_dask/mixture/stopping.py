@@ -78,7 +78,7 @@ def parameter_change(before: Mixture, after: Mixture) -> float:
         units = deviations * deviations[:, None]
     return float(
         max(
-            np.abs(before.weights - after.weights).max(),
+            np.abs(before.all_weights - after.all_weights).max(),
             np.abs((before.means - after.means) / deviations).max(),
             np.abs(covariances / units).max(),
         )

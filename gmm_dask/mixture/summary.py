@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from gmm_dask.mixture.arrays import Array, Indices
+from gmm_dask.mixture.noise import Noise
 from gmm_dask.mixture.tables import Table, aligned, joined
 
 SHOWN_FEATURES, SHOWN_COMPONENTS = 6, 60
@@ -28,6 +29,12 @@ class Described(Protocol):
     @property
     def family(self) -> str: ...
 
+    @property
+    def noise(self) -> Noise | None: ...
+
+    @property
+    def all_weights(self) -> Array: ...
+
 
 def components_table(
     mixture: Described,
@@ -37,7 +44,8 @@ def components_table(
     components: int = SHOWN_COMPONENTS,
     title: bool = True,
 ) -> Table:
-    """Weight, and mean ± sd of the first features; the heaviest components where there are many."""
+    """Weight, and mean ± sd of the first features; the heaviest components where there are many.
+    Noise is the last line, with the ends of its box."""
     count, width = mixture.means.shape
     named = (
         [f"x{j}" for j in range(width)]
@@ -45,9 +53,11 @@ def components_table(
         else [" ".join(name.split()) for name in names]
     )
     kept = np.sort(np.argsort(-mixture.weights, kind="stable")[:components])
-    columns = [[str(k) for k in kept], aligned(mixture.weights[kept], 0.01, small=True)]
+    lines = [str(k) for k in kept] + ["noise"] * (mixture.noise is not None)
+    weights = [*mixture.weights[kept], *mixture.all_weights[count:]]
     shown = range(min(SHOWN_FEATURES, width)) if features is None else features
-    columns += [_column(mixture, kept, j) for j in shown]
+    columns = [lines, aligned(weights, 0.01, small=True)]
+    columns += [[*_column(mixture, kept, j), *_ends(mixture.noise, j)] for j in shown]
     headings = ["k", "weight", *(named[j] for j in shown)]
     rest = width - shown.stop
     left_out = [
@@ -66,9 +76,20 @@ def components_table(
 def described(mixture: Described) -> str:
     """In a few words."""
     k, d = mixture.means.shape
+    noise = " and noise" * (mixture.noise is not None)
     return (
-        f"Mixture of {k} component{'s' * (k > 1)} in {d} feature{'s' * (d > 1)}, {mixture.family}"
+        f"Mixture of {k} component{'s' * (k > 1)}{noise} in {d} feature{'s' * (d > 1)}, "
+        f"{mixture.family}"
     )
+
+
+def _ends(noise: Noise | None, feature: int) -> list[str]:
+    if noise is None:
+        return []
+    if noise.box is None:
+        return ["everywhere"]
+    low, high = aligned(noise.box[:, feature])
+    return [f"{low} to {high}"]
 
 
 def _column(mixture: Described, kept: Indices, feature: int) -> list[str]:

@@ -23,7 +23,8 @@ Sum: TypeAlias = tuple[Array, Array]
 
 @dataclass(frozen=True, eq=False)
 class Parameters:
-    """One number for each parameter: weights (K,), means (K, D), covariances in the family's shape.
+    """One number for each parameter: weights (K,), means (K, D), covariances in the family's shape;
+    that of noise is the last of the weights.
 
     A gradient takes every entry as free: Σ π_k = 1 is the Lagrange multiplier's affair.
     """
@@ -35,7 +36,10 @@ class Parameters:
 
 @dataclass(frozen=True, eq=False)
 class Textbook:
-    """One mixture and rows (N, D) with weights (N,): every quantity by its definition."""
+    """One mixture and rows (N, D) with weights (N,): every quantity by its definition.
+
+    With noise, N(x | 0) = 1/V is one more density, in the last column of all (N, K) here.
+    """
 
     mixture: Mixture
     rows: Array
@@ -59,12 +63,14 @@ class Textbook:
         distances = (self.deviations * self.solved).sum(axis=2).T
         determinants = np.linalg.slogdet(self.mixture.matrices)[1]
         logs: Array = -0.5 * (self.rows.shape[1] * LOG_TWO_PI + determinants + distances)
-        return logs
+        if self.mixture.noise is None:
+            return logs
+        return np.column_stack([logs, np.full(len(logs), self.mixture.noise.log_density)])
 
     @cached_property
     def log_joint(self) -> Array:
         """log π_k N(x_n | μ_k, Σ_k), (N, K)."""
-        return np.log(self.mixture.weights) + self.log_normals
+        return np.log(self.mixture.all_weights) + self.log_normals
 
     @cached_property
     def log_density(self) -> Array:
@@ -80,6 +86,11 @@ class Textbook:
     def members(self) -> Array:
         """w_n r_nk, (N, K)."""
         return self.responsibilities * self.weights[:, None]
+
+    @property
+    def gaussian_members(self) -> Array:
+        """Those of the Gaussians, one a line, (K, N)."""
+        return self.members.T[: self.mixture.components]
 
     def log_likelihood(self) -> Sum:
         """L = Σ_n w_n log p(x_n)."""
@@ -103,39 +114,39 @@ class Textbook:
 
     def gradient_means(self) -> Sum:
         """∂L/∂μ_k = Σ_n w_n π_k N(x_n | k) Σ_k⁻¹ (x_n − μ_k) / p(x_n)."""
-        return summed((self.members.T[:, :, None] * self.solved).transpose(1, 0, 2))
+        return summed((self.gaussian_members[:, :, None] * self.solved).transpose(1, 0, 2))
 
     def gradient_covariances(self) -> Sum:
         """∂L/∂Σ_k = ½ Σ_n w_n r_nk Σ_k⁻¹ ((x_n − μ_k)(x_n − μ_k)ᵀ − Σ_k) Σ_k⁻¹;
         entries that a family shares add up, those that it has not are left out."""
-        products = np.stack(
-            [(y * r[:, None]).T @ y for y, r in zip(self.solved, self.members.T, strict=True)]
-        )
-        inverses = self.members.sum(axis=0)[:, None, None] * np.linalg.inv(self.mixture.matrices)
+        each = zip(self.solved, self.gaussian_members, strict=True)
+        products = np.stack([(y * r[:, None]).T @ y for y, r in each])
+        counts = self.gaussian_members.sum(axis=1)
+        inverses = counts[:, None, None] * np.linalg.inv(self.mixture.matrices)
         total = formulas_of(self.mixture.family).total
         return total(0.5 * (products - inverses)), total(np.abs(products) + np.abs(inverses))
 
     def maximised(self, solution: Mixture) -> Parameters:
         """π_k = n_k / n, μ_k = Σ r x / n_k, Σ_k = Σ r (x − μ_k)(x − μ_k)ᵀ / n_k in the family; by
         one more turn of a solution where there is no closed form."""
-        counts = self.members.sum(axis=0)
-        pairs = [weighted_mean_and_scatter(self.rows, r) for r in self.members.T]
+        counts, own = self.members.sum(axis=0), self.gaussian_members.sum(axis=1)
+        pairs = [weighted_mean_and_scatter(self.rows, r) for r in self.gaussian_members]
         means, scatter = (np.stack(of_all) for of_all in zip(*pairs, strict=True))
-        covariances = formulas_of(self.mixture.family).mean(scatter, counts, solution.matrices)
+        covariances = formulas_of(self.mixture.family).mean(scatter, own, solution.matrices)
         return Parameters(counts / counts.sum(), means, covariances)
 
     def univariate(self, solution: Mixture) -> Parameters:
         """The M-step of D = 1 in scalars: μ_k = Σ r x / Σ r and σ²_k = Σ r (x − μ_k)² / Σ r."""
         x, r = self.rows[:, 0], self._univariate_members()
-        counts = [float(r[k].sum()) for k in range(len(r))]
+        counts, gaussians = [float(some.sum()) for some in r], range(self.mixture.components)
         # about x_1: the same sum, without rounding where the data lie far from 0
-        means = [x[0] + float(np.sum(r[k] * (x - x[0]))) / counts[k] for k in range(len(r))]
-        squares = np.array([float(np.sum(r[k] * (x - means[k]) ** 2)) for k in range(len(r))])
+        means = [x[0] + float(np.sum(r[k] * (x - x[0]))) / counts[k] for k in gaussians]
+        squares = np.array([float(np.sum(r[k] * (x - means[k]) ** 2)) for k in gaussians])
         return Parameters(
             np.array(counts) / float(self.weights.sum()),
             np.array(means)[:, None],
             formulas_of(self.mixture.family).mean(
-                squares[:, None, None], np.array(counts), solution.matrices
+                squares[:, None, None], np.array(counts)[: len(means)], solution.matrices
             ),
         )
 
@@ -146,6 +157,9 @@ class Textbook:
             mean, variance = self.mixture.means[k, 0], self.mixture.matrices[k, 0, 0]
             log_normal = -0.5 * np.log(2 * np.pi * variance) - (x - mean) ** 2 / (2 * variance)
             logs.append(np.log(weight) + log_normal)
+        if self.mixture.noise is not None:
+            noise = self.mixture.noise
+            logs.append(np.full(len(x), np.log(noise.weight) + noise.log_density))
         return self.weights * np.exp(np.array(logs) - logsumexp(logs, axis=0))
 
     def two_components(self, solution: Mixture) -> Parameters:

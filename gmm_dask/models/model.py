@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
+from gmm_dask.mixture.arrays import frozen
 from gmm_dask.mixture.covariance import family_named
+from gmm_dask.mixture.noise import Noise
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.store.atomic_directory import replaced_directory
@@ -116,7 +118,11 @@ def load_model(where: Location) -> Model:
         arrays = _decode(files)
         names, provenance = attributes["feature_names"], attributes["provenance"]
         mixture = Mixture(
-            arrays["weights"], arrays["means"], arrays["covariances"], attributes["family"]
+            arrays["weights"],
+            arrays["means"],
+            arrays["covariances"],
+            attributes["family"],
+            noise_from(attributes.get("noise")),
         )
         if arrays["precisions"].shape != arrays["covariances"].shape:
             raise ValueError("precisions and covariances differ in shape")
@@ -169,8 +175,22 @@ def _dimensions(name: str, family: str) -> tuple[str, ...]:
     return tuple(f"other_{d}" if d in known[:i] else d for i, d in enumerate(known))
 
 
+def noise_from(said: Mapping[str, Any] | None) -> Noise | None:
+    """Noise as the group's attributes tell of it; a model of earlier versions has none."""
+    if said is None:
+        return None
+    box = None if said["box"] is None else frozen(said["box"])
+    return Noise(float(said["weight"]), float(said["log_density"]), box)
+
+
+def noise_told(noise: Noise) -> dict[str, Any]:
+    """Noise in plain values."""
+    box = None if noise.box is None else noise.box.tolist()
+    return {"weight": noise.weight, "log_density": noise.log_density, "box": box}
+
+
 def _root_file(
-    family: str,
+    mixture: Mixture,
     feature_names: Sequence[str] | None,
     provenance: Mapping[str, object],
     described: Mapping[str, list[Any]],
@@ -178,7 +198,8 @@ def _root_file(
     attributes = {
         "format": "gmm-dask model",
         "format_version": FORMAT_VERSION,
-        "family": family,
+        "family": mixture.family,
+        **({} if mixture.noise is None else {"noise": noise_told(mixture.noise)}),
         "feature_names": None if feature_names is None else [str(name) for name in feature_names],
         "provenance": provenance,
         "files": {key: described[key] for key in sorted(described)},
@@ -203,7 +224,7 @@ def _write(
     for key, data in _array_files(mixture):
         folder.replace(key, data)
         described[key] = [len(data), hashlib.sha256(data).hexdigest()]
-    folder.replace(_ROOT, _root_file(mixture.family, feature_names, provenance, described))
+    folder.replace(_ROOT, _root_file(mixture, feature_names, provenance, described))
 
 
 def _clear(folder: Folder, overwrite: bool) -> None:

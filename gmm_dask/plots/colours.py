@@ -13,6 +13,7 @@ from gmm_dask.mixture.refusals import NotInstalledError, Refusal
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D1F", "#6A4C93")
 STYLES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (4, 1.2, 1, 1.2)))
 INK, FAINT, ALARM = "#222222", "#9A9A9A", "#B2182B"
+NOISE_GREY = "#B5B5B5"
 LONGEST = 22
 
 

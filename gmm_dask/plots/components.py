@@ -9,7 +9,7 @@ import numpy as np
 
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.tables import aligned
-from gmm_dask.plots.colours import INK, axes, colour, names_of
+from gmm_dask.plots.colours import INK, NOISE_GREY, axes, colour, names_of
 from gmm_dask.plots.passes import whole_numbers
 
 NUMBERED = 12
@@ -19,17 +19,19 @@ CELLS = 160
 
 
 def weights(mixture: Mixture, ax: Any = None) -> Any:
-    """The weight of each component as a bar."""
+    """The weight of each component as a bar, and that of noise in grey."""
     ax = axes(ax)
-    numbers = range(mixture.components)
-    bars = ax.bar(numbers, mixture.weights, color=[colour(k) for k in numbers], width=0.75)
+    weights = mixture.all_weights
+    numbers, noise = range(len(weights)), [NOISE_GREY] * (mixture.noise is not None)
+    colours = [*(colour(k) for k in range(mixture.components)), *noise]
+    bars = ax.bar(numbers, weights, color=colours, width=0.75)
     if mixture.components <= NUMBERED:
-        labels = [f"{weight:.3g}" for weight in mixture.weights]
+        labels = [f"{weight:.3g}" for weight in weights]
         ax.bar_label(bars, labels, padding=2, fontsize="small", color=INK)
-        ax.set_xticks(numbers)
+        ax.set_xticks(numbers, [*range(mixture.components), *["noise"] * len(noise)])
     else:
         whole_numbers(ax)
-    ax.set_ylim(0, 1.12 * mixture.weights.max())
+    ax.set_ylim(0, 1.12 * weights.max())
     ax.set_xlabel("component")
     ax.set_ylabel("weight (share of the rows)")
     return ax

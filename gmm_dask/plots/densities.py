@@ -35,7 +35,7 @@ def density(
 ) -> Any:
     """The marginal density of one feature, in all and per component, over a histogram of rows."""
     ax = axes(ax)
-    alone = mixture.marginal([feature])
+    alone = visible(mixture).marginal([feature])
     values = None
     if rows is not None:
         values = np.asarray(as_rows(rows, mixture.features)[:, feature], np.float64)
@@ -54,6 +54,12 @@ def density(
     ax.set_xlabel(names_of(mixture.features, names)[feature])
     ax.set_ylabel("density")
     return ax
+
+
+def visible(mixture: Mixture) -> Mixture:
+    """What can be drawn feature by feature: noise in a box, else the Gaussians alone."""
+    drawn = mixture.noise is None or mixture.noise.box is not None
+    return mixture if drawn else mixture.gaussians
 
 
 def _component(ax: Any, alone: Mixture, k: int, ends: tuple[float, float]) -> None:

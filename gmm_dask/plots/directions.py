@@ -40,6 +40,7 @@ def view(
     labels = names_of(mixture.features, names)
     if mixture.features <= most:
         return View(mixture, rows, labels)
+    mixture = mixture.gaussians  # a box has no sides along other directions
     axes = discriminant_directions(mixture)[:, :directions]
     made = Mixture(
         mixture.weights,
@@ -60,6 +61,7 @@ def discriminant_directions(mixture: Mixture) -> Array:
     Scrucca (2010), "Dimension reduction for model-based clustering". One component alone has
     principal directions.
     """
+    mixture = mixture.gaussians
     scale = np.sqrt(mixture.variance)
     offsets = (mixture.means - mixture.mean) / scale
     matrices = mixture.matrices / (scale[:, None] * scale)

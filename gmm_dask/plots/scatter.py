@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from gmm_dask.mixture.arrays import Array, Indices, Rows, as_rows
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.refusals import Refusal
-from gmm_dask.plots.colours import INK, axes, colour, names_of, pyplot, style
+from gmm_dask.plots.colours import INK, NOISE_GREY, axes, colour, names_of, pyplot, style
 from gmm_dask.plots.directions import view
 
 SHARE = 0.9
@@ -31,14 +31,14 @@ def scatter(
     labels: Indices | None = None,
     ax: Any = None,
 ) -> Any:
-    """Rows in two features, coloured by their most probable component, and each component's
-    ellipse, which holds 90 % of it; larger points weigh more."""
+    """Rows in two features, coloured by their most probable component, noise in grey, and each
+    component's ellipse, which holds 90 % of it; larger points weigh more."""
     ax = axes(ax)
     x, y = features
     named = names_of(mixture.features, names)
     if rows is not None:
         _points(ax, mixture, as_rows(rows, mixture.features), features, weights, labels)
-    pair = mixture.marginal(list(features))
+    pair = mixture.gaussians.marginal(list(features))
     for k in np.argsort(-pair.weights):
         _ellipse(ax, pair, int(k))
     limits(ax, pair, None if rows is None else np.asarray(rows)[:, list(features)])
@@ -105,7 +105,7 @@ def _points(
         rows[:, features[0]],
         rows[:, features[1]],
         s=sizes,
-        c=np.array([colour(k) for k in range(mixture.components)])[assigned],
+        c=np.array([*(colour(k) for k in range(mixture.components)), NOISE_GREY])[assigned],
         alpha=0.45,
         lw=0,
         rasterized=True,

@@ -72,8 +72,9 @@ def held(run: ReportedRun) -> dict[str, list[str]]:
     if mixture is None:
         return columns
     if statistics is not None and len(statistics.counts) == mixture.components:
-        columns["Σ r"] = [f"{count:,.1f}" for count in statistics.counts]
-    columns["condition"] = [f"{condition:.3g}" for condition in conditions(mixture)]
+        columns["Σ r"] = [f"{count:,.1f}" for count in statistics.all_counts]
+    told = [f"{condition:.3g}" for condition in conditions(mixture)]
+    columns["condition"] = told + [""] * (mixture.noise is not None)
     return columns
 
 

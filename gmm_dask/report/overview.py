@@ -55,7 +55,7 @@ def result(run: ReportedRun) -> str:
         return paragraph("No checkpoint of this run can be read, or none is written yet.", "warn")
     finished = run.finished or {}
     cards = [
-        ("components", f"{mixture.components}"),
+        ("components", f"{mixture.components}" + " and noise" * (mixture.noise is not None)),
         ("mean log-likelihood per row", f"{statistics.mean_log_likelihood:.6f}"),
         ("rows", f"{statistics.rows:,}"),
         *(

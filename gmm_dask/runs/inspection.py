@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gmm_dask.mixture.parameters import Mixture
-from gmm_dask.models.model import Model, load_model
+from gmm_dask.models.model import Model, load_model, noise_told
 from gmm_dask.models.versions import load_version, look_at_versions
 from gmm_dask.runs.resumption import going_on
 from gmm_dask.runs.view import RunView, look_at_run
@@ -39,7 +39,8 @@ class Inspection:
         if self.mixture is None:
             return None
         m = self.mixture
-        return f"{m.components} components, {m.features} features, {m.family} covariances"
+        noise = " and noise" * (m.noise is not None)
+        return f"{m.components} components{noise}, {m.features} features, {m.family} covariances"
 
     def start(self) -> str | None:
         """What the fit began from."""
@@ -70,6 +71,7 @@ def parameters(inspection: Inspection) -> dict[str, Any]:
         "features": mixture.features,
         "feature_names": None if names is None else list(names),
         "weights": mixture.weights.tolist(),
+        **({} if mixture.noise is None else {"noise": noise_told(mixture.noise)}),
         "means": mixture.means.tolist(),
         "covariances": mixture.covariances.tolist(),
     }

@@ -23,6 +23,7 @@ from gmm_dask.mixture.covariance.layouts import Layout
 from gmm_dask.mixture.covariance.triangles import mirrored
 from gmm_dask.mixture.iteration import Candidate, EMState, Record
 from gmm_dask.mixture.maximisation import Event
+from gmm_dask.mixture.noise import Noise
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.runs.checkpoint import SHARED
@@ -31,7 +32,9 @@ from gmm_dask.store.errors import DamagedError
 TYPES: Mapping[str, type] = MappingProxyType(
     {
         kind.__name__: kind
-        for kind in (EMState, Candidate, Record, Event, Memory, Mixture, SufficientStatistics)
+        for kind in (
+            *(EMState, Candidate, Record, Event, Memory, Mixture, Noise, SufficientStatistics),
+        )
     }
 )
 
@@ -39,9 +42,13 @@ BEFORE: Mapping[type, Mapping[str, Any]] = MappingProxyType(
     {
         Candidate: {"log_prior": 0.0},
         Memory: {"careful": False, "plain_gain": 0.0, "saved": 0.0},
+        Mixture: {"noise": None},
+        SufficientStatistics: {"noise": None},
     }
 )
 """What fields meant before there were any: a run goes on as it began."""
+ABSENT = "noise"
+"""A field that is left out where it is None, as it was before there was any."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +85,11 @@ class _Encoder:
             self._remember(value)
         kind = TYPES.get(type(value).__name__)
         if kind is not None and kind is type(value):
-            content = {f.name: self.encode(getattr(value, f.name)) for f in fields(kind)}
+            content = {
+                f.name: self.encode(given)
+                for f in fields(kind)
+                if (given := getattr(value, f.name)) is not None or f.name != ABSENT
+            }
             return {"type": kind.__name__, **content}
         raise TypeError(f"a checkpoint has no form for {type(value).__name__}")
 
@@ -94,6 +105,7 @@ class _Encoder:
                     **self.seen[id(vectors[-1])],
                     "family": mixture.family,
                     "shape": [mixture.components, mixture.features],
+                    **({} if mixture.noise is None else {ABSENT: self.encode(mixture.noise)}),
                 }
 
     def _array(self, value: NDArray[Any]) -> dict[str, Any]:
@@ -145,7 +157,9 @@ def _made(content: Mapping[str, Any], arrays: Mapping[str, ArrayLike], made: dic
             raise DamagedError(f"the checkpoint lacks the array {content['array']!r}")
         array = np.asarray(arrays[content["array"]])
         if "family" in content:
-            return _mixture(_read_only(array), content["family"], *content["shape"])
+            noise = _decode(content.get(ABSENT), arrays, made)
+            k, d = content["shape"]
+            return _mixture(_read_only(array), content["family"], k, d, noise)
         return _read_only(
             _unpacked(array, content["symmetric"]) if "symmetric" in content else array
         )
@@ -169,11 +183,13 @@ def _is_vector_of(vector: NDArray[Any], mixture: Mixture) -> bool:
     return as_vector(mixture).tobytes() == vector.tobytes()
 
 
-def _mixture(vector: NDArray[Any], family: str, k: int, d: int) -> Mixture:
-    kind = family_named(family)
-    weights, means, packed = np.split(vector, [k, k + k * d])
+def _mixture(
+    vector: NDArray[Any], family: str, k: int, d: int, noise: Noise | None = None
+) -> Mixture:
+    kind, parts = family_named(family), k + (noise is not None)
+    weights, means, packed = np.split(vector, [parts, parts + k * d])
     covariances = kind.layout.unpack(packed, kind.shape(k, d))
-    return Mixture(weights, means.reshape(k, d), _read_only(covariances), family)
+    return Mixture(weights[:k], means.reshape(k, d), _read_only(covariances), family, noise)
 
 
 def _symmetric(value: NDArray[Any]) -> bool:

@@ -17,6 +17,7 @@ from zarr.storage import MemoryStore
 
 from gmm_dask.chunked.sources import Cells
 from gmm_dask.scoring.conventions import attributes_of
+from gmm_dask.scoring.densities import Scored
 
 LARGEST_CHUNK = 64_000_000
 _FILL = {"i": -1, "f": float("nan"), "b": False}
@@ -113,20 +114,20 @@ def score_array(
     *,
     rows: int,
     block_rows: int,
-    components: int,
+    mixture: Scored,
     top: int | None,
     dtype: str,
     cells: Cells | None = None,
 ) -> ScoreArray:
     """The array of this name, in chunks that are blocks or even parts of them, or of `cells`."""
     columns = {
-        "probabilities": components,
+        "probabilities": mixture.parts,
         "top_components": top,
         "top_probabilities": top,
     }.get(name)
     stored = {
-        "labels": label_dtype(components),
-        "top_components": label_dtype(components),
+        "labels": label_dtype(mixture.components),
+        "top_components": label_dtype(mixture.components),
         "log_density": "float64",
         "outlier": "bool",
     }.get(name, dtype)
@@ -134,7 +135,7 @@ def score_array(
     length = chunk_length(block_rows, np.dtype(stored).itemsize * (columns or 1))
     if cells is None:
         return ScoreArray(name, stored, rows, length, columns, ("row", *across))
-    dimensions, told = (*cells.dims, *across), attributes_of(name, components)
+    dimensions, told = (*cells.dims, *across), attributes_of(name, mixture)
     return ScoreArray(name, stored, rows, max(cells.lengths), columns, dimensions, cells, told)
 
 

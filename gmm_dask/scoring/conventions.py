@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gmm_dask.scoring.densities import SKIPPED
+from gmm_dask.scoring.densities import SKIPPED, Scored
 
 LONG_NAMES = {
     "labels": "most probable component",
@@ -16,10 +16,12 @@ LONG_NAMES = {
 }
 
 
-def attributes_of(name: str, components: int) -> dict[str, Any]:
-    """What a score is; labels are flags, of which one means masked."""
+def attributes_of(name: str, mixture: Scored) -> dict[str, Any]:
+    """What a score is; labels are flags, of which one means masked, and noise where there is."""
     told: dict[str, Any] = {"long_name": LONG_NAMES.get(name, name.replace("_", " "))}
     if name == "labels":
-        told["flag_values"] = [SKIPPED, *range(components)]
-        told["flag_meanings"] = " ".join(["masked", *(f"component_{k}" for k in range(components))])
+        numbers = range(mixture.components)
+        masked = "masked" if mixture.noise is None else "noise_or_masked"
+        told["flag_values"] = [SKIPPED, *numbers]
+        told["flag_meanings"] = " ".join([masked, *(f"component_{k}" for k in numbers)])
     return told

@@ -34,12 +34,13 @@ COUNTS = ("rows", "skipped", "log_density", "outliers")
 """What is counted of every block: rows scored and not, Σ log p(x), rows below the threshold."""
 
 SKIPPED = -1
-"""The label of a row that the policy skips; its densities and probabilities are NaN."""
+"""The label of a row that the policy skips, as of noise; but its densities and probabilities are
+NaN."""
 
 
 def labels_of(table: Values, mixture: Scored, nonfinite: Policy, place: NameOfRow) -> Indices:
-    """The most probable component of each row, (N,)."""
-    return scores_of(table, mixture, nonfinite, place).labels
+    """The most probable component of each row, (N,); −1 for noise."""
+    return mixture.told(scores_of(table, mixture, nonfinite, place).labels)
 
 
 def log_density_of(table: Values, mixture: Scored, nonfinite: Policy, place: NameOfRow) -> Array:
@@ -50,7 +51,7 @@ def log_density_of(table: Values, mixture: Scored, nonfinite: Policy, place: Nam
 def responsibilities_of(
     table: Values, mixture: Scored, nonfinite: Policy, place: NameOfRow
 ) -> Array:
-    """p(component k | x_n), (N, K)."""
+    """p(component k | x_n), (N, K); that of noise last."""
     return scores_of(table, mixture, nonfinite, place, responsibilities=True).responsibilities
 
 
@@ -85,7 +86,8 @@ def scores_of(
     density: bool = False,
     responsibilities: bool = False,
 ) -> Scores:
-    """All that is asked for of a block; rows that are not finite are errors, or SKIPPED and NaN."""
+    """All that is asked for of a block; rows that are not finite are errors, or SKIPPED and NaN.
+    Rows that are most probably noise have the label K."""
     usable = checked_rows(table, nonfinite, place)
     with one_blas_thread():
         found = mixture.scores(table[usable], density=density, responsibilities=responsibilities)
@@ -119,7 +121,7 @@ def placed(values: NDArray[Any], usable: NDArray[np.bool_] | slice) -> NDArray[A
 
 def strip_rows(mixture: Scored) -> int:
     """Rows of a part of a block, but of the last one."""
-    widest = max(mixture.components, mixture.features)
+    widest = max(mixture.parts, mixture.features)
     return max(64, min(MOST_ROWS, COLUMN_VALUES // widest))
 
 
@@ -158,9 +160,9 @@ def fill_scores(
 
     `columns_for` gives the arrays for a strip once those before are filled. Names: labels,
     log_density, probabilities, top_components, top_probabilities, and outlier where
-    log p(x) < threshold. Returns COUNTS and how many rows have each label.
+    log p(x) < threshold. Returns COUNTS and how many rows have each label, noise's last.
     """
-    counts = np.zeros(len(COUNTS) + mixture.components)
+    counts = np.zeros(len(COUNTS) + mixture.parts)
     below = -np.inf if threshold is None else threshold
     for strip in strips(len(table), strip_rows(mixture)):
         part = table[strip]
@@ -174,7 +176,7 @@ def fill_scores(
             density=True,
             responsibilities=posteriors,
         )
-        counts += _fill(columns, found, mixture.components, below)
+        counts += _fill(columns, found, mixture, below)
     return counts
 
 
@@ -183,12 +185,12 @@ def _shifted(place: NameOfRow, start: int, row: int) -> str:
 
 
 def _fill(
-    columns: Mapping[str, NDArray[Any]], found: Scores, components: int, threshold: float
+    columns: Mapping[str, NDArray[Any]], found: Scores, mixture: Scored, threshold: float
 ) -> Array:
     labels, density, posteriors = found
     scored, below = labels != SKIPPED, density < threshold
     for name, values in (
-        ("labels", labels),
+        ("labels", mixture.told(labels)),
         ("log_density", density),
         ("outlier", below),
         ("probabilities", posteriors),
@@ -196,17 +198,20 @@ def _fill(
         if name in columns:
             columns[name][...] = values
     if "top_components" in columns:
-        _fill_top(columns, posteriors, scored)
+        _fill_top(columns, posteriors, scored, mixture)
     known = density[scored].sum()
-    per_label = np.bincount(labels[scored], minlength=components)
+    per_label = np.bincount(labels[scored], minlength=mixture.parts)
     return np.array([scored.sum(), (~scored).sum(), known, below.sum(), *per_label])
 
 
 def _fill_top(
-    columns: Mapping[str, NDArray[Any]], posteriors: Array, scored: NDArray[np.bool_]
+    columns: Mapping[str, NDArray[Any]],
+    posteriors: Array,
+    scored: NDArray[np.bool_],
+    mixture: Scored,
 ) -> None:
     """The most probable components in falling order; of equal ones the first, as in labels."""
     most = columns["top_components"].shape[1]
     order = np.argsort(-posteriors, axis=1, kind="stable")[:, :most]
     columns["top_probabilities"][...] = np.take_along_axis(posteriors, order, axis=1)
-    columns["top_components"][...] = np.where(scored[:, None], order, SKIPPED)
+    columns["top_components"][...] = np.where(scored[:, None], mixture.told(order), SKIPPED)

@@ -20,7 +20,7 @@ def answer_of_frame(
     """A column for each component, or a series; `held` is the mixture as a task."""
     frame = frame.to_frame() if frame.ndim == 1 else frame
     real_dtype(described(frame).to_numpy().dtype, ADDRESS)
-    shape = (0, mixture.components) if answer.per_component else (0,)
+    shape = (0, mixture.parts) if answer.per_component else (0,)
     empty = _indexed(described(frame), np.empty(shape, answer.dtype), answer)
     return frame.map_partitions(
         _answered, answer, held, nonfinite, meta=empty, align_dataframes=False

@@ -7,13 +7,13 @@ from typing import Any
 
 from gmm_dask.chunked.sources.cells import Cells
 from gmm_dask.scoring.conventions import attributes_of
-from gmm_dask.scoring.densities import Answer
+from gmm_dask.scoring.densities import Answer, Scored
 
 NAMES = {"labels": "labels", "density": "log_density", "responsibilities": "probabilities"}
 """What answers are called where they are kept."""
 
 
-def labelled(cells: Cells, answer: Answer, values: Any, components: int) -> Any:
+def labelled(cells: Cells, answer: Answer, values: Any, mixture: Scored) -> Any:
     """A DataArray of the cells' coordinates, with a dimension `component` where it is of each;
     without labels where xarray, which has them, is not installed."""
     name = NAMES.get(answer.name, answer.name)
@@ -26,5 +26,5 @@ def labelled(cells: Cells, answer: Answer, values: Any, components: int) -> Any:
         dims=(*cells.dims, *across),
         coords=cells.coords,
         name=name,
-        attrs=attributes_of(name, components),
+        attrs=attributes_of(name, mixture),
     )

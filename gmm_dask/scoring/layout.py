@@ -58,7 +58,7 @@ class ScoreLayout:
 
     @property
     def statistics(self) -> ScoreArray:
-        width = len(COUNTS) + self.mixture.components
+        width = len(COUNTS) + self.mixture.parts
         dimensions = ("block", "statistic")
         return ScoreArray("block_statistics", "float64", len(self.rows), 1, width, dimensions)
 
@@ -67,7 +67,7 @@ class ScoreLayout:
             name,
             rows=self.rows.shape[0],
             block_rows=self.block_rows,
-            components=self.mixture.components,
+            mixture=self.mixture,
             top=self.options.top,
             dtype=self.options.dtype,
             cells=self.cells,
@@ -86,7 +86,11 @@ class ScoreLayout:
                 *(array.name for array in (*self.arrays, *self.flags, self.statistics)),
                 *self.coordinates.names,
             ],
-            "statistics": [*COUNTS, *(f"component {k}" for k in range(self.mixture.components))],
+            "statistics": [
+                *COUNTS,
+                *(f"component {k}" for k in range(self.mixture.components)),
+                *["noise"] * (self.mixture.noise is not None),
+            ],
         }
 
 
@@ -94,7 +98,7 @@ def model_record(mixture: Scored) -> dict[str, Any]:
     """What tells a mixture, or one of clusters, from others."""
     if isinstance(mixture, MergedMixture):
         return {**model_record(mixture.mixture), "cluster_of": list(mixture.cluster_of)}
-    parts = (mixture.weights, mixture.means, mixture.covariances)
+    parts = (mixture.weights, mixture.means, mixture.covariances, *mixture.noise_told)
     return {
         "digest": _digest(mixture.family.encode(), *(part.tobytes() for part in parts)),
         "family": mixture.family,
@@ -122,7 +126,7 @@ def even_blocks(rows: Rows, options: ScoreOptions, mixture: Scored) -> Rows:
     A block of a prime number of rows would be one chunk, and held as a whole, however wide.
     """
     length = rows.cuts[1] - rows.cuts[0]
-    even = even_length(length, options.row_bytes(mixture.components))
+    even = even_length(length, options.row_bytes(mixture.parts))
     return rows if even == length else blocks_of(rows, even)
 
 

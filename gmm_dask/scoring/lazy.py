@@ -40,7 +40,8 @@ Held: TypeAlias = NDArray[Any]
 
 
 def labels(source: object, mixture: Scored, **opening: Any) -> Any:
-    """The most probable component of each row, (N,); -1 for rows that the policy skips.
+    """The most probable component of each row, (N,); -1 for noise, and for rows that the policy
+    skips.
 
     `source` is a `Rows`, or anything that `open_rows` takes, with its options.
     """
@@ -53,7 +54,7 @@ def log_density(source: object, mixture: Scored, **opening: Any) -> Any:
 
 
 def responsibilities(source: object, mixture: Scored, **opening: Any) -> Any:
-    """p(component k | x_n), (N, K); NaN for rows that the policy skips."""
+    """p(component k | x_n), (N, K), that of noise last; NaN for rows that the policy skips."""
     return _answered(RESPONSIBILITIES, source, mixture, **opening)
 
 
@@ -75,7 +76,7 @@ def _answered(answer: Answer, source: object, mixture: Scored, **opening: Any) -
     if rows.cells is None or rows.shape[0] != rows.source.shape[0]:
         return _of_rows(answer, rows, mixture)
     said = _said if isinstance(rows.source, MemorySource) else _of_rows
-    return labelled(rows.cells, answer, said(answer, rows, mixture), mixture.components)
+    return labelled(rows.cells, answer, said(answer, rows, mixture), mixture)
 
 
 def _said(answer: Answer, rows: Rows, mixture: Scored) -> NDArray[Any]:
@@ -115,7 +116,7 @@ def _of_array(
         _once(Places(address, starts), table),
         nonfinite,
         name=_name(answer.name, table.name, mixture, nonfinite),
-        chunks=(table.chunks[0], (mixture.components,)) if many else (table.chunks[0],),
+        chunks=(table.chunks[0], (mixture.parts,)) if many else (table.chunks[0],),
         drop_axis=[] if many else 1,
         dtype=answer.dtype,
         meta=np.empty((0, 0) if many else 0, answer.dtype),
@@ -191,7 +192,7 @@ def _name(what: str, *identity: object) -> str:
 
 def _identity(value: object) -> object:
     if isinstance(value, Mixture):
-        return value.family, value.weights, value.means, value.covariances
+        return value.family, value.weights, value.means, value.covariances, *value.noise_told
     if isinstance(value, MergedMixture):
         return value.cluster_of, _identity(value.mixture)
     return (value.fingerprint(), value.missing_chunks) if isinstance(value, Rows) else value

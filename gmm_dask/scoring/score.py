@@ -87,8 +87,10 @@ def score(
     and then labels and probabilities are of these. `source` and `opening` are those of
     `open_rows`. Arrays, row i being the i-th of the rows chosen:
 
-    labels (N,)              the most probable component, in the smallest integers that hold it
-    probabilities (N, K)     responsibilities, as `dtype`; with `top=m`, instead of them
+    labels (N,)              the most probable component, in the smallest integers that hold it;
+                             -1 for noise
+    probabilities (N, K)     responsibilities, as `dtype`, that of noise last; with `top=m`, instead
+                             of them
     top_components, top_probabilities (N, m)    the m most probable, in falling order
     log_density (N,)         log p(x)
     outlier (N,)             log p(x) < `threshold`, or below the `quantile` of these very rows:
@@ -104,7 +106,7 @@ def score(
     """
     options = ScoreOptions(tuple(write), top, quantile, threshold, dtype)
     mixture, names = mixture_of(model)
-    options.check_top(mixture.components)
+    options.check_top(mixture.parts)
     opened = source if isinstance(source, Rows) else open_rows(source, **opening)
     opened = by_name(opened, names)
     rows = score_blocks(replace(opened, weights=None), options, mixture)

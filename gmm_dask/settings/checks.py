@@ -26,6 +26,9 @@ def check(section: Any) -> None:
         if type(value).__module__ == "numpy" and value.ndim == 0:
             value = value.item()
             object.__setattr__(section, option.name, value)
+        if option.said is not None and isinstance(value, option.said.kinds):
+            value = option.said.text(value)
+            object.__setattr__(section, option.name, value)
         _check(kind, option, value, option.name, "None")
 
 
@@ -48,6 +51,8 @@ def meant(option: Option, value: Any) -> Any:
         return None
     if isinstance(value, list):
         return tuple(value)
+    if option.said is not None and isinstance(value, option.said.kinds):
+        return option.said.text(value)
     if option.kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value) if abs(value) < 2**1023 else math.inf
     return value

@@ -43,6 +43,14 @@ class Sklearn:
 
 
 @dataclass(frozen=True)
+class Said:
+    """Values of other types that may be given for text, and the text that they stand for."""
+
+    text: Callable[[Any], str | None]
+    kinds: tuple[type, ...]
+
+
+@dataclass(frozen=True)
 class OneOf:
     """One of some names, which are asked for when they are needed: more may be registered.
 
@@ -90,6 +98,7 @@ class Option:
     bounds: Mapping[str, Any]
     one_of: OneOf | None
     sklearn: Sklearn
+    said: Said | None = None
 
     @property
     def required(self) -> bool:
@@ -171,6 +180,7 @@ def _option(field: Field[Any], annotated: Any) -> Option:
         {name: getattr(one, name) for one in said for name in BOUNDS if hasattr(one, name)},
         next(_of(OneOf, said), None),
         named,
+        next(_of(Said, said), None),
     )
 
 

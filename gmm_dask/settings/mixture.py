@@ -10,11 +10,12 @@ from annotated_types import Ge, Gt, Lt
 from gmm_dask.mixture.acceleration import acceleration_names
 from gmm_dask.mixture.covariance import families_named, family_names
 from gmm_dask.mixture.kernels import Arithmetic
+from gmm_dask.mixture.noise import inverse_volume, noise_text
 from gmm_dask.mixture.prior import Method, prior_text, said_prior
 from gmm_dask.mixture.regularisation import DegeneratePolicy, Regularisation
 from gmm_dask.mixture.starts import method_names
 from gmm_dask.settings.checks import check
-from gmm_dask.settings.declaration import Help, OneOf, Sklearn
+from gmm_dask.settings.declaration import Help, OneOf, Said, Sklearn
 from gmm_dask.settings.errors import ConfigurationError
 from gmm_dask.settings.identity import identity_of
 from gmm_dask.settings.secrets import Address
@@ -120,11 +121,27 @@ class Configuration:
         Method,
         Help("Method", "em, or variational: Bayes, which empties components that are not needed"),
     ] = "em"
+    noise: Annotated[
+        str | None,
+        Said(noise_text, (bool, int, float)),
+        Help(
+            "Noise",
+            "a uniform component beside the Gaussians: box is that of the rows, a number the "
+            "inverse of its volume",
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prior", prior_text(self.prior))
         check(self)
         said_prior(self.method, self.prior)
+        if self.noise is not None:
+            inverse_volume(self.noise)
+            if self.method != "em":
+                raise ConfigurationError(
+                    f"method={self.method!r} knows no noise: a posterior is of Gaussians alone; "
+                    "leave noise out, or fit by method='em'"
+                )
         (family,) = families_named([self.covariance])
         object.__setattr__(self, "covariance", family)  # by one name, however it was asked for
         if self.init not in (*method_names(), *WHOLE_STARTS):

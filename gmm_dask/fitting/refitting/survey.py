@@ -147,7 +147,8 @@ def check_features(rows: Rows, current: Version | None) -> None:
 
 
 def warm_start(current: Version | None, configuration: Configuration) -> Mixture | None:
-    """The current mixture, where the one asked for has as many components of that family."""
+    """The current mixture, where the one asked for has as many components of that family, and
+    noise where this has some."""
     if current is None:
         return None
     mixture = current.model.mixture
@@ -155,6 +156,7 @@ def warm_start(current: Version | None, configuration: Configuration) -> Mixture
         configuration.components,
         configuration.covariance,
     )
+    alike = alike and (mixture.noise is None or configuration.noise is not None)
     return mixture if alike else None
 
 

@@ -83,7 +83,7 @@ def tally_block(table: Values, weights: Weights, first_row: int, question: Quest
     """One block."""
     mixtures, threshold, held_back, skipping = question
     table, weights = _asked_for(table, weights, first_row, held_back, skipping)
-    moments = no_moments(len(mixtures) + 2 + mixtures[0].components)
+    moments = no_moments(len(mixtures) + 2 + mixtures[0].parts)
     for strip in strips(len(table), strip_rows(mixtures[0])):
         columns = _told(table[strip], mixtures, threshold)
         moments += moments_of(columns, None if weights is None else weights[strip])

@@ -22,7 +22,7 @@ from gmm_dask.mixture.parameters import Mixture
 def as_vector(mixture: Mixture) -> Array:
     """Weights, means and covariances one after the other, (P,); of matrices the lower triangles."""
     packed = mixture.kind.layout.pack(mixture.covariances)
-    vector = np.concatenate([mixture.weights, mixture.means.ravel(), packed.ravel()])
+    vector = np.concatenate([mixture.all_weights, mixture.means.ravel(), packed.ravel()])
     vector.flags.writeable = False
     return vector
 
@@ -30,23 +30,26 @@ def as_vector(mixture: Mixture) -> Array:
 class Chart:
     """Coordinates around an origin, which has coordinates 0.
 
-    Per component, times √w_k: log weight relative to the origin's, up to a constant; mean in the
-    origin's standard deviations C⁻¹(μ − μ₀), Σ₀ = C Cᵀ; and what its family makes of covariances.
+    Per component, times √w_k: log weight relative to the origin's, up to a constant, which noise
+    has as well; mean in the origin's standard deviations C⁻¹(μ − μ₀), Σ₀ = C Cᵀ; and what its
+    family makes of covariances.
     """
 
     def __init__(self, origin: Mixture) -> None:
         self.origin = origin
-        self.roots = np.sqrt(origin.weights)
+        self.weights = origin.all_weights
+        self.all_roots = np.sqrt(self.weights)
+        self.roots = self.all_roots[: origin.components]
         self.covariance = origin.kind.chart(origin.weights, origin.covariances, origin.features)
 
     def coordinates(self, vector: Array) -> Array:
         """Of a mixture as a vector (P,), or of several (…, P)."""
         weights, means, packed = self._split(vector)
-        logs = np.log(weights / self.origin.weights)
-        logs = logs - np.vecdot(logs, self.origin.weights)[..., None]
+        logs = np.log(weights / self.weights)
+        logs = logs - np.vecdot(logs, self.weights)[..., None]
         shifts = self.roots[:, None] * self.covariance.whiten(means - self.origin.means)
         tail = self.covariance.coordinates(packed)
-        heads = self.roots * logs, shifts.reshape(*vector.shape[:-1], -1)
+        heads = self.all_roots * logs, shifts.reshape(*vector.shape[:-1], -1)
         return np.concatenate([*heads, *tail], axis=-1)
 
     def each(self, vectors: Iterable[Array]) -> Iterator[Array]:
@@ -60,31 +63,37 @@ class Chart:
         """The mixture there; None where floating-point numbers do not reach."""
         heads, shifts, tail = self._split(coordinates)
         with np.errstate(all="ignore"):
-            weights = self.origin.weights * np.exp(heads / self.roots)
+            weights = self.weights * np.exp(heads / self.all_roots)
             offsets = self.covariance.unwhiten(shifts / self.roots[:, None])
             means = self.origin.means + offsets
             try:
                 covariances = self.origin.kind.nearest(
-                    weights, self.covariance.covariances(tail), self.origin.covariances
+                    weights[: len(means)],
+                    self.covariance.covariances(tail),
+                    self.origin.covariances,
                 )
-                return Mixture(weights / weights.sum(), means, covariances, self.origin.family)
+                weights = weights / weights.sum()
+                noise = self.origin.noise and self.origin.noise.weighing(weights[-1])
+                return Mixture(weights[: len(means)], means, covariances, self.origin.family, noise)
             except ValueError:  # not finite, or not positive definite to rounding
                 return None
 
     def longest_component(self, coordinates: Array) -> float:
         """The longest displacement of any component by itself, in the same units."""
         heads, shifts, tail = self._split(coordinates)
-        squares = heads**2 + (shifts**2).sum(axis=1)
-        for own in self.covariance.by_component(tail, len(heads)):
-            squares = squares + (own**2).sum(axis=1)
+        k = len(shifts)
+        squares = heads**2
+        squares[:k] += (shifts**2).sum(axis=1)
+        for own in self.covariance.by_component(tail, k):
+            squares[:k] += (own**2).sum(axis=1)
         shared = self.covariance.shared_square(tail)
-        return float(np.sqrt((squares / self.origin.weights).max() + shared))
+        return float(np.sqrt((squares / self.weights).max() + shared))
 
     def _split(self, vector: Array) -> tuple[Array, Array, Array]:
-        """What belongs to weights (…, K), to means (…, K, D), and to covariances."""
-        k, d = self.origin.means.shape
-        means = vector[..., k : k + k * d].reshape(*vector.shape[:-1], k, d)
-        return vector[..., :k], means, vector[..., k + k * d :]
+        """What belongs to weights, noise's among them, to means (…, K, D), and to covariances."""
+        (k, d), parts = self.origin.means.shape, len(self.weights)
+        means = vector[..., parts : parts + k * d].reshape(*vector.shape[:-1], k, d)
+        return vector[..., :parts], means, vector[..., parts + k * d :]
 
 
 def expected_gain(here: Mixture, there: Mixture) -> float:

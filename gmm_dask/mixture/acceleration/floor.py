@@ -19,6 +19,8 @@ def lifted(
         return proposal
     covariances = kind.add(floored.covariances, variance)
     try:
-        return Mixture(proposal.weights, proposal.means, covariances, proposal.family)
+        return Mixture(
+            proposal.weights, proposal.means, covariances, proposal.family, proposal.noise
+        )
     except ValueError:  # rounding took what was left: the plain step does better
         return None

@@ -11,6 +11,8 @@ All products are NumPy's, which lets other threads run meanwhile; SciPy's dtrmm 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,12 +42,12 @@ class CentredKernel:
 
     def __init__(self, mixture: Mixture) -> None:
         self.mixture = mixture
-        self.factors = mixture.spread(mixture.factors)
-        k, d = mixture.means.shape
+        self.means, self.factors, self.normalisers = mixture.terms
+        k, d = self.means.shape
         fitting = TEMPORARIES // (8 * (3 * d + 2 * k))
         self.step = int(np.clip(fitting // 64 * 64, 128, MOST_ROWS))
-        self.sum = SufficientStatistics.zero(k, d, mixture.kind.layout)
-        self.look = Look.at(mixture, self.factors)
+        self.sum = SufficientStatistics.zero(mixture.components, d, mixture.kind.layout)
+        self.look = Look.at(mixture)
 
     def add(self, rows: Rows, weights: Array | None) -> bool:
         """Add these rows; False, and nothing added, where one of them is not finite."""
@@ -57,16 +59,20 @@ class CentredKernel:
         logs = self._logs(block) if self.look is None else self._logs_after(self.look, block)
         posteriors = np.empty_like(logs)
         totals = softmax(logs, posteriors, weights, LOWEST_EXPONENT["float64"])
-        self.sum += statistics_of_responsibilities(
-            block, posteriors, self.mixture.kind.layout, weights, totals
-        )
+        layout, k = self.mixture.kind.layout, self.mixture.components
+        found = statistics_of_responsibilities(block, posteriors[:k], layout, weights, totals)
+        if self.mixture.noise is not None:
+            noise = statistics_of_responsibilities(block, posteriors[k:], layout, weights)
+            found = replace(found, noise=noise)
+        self.sum += found
         return True
 
     def _logs(self, block: Array) -> Array:
         """Log joint densities (K, B)."""
-        logs = np.empty((self.mixture.components, len(block)))
+        logs = np.empty((len(self.means), len(block)))
+        logs[self.mixture.components :] = self.normalisers[-1]
         for k in range(self.mixture.components):
-            logs[k] = self._log(block - self.mixture.means[k], k)
+            logs[k] = self._log(block - self.means[k], k)
         return logs
 
     def _logs_after(self, look: Look, block: Array) -> Array:
@@ -85,10 +91,10 @@ class CentredKernel:
 
     def _replace(self, logs: Array, block: Array, chosen: NDArray[np.bool_]) -> None:
         """The log-densities that are chosen (K, B) in full."""
-        for k in np.flatnonzero(chosen.any(axis=1)).tolist():
+        for k in np.flatnonzero(chosen[: self.mixture.components].any(axis=1)).tolist():
             rows = np.flatnonzero(chosen[k])
             deviations = block[rows]
-            deviations -= self.mixture.means[k]
+            deviations -= self.means[k]
             logs[k, rows] = self._log(deviations, k)
 
     def _log(self, deviations: Array, k: int) -> Array:
@@ -104,7 +110,7 @@ class CentredKernel:
             whitened = np.nan_to_num(whitened, nan=LARGEST_DEVIATION)
             whitened = np.clip(whitened, -LARGEST_DEVIATION, LARGEST_DEVIATION)
             distances = np.einsum("nd,nd->n", whitened, whitened)
-        logs: Array = self.mixture.log_normalisers[k] - 0.5 * distances
+        logs: Array = self.normalisers[k] - 0.5 * distances
         return logs
 
     def statistics(self) -> list[SufficientStatistics]:

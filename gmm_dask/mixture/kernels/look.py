@@ -27,12 +27,13 @@ JUDGED = 64
 class Look:
     """Upper bounds of all log-densities, from the first whitened coordinates of a row."""
 
-    def __init__(self, mixture: Mixture, factors: Array, centre: Array, seen: int) -> None:
+    def __init__(self, mixture: Mixture, centre: Array, seen: int) -> None:
+        means, factors, normalisers = mixture.terms
         self.seen = seen
-        self.constants = mixture.log_normalisers[:, None]
+        self.constants = normalisers[:, None]
         self.centre = centre[: self.seen, None]
         upper = factors[:, : self.seen, : self.seen]
-        offsets = (mixture.means - centre)[:, : self.seen]
+        offsets = (means - centre)[:, : self.seen]
         means = np.einsum("kji,kj->ki", upper, offsets)
         # A last feature, which is 1, takes the means away within the product.
         affine = np.concatenate([np.swapaxes(upper, 1, 2), -means[:, :, None]], axis=2)
@@ -40,14 +41,14 @@ class Look:
         self.step = max(192, LOOK_VALUES // len(self.factors) // 64 * 64)
 
     @classmethod
-    def at(cls, mixture: Mixture, factors: Array) -> Look | None:
+    def at(cls, mixture: Mixture) -> Look | None:
         """None where a look is not worth it, or would be blurred."""
-        if factors.ndim != 3 or mixture.features < LOOK_FROM_FEATURES or mixture.components < 3:
+        if mixture.diagonal or mixture.features < LOOK_FROM_FEATURES or mixture.components < 3:
             return None
         frame = Frame.of([mixture])
         if frame.conditioning(mixture) >= SHARP:
             return None
-        return cls(mixture, factors, frame.centre, mixture.features // SEEN)
+        return cls(mixture, frame.centre, mixture.features // SEEN)
 
     def bounds(self, block: Array) -> Array:
         """At least log w_k N(x | k), (K, B)."""
@@ -76,5 +77,5 @@ class Look:
 
 def components_left(mixture: Mixture) -> float:
     """The same of the look that the centred kernel takes; all of them where it takes none."""
-    look = Look.at(mixture, mixture.spread(mixture.factors))
+    look = Look.at(mixture)
     return mixture.components if look is None else look.left(mixture)

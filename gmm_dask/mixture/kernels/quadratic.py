@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmm_dask.mixture.arrays import Array, Rows
+from gmm_dask.mixture.covariance.layouts import Layout
 from gmm_dask.mixture.kernels import Arithmetic
 from gmm_dask.mixture.kernels.features import OuterFeatures, SquareFeatures, features_of
 from gmm_dask.mixture.kernels.frame import Frame
@@ -42,7 +44,7 @@ class Expansion:
         self.mixtures = tuple(map(weakref.ref, mixtures))
         self.frame, self.arithmetic = frame, arithmetic
         self.features = features_of(mixtures[0])
-        ends = list(accumulate(mixture.components for mixture in mixtures))
+        ends = list(accumulate(mixture.parts for mixture in mixtures))
         self.ends = np.array(ends)
         self.slices = [slice(a, b) for a, b in pairwise([0, *ends])]
 
@@ -93,20 +95,29 @@ class QuadraticSums:
 
     def _statistics(self, index: int) -> SufficientStatistics:
         mixture = self.mixtures[index]
-        second, first, counts = self.features.unpack(self.sums[self.slices[index]])
-        means = first / np.where(counts > 0, counts, 1)[:, None]
-        scale, layout = self.frame.scale, mixture.kind.layout
-        scatter = layout.about_means(second, counts, means, scale)
+        sums = self.sums[self.slices[index]]
         log_likelihood, entropy, log_max = self.totals[index].tolist()
+        totals = log_likelihood, entropy, log_max
+        noise = None
+        if mixture.noise is not None:
+            noise = self._of_sums(sums[-1:], mixture.kind.layout, (0.0, 0.0, 0.0))
+        gaussians = self._of_sums(sums[: mixture.components], mixture.kind.layout, totals)
+        return gaussians if noise is None else replace(gaussians, noise=noise)
+
+    def _of_sums(
+        self, sums: Array, layout: Layout, totals: tuple[float, float, float]
+    ) -> SufficientStatistics:
+        second, first, counts = self.features.unpack(sums)
+        means = first / np.where(counts > 0, counts, 1)[:, None]
+        scale = self.frame.scale
+        scatter = layout.about_means(second, counts, means, scale)
         centre = np.where(counts > 0, 1.0, 0.0)[:, None] * self.frame.centre
         return SufficientStatistics(
             counts,
             *two_sum(centre, means * scale),
             scatter,
             layout,
-            log_likelihood,
-            entropy,
-            log_max,
+            *totals,
             self.rows,
             self.weight,
         )
@@ -172,13 +183,13 @@ def softmax(
 
 def coefficients(mixture: Mixture, frame: Frame, features: OuterFeatures | SquareFeatures) -> Array:
     """A (K, F): each line gives log w_k N(x | k) as a linear form in φ(z)."""
-    return linear_forms(*standardised(mixture, frame), mixture.log_normalisers, features)
+    return linear_forms(*standardised(mixture, frame), mixture.terms.log_normalisers, features)
 
 
 def standardised(mixture: Mixture, frame: Frame) -> tuple[Array, Array]:
     """The means, and the factors of the precisions, in the coordinates z."""
-    means = (mixture.means - frame.centre) / frame.scale
-    factors = mixture.spread(mixture.factors)
+    means, factors, _ = mixture.terms
+    means = (means - frame.centre) / frame.scale
     return means, factors * (frame.scale if factors.ndim == 2 else frame.scale[:, None])
 
 

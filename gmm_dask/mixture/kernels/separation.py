@@ -64,7 +64,7 @@ def _separation(mixtures: tuple[Mixture, ...], frame: Frame) -> Separation | Non
     seen, most = chosen
     each = (standardised(mixture, frame) for mixture in mixtures)
     means, factors = (np.concatenate(some) for some in zip(*each, strict=True))
-    normalisers = np.concatenate([mixture.log_normalisers for mixture in mixtures])
+    normalisers = np.concatenate([mixture.terms.log_normalisers for mixture in mixtures])
     features = outer(seen)
     bounds = linear_forms(means[:, :seen], factors[:, :seen, :seen], normalisers, features)
     components, d = means.shape
@@ -78,13 +78,13 @@ def _separation(mixtures: tuple[Mixture, ...], frame: Frame) -> Separation | Non
 def _affordable(mixtures: tuple[Mixture, ...], frame: Frame) -> tuple[int, float] | None:
     """How many features the cheapest look sees, and how many pairs a row it may leave; None where
     it would leave more."""
-    features, components = mixtures[0].features, sum(m.components for m in mixtures)
+    features, components = mixtures[0].features, sum(m.parts for m in mixtures)
     whole = WHOLE * components * _columns(features)
     pair = 2 * features * (features + BESIDE) * max(1, OWN_ROWS * components / height(components))
     costs, most = dict[int, float](), dict[int, float]()
     for seen in {int(share * features) for share in SEEN}:
         looking = components * _columns(seen)
-        left = sum(Look(m, m.spread(m.factors), frame.centre, seen).left(m) for m in mixtures)
+        left = sum(Look(m, frame.centre, seen).left(m) for m in mixtures)
         costs[seen], most[seen] = looking + left * pair, (whole - looking) / pair
     seen = min(costs, key=costs.__getitem__)
     return (seen, most[seen]) if costs[seen] < whole else None

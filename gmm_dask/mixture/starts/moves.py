@@ -68,6 +68,7 @@ def moves(mixture: Mixture, sample: Sample) -> list[Mixture]:
 
 def missed(mixture: Mixture, sample: Sample) -> Array:
     """The log-likelihood of all rows that goes with each component, (K,): −Σ_n log (1 − r_nk)."""
-    others = np.maximum(1 - mixture.responsibilities(sample.rows), np.finfo(np.float64).tiny)
+    own = mixture.responsibilities(sample.rows)[:, : mixture.components]
+    others = np.maximum(1 - own, np.finfo(np.float64).tiny)
     lost: Array = -(sample.weights @ np.log(others))
     return lost

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from gmm_dask.mixture import density
 from gmm_dask.mixture.arrays import Array, Indices
 from gmm_dask.mixture.density import Scores
+from gmm_dask.mixture.noise import NOISE, Noise
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.scoring.merging.sums import shares_of_clusters
@@ -48,6 +49,20 @@ class MergedMixture:
         return max(self.cluster_of) + 1
 
     @property
+    def noise(self) -> Noise | None:
+        """The mixture's, which is no cluster."""
+        return self.mixture.noise
+
+    @property
+    def parts(self) -> int:
+        """C, and one more with noise."""
+        return self.components + (self.noise is not None)
+
+    def told(self, labels: Indices) -> Indices:
+        """Labels as people are told them: what comes after the clusters is noise."""
+        return labels if self.noise is None else np.where(labels < self.components, labels, NOISE)
+
+    @property
     def features(self) -> int:
         """D."""
         return self.mixture.features
@@ -67,11 +82,11 @@ class MergedMixture:
         return Scores(shares.argmax(axis=1), found.log_density, kept)
 
     def labels(self, rows: ArrayLike) -> Indices:
-        """The most probable cluster of each row, (N,)."""
-        return self.scores(rows).labels
+        """The most probable cluster of each row, (N,); −1 for noise."""
+        return self.told(self.scores(rows).labels)
 
     def responsibilities(self, rows: ArrayLike) -> Array:
-        """p(cluster c | x_n), (N, C)."""
+        """p(cluster c | x_n), (N, C); that of noise last."""
         return self.scores(rows, responsibilities=True).responsibilities
 
     def log_density(self, rows: ArrayLike) -> Array:
@@ -79,7 +94,8 @@ class MergedMixture:
         return self.mixture.log_density(rows)
 
     def log_joint(self, rows: ArrayLike) -> Array:
-        """log Σ_{k in c} w_k N(x_n | μ_k, Σ_k), (N, C)."""
+        """log Σ_{k in c} w_k N(x_n | μ_k, Σ_k), (N, C), and log w_0 / V last with noise."""
         logs, members = self.mixture.log_joint(rows), np.array(self.cluster_of)
-        parts = [density.log_sum_exp(logs[:, members == c]) for c in range(self.components)]
-        return np.column_stack(parts)
+        gaussians, noise = np.split(logs, [len(members)], axis=1)
+        parts = (density.log_sum_exp(gaussians[:, members == c]) for c in range(self.components))
+        return np.column_stack([*parts, noise])

@@ -71,7 +71,6 @@ def test_rows_too_far_for_a_look_are_seen_in_full():
 
 def test_no_look_is_taken_where_it_would_be_blurred_or_of_little_use():
     mixture, _ = apart(3.0, width=1e-9)
-    factors = mixture.spread(mixture.factors)
-    assert Look.at(mixture, factors) is None
+    assert Look.at(mixture) is None
     few = Mixture(np.full(3, 1 / 3), np.eye(3), np.stack([np.eye(3)] * 3))
-    assert Look.at(few, few.spread(few.factors)) is None
+    assert Look.at(few) is None
