@@ -17,7 +17,7 @@ from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.sweep import Statistics, StatisticsOf, sweep, sweep_labels
 
 Question: TypeAlias = tuple[tuple[Mixture, ...], tuple[Kernel, ...]]
-Labelling: TypeAlias = tuple[Source, int, Layout, bool, bool]
+Labelling: TypeAlias = tuple[Source, int, Layout, bool, bool, bool]
 
 
 def statistics_over(engine: Engine, first_step: int = 0) -> StatisticsOf:
@@ -44,14 +44,14 @@ def added(one: Statistics, other: Statistics) -> Statistics:
 
 
 def label_statistics(
-    engine: Engine, labels: Source, components: int, layout: Layout
+    engine: Engine, labels: Source, components: int, layout: Layout, *, noise: bool = False
 ) -> SufficientStatistics:
     """The statistics of all rows when their components are known: one pass."""
     strict = engine.rows.missing_chunks == "error"
     skipping = engine.rows.skips
     return engine.map_reduce(
         sweep_labelled_block,
-        (labels, components, layout, skipping, strict),
+        (labels, components, layout, noise, skipping, strict),
         name="labels",
         every_row=True,
     )
@@ -61,7 +61,7 @@ def sweep_labelled_block(
     table: Values, weights: Weights, first_row: int, labelling: Labelling
 ) -> SufficientStatistics:
     """One block with its labels, which are read here by global row index."""
-    source, components, layout, skipping, strict = labelling
+    source, components, layout, noise, skipping, strict = labelling
     if strict:
         source.verify(first_row, first_row + len(table))
     labels = np.asarray(source.read(first_row, first_row + len(table))).reshape(-1)
@@ -69,4 +69,4 @@ def sweep_labelled_block(
         # labels ride along as weights do; both are dropped with their row
         _, labels = kept_rows(table, labels)  # type: ignore[assignment]
         table, weights = kept_rows(table, weights)
-    return sweep_labels(table, labels, components, layout, weights)
+    return sweep_labels(table, labels, components, layout, weights, noise=noise)

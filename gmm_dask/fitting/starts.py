@@ -33,9 +33,13 @@ from gmm_dask.mixture.starts.initial import (
 )
 from gmm_dask.mixture.starts.moves import improved
 from gmm_dask.mixture.starts.race import race
+from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.variational import check_prior
 from gmm_dask.settings.errors import ConfigurationError
 from gmm_dask.settings.mixture import Configuration
+
+LEAST_SHARE = 1e-9
+"""Less of the rows is rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,10 +139,16 @@ class Starts:
             return start([beside(copy(mixture), noise) for mixture in self.given])
         if self.labels is not None:
             layout = family_named(configuration.covariance).layout
-            statistics = label_statistics(engine, self.labels, configuration.components, layout)
+            statistics = label_statistics(
+                engine,
+                self.labels,
+                configuration.components,
+                layout,
+                noise=noise is not None,
+            )
             settings = self.settings().regularisation
             begun = from_statistics(statistics, configuration.covariance, settings)
-            return start([beside(begun, noise)])
+            return start([beside(begun, weighed(noise, statistics))])
         sample = Sample.of(known.sample.rows, known.sample.represented)
         if self.parameters is not None:
             dense = dense_rows(sample, noise)
@@ -175,6 +185,12 @@ def noise_of(configuration: Configuration, rows: Rows, known: Profile) -> Noise 
         return None
     box = frozen([known.minimum, known.maximum])
     return asked(configuration.noise, box, rows.feature_names)
+
+
+def weighed(noise: Noise | None, statistics: SufficientStatistics) -> Noise | None:
+    """Noise that weighs the rows that labels say are noise, where there are some."""
+    share = 1 - float(statistics.counts.sum()) / statistics.weight
+    return noise if noise is None or share < LEAST_SHARE else noise.weighing(min(share, 0.999))
 
 
 def beside(mixture: Mixture, noise: Noise | None) -> Mixture:

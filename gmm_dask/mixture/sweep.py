@@ -16,6 +16,7 @@ from gmm_dask.mixture.kernels.choice import choose_kernels, require_float32
 from gmm_dask.mixture.kernels.frame import Frame
 from gmm_dask.mixture.kernels.fused import FusedKernel
 from gmm_dask.mixture.kernels.quadratic import QuadraticKernel
+from gmm_dask.mixture.noise import NOISE
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.statistics import SufficientStatistics
@@ -114,13 +115,17 @@ def sweep_labels(
     components: int,
     layout: Layout = OUTER,
     weights: ArrayLike | None = None,
+    *,
+    noise: bool = False,
 ) -> SufficientStatistics:
-    """The statistics of rows whose components are known: responsibilities of 0 and 1."""
-    assigned = np.asarray(labels)
-    if assigned.dtype.kind not in "iu" or ((assigned < 0) | (assigned >= components)).any():
-        raise Refusal(f"labels must be whole numbers from 0 to {components - 1}")
+    """The statistics of rows whose components are known: responsibilities of 0 and 1; of none for
+    rows of noise, which have the label −1."""
+    assigned, least = np.asarray(labels), NOISE if noise else 0
+    if assigned.dtype.kind not in "iu" or ((assigned < least) | (assigned >= components)).any():
+        raise Refusal(f"labels must be whole numbers from {least} to {components - 1}")
+    members = np.eye(components + 1, components)  # what −1 stands for is the last
     return sweep_responsibilities(
-        block, lambda part: np.eye(components)[assigned[part]], components, layout, weights
+        block, lambda part: members[assigned[part]], components, layout, weights
     )
 
 

@@ -211,6 +211,23 @@ def test_labels_and_given_mixtures_are_starts_beside_it(rows):
         fit(rows, Configuration(3), initial=found.mixture)
 
 
+def test_labels_may_say_which_rows_are_noise(rows, tmp_path):
+    known = np.where(np.abs(rows).max(axis=1) > 12, -1, TRUTH.labels(rows)).astype(np.int8)
+    first = fit(rows, Configuration(3, noise=True, max_iter=0), labels=known).mixture
+    assert first.noise.weight == pytest.approx((known == -1).mean())
+    for k in range(3):
+        np.testing.assert_allclose(first.means[k], rows[known == k].mean(axis=0))
+    share = (known == 0).mean()
+    assert first.weights[0] == pytest.approx(share)
+    zarr.create_array(tmp_path / "rows", data=rows)
+    zarr.create_array(tmp_path / "labels", data=known)
+    opened = {"labels": tmp_path / "labels"}
+    again = fit(tmp_path / "rows", Configuration(3, noise=True, max_iter=0), **opened).mixture
+    np.testing.assert_allclose(again.weights, first.weights)
+    with pytest.raises(Refusal, match="from 0 to 2"):
+        fit(rows, Configuration(3), labels=known)
+
+
 def test_a_volume_of_zero_is_refused_before_an_iteration(rows):
     flat = np.column_stack([rows, np.full(len(rows), 3.0)])
     told = []
