@@ -55,9 +55,6 @@ class GaussianMixture(FittedAttributes, DensityMixin, BaseEstimator):  # type: i
     `fit` takes what `open_rows` takes and uses the active Dask client, if there is one; within a
     Dask task, as under joblib's dask backend, only the thread that the task has.
 
-    With `noise` rows of a uniform background have the label −1, and their probability is the last
-    column of `predict_proba`; `weights_` sum to 1 with `mixture_.noise.weight`.
-
     What differs from scikit-learn, and is meant:
 
     - `lower_bound_` is the mean log-likelihood of the fitted parameters themselves (there of the
@@ -132,11 +129,11 @@ class GaussianMixture(FittedAttributes, DensityMixin, BaseEstimator):  # type: i
         return self.fit(X, y, sample_weight, **dims).predict(X)
 
     def predict(self, X: object) -> Any:
-        """The most probable component of each row, (N,); −1 for noise."""
+        """The most probable component of each row, (N,)."""
         return self._answer(X, "labels")
 
     def predict_proba(self, X: object) -> Any:
-        """Responsibilities, (N, K); with noise one column more."""
+        """Responsibilities, (N, K)."""
         return self._answer(X, "responsibilities")
 
     def score_samples(self, X: object) -> Any:

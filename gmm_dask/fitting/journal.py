@@ -112,6 +112,8 @@ def history_entry(
         entry["change"] = None
     if state.best.log_prior:
         entry["objective"] = state.best.objective
+    if state.best.mixture.noise is not None:
+        entry["noise"] = state.best.mixture.noise.weight
     entry |= {"iteration": state.iteration, "passes": state.passes}
     if len(state.candidates) > 1:
         entry["candidates"] = [c.mean_log_likelihood for c in state.candidates]
@@ -127,12 +129,13 @@ def iteration_line(entry: Mapping[str, Any]) -> str:
     """An entry of the history as one line for a person."""
     objective = f", with the prior {entry['objective']:.6f}" if "objective" in entry else ""
     change = "" if entry["change"] is None else f"{objective} ({entry['change']:+.2e})"
+    noise = f", noise {entry['noise']:.2%}" if "noise" in entry else ""
     plain = "" if entry["step"] in ("plain", "start") else f", {entry['step']}"
     events = "".join(f"; {_what_happened(event)}" for event in entry["events"])
     rate = entry["rows"] / entry["seconds"] if entry["seconds"] else 0.0
     return (
         f"iteration {entry['iteration']}: mean log-likelihood {entry['mean_log_likelihood']:.6f}"
-        f"{change}{plain}, {entry['seconds']:.2f} s, {rate / 1e6:.2f} M rows/s{events}"
+        f"{change}{plain}{noise}, {entry['seconds']:.2f} s, {rate / 1e6:.2f} M rows/s{events}"
     )
 
 

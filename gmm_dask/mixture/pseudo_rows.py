@@ -54,8 +54,8 @@ def variance_of_rows(statistics: SufficientStatistics) -> Array:
     """var(X) of all rows, by one less than there are: (D, D), or (D,) without correlations."""
     layout, mean = statistics.layout, statistics.mean()
     parts = statistics, *filter(None, [statistics.noise])
-    total = sum(
+    pooled = [
         layout.pooled(one.scatter + layout.between(one.counts, one.means - mean)) for one in parts
-    )
-    variance = total / statistics.all_counts.sum()
+    ]
+    variance: Array = sum(pooled[1:], start=pooled[0]) / statistics.all_counts.sum()
     return variance * (statistics.rows / max(statistics.rows - 1, 1))

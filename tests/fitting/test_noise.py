@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
 
 from gmm_dask import (
     Configuration,
@@ -17,13 +19,16 @@ from gmm_dask import (
     fit,
     open_rows,
     overlap,
+    plots,
     select,
 )
+from gmm_dask.fitting.journal import iteration_line
 from gmm_dask.fitting.verification import verify_fit
 from gmm_dask.mixture.matching import matched
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.models.model import load_model
+from gmm_dask.plots.colours import NOISE_GREY
 from gmm_dask.report import write_report
 from gmm_dask.runs.inspection import inspect
 from gmm_dask.scoring.lazy import labels as lazy_labels
@@ -139,9 +144,34 @@ def test_a_model_is_verified_and_told_of(rows, tmp_path):
     assert "3 components and noise" in inspection.described()
     values = json.loads(json.dumps(inspection.values()))["mixture"]
     assert values["noise"]["weight"] + sum(values["weights"]) == pytest.approx(1)
+    told = [entry["noise"] for entry in inspection.history]
+    assert told[-1] == model.mixture.noise.weight
+    assert len(set(told)) == len(told)
+    assert f", noise {told[-1]:.2%}, " in iteration_line(inspection.history[-1])
     report = Path(write_report(str(tmp_path / "run"))).read_text()
     assert "3 and noise" in report
     assert "FAILS" not in report
+
+
+def test_pictures_show_it_in_grey_and_what_has_no_place_not_at_all(rows):
+    mixture = fit(rows, Configuration(3, noise=True)).mixture
+    placeless = mixture.beside(replace(mixture.noise, box=None))
+    grey = to_rgba(NOISE_GREY)
+    for one in (mixture, placeless):
+        figure = Figure()
+        bars, points, curve = figure.subplots(1, 3)
+        plots.weights(one, bars)
+        assert [text.get_text() for text in bars.get_xticklabels()] == ["0", "1", "2", "noise"]
+        assert bars.patches[-1].get_facecolor() == grey
+        assert bars.patches[-1].get_height() == pytest.approx(one.noise.weight)
+        plots.scatter(one, rows, ax=points)
+        colours = points.collections[0].get_facecolors()[:, :3]
+        assert np.array_equal((colours == grey[:3]).all(axis=1), one.labels(rows) == -1)
+        plots.density(one, rows, ax=curve)
+        x, total = curve.lines[-1].get_data()
+        far = total[np.argmin(np.abs(x - 25))]
+        expected = one.noise.weight / 60 if one is mixture else 0.0
+        assert far == pytest.approx(expected, rel=0.02, abs=1e-9)
 
 
 def test_scores_have_noise_last(rows, tmp_path):
@@ -174,8 +204,8 @@ def test_the_best_number_of_components_beside_noise(rows):
 
 
 def test_the_estimator_has_it(rows):
-    found = GaussianMixture(3, noise=True, random_state=0).fit(rows)
-    assert found.get_params()["noise"] is True
+    found = GaussianMixture(3, noise="box", random_state=0).fit(rows)
+    assert found.get_params()["noise"] == "box"
     assert found.predict_proba(rows).shape == (len(rows), 4)
     assert set(found.predict(rows)) == {-1, 0, 1, 2}
     assert found.score(rows) == pytest.approx(found.score_samples(rows).mean())
@@ -185,10 +215,10 @@ def test_the_estimator_has_it(rows):
     assert found._n_parameters() == 19
     again = found.set_params(warm_start=True, tol=1e-6).fit(rows)
     assert again.mixture_.noise.weight == pytest.approx(0.1, abs=0.01)
-    by_volume = GaussianMixture(3, noise=1 / 3600, random_state=0).fit(rows)
+    by_volume = GaussianMixture(3, noise="0.0003", random_state=0).fit(rows)
     assert by_volume.mixture_.noise.box is None
     with pytest.raises(ValueError, match="noise"):
-        GaussianMixture(3, noise=-1.0).fit(rows)
+        GaussianMixture(3, noise="-1").fit(rows)
 
 
 def test_a_file_says_it_as_text_as_a_number_or_as_true():
@@ -236,6 +266,8 @@ def test_a_volume_of_zero_is_refused_before_an_iteration(rows):
     assert not told
     with pytest.raises(Refusal, match="inverse of its volume"):
         Configuration(2, noise=0.0)
+    with pytest.raises(ConfigurationError, match="knows no noise"):
+        Configuration(2, noise=True, method="variational")
 
 
 def test_what_was_begun_without_it_goes_on():
