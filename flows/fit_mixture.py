@@ -31,7 +31,7 @@ from flows.news import all_told
 from flows.retries import LASTING, LEFT, left_to_the_other, or_left, stop_if_it_keeps_crashing
 from gmm_dask import Fit, plots
 from gmm_dask.clusters.connection import cluster_for
-from gmm_dask.fitting.jobs import OpenJob, fit_job, open_job, overlap_job
+from gmm_dask.fitting.jobs import OpenJob, fit_job, open_job
 from gmm_dask.report import write_report
 from gmm_dask.runs.layout import model_place
 from gmm_dask.settings.job import Job
@@ -101,7 +101,6 @@ def fit_or_go_on(opened: OpenJob) -> Fit:
     reached, scheduler = cluster_for(job.cluster, opened.rows.nbytes), job.cluster.scheduler
     with place_on(scheduler), reached as client, workers_heard(client, run):
         fit = fit_job(opened, client, callbacks=[tell])
-        overlap_job(opened, fit, client)
     bar.finish()
     return fit
 

@@ -29,7 +29,6 @@ from gmm_dask.fitting.jobs import (
     OpenJob,
     fit_job,
     open_job,
-    overlap_job,
     refit_job,
     select_job,
 )
@@ -37,6 +36,8 @@ from gmm_dask.fitting.refitting.outcome import Refit
 from gmm_dask.fitting.result import Fit
 from gmm_dask.fitting.run_loop import Callback, Progress
 from gmm_dask.fitting.selection import Selection
+from gmm_dask.runs.documents import document_in
+from gmm_dask.runs.layout import OVERLAP
 from gmm_dask.runs.resumption import interrupted, kept_of_fit, kept_of_selection, no_answer
 from gmm_dask.settings.errors import ConfigurationError
 from gmm_dask.settings.job import Job
@@ -72,9 +73,10 @@ def fit(job: Job, *, restart: bool) -> Done:
             fresh = True
             tell(progress)
 
+        before = document_in(placed.run, OVERLAP)
         made = fit_job(placed, client, restart=restart, callbacks=[note])
-        news = overlap_job(placed, made, client)
-        return Done(placed.run, made, fresh or news)
+        known = before is None and made.overlap is not None
+        return Done(placed.run, made, fresh or known)
 
     return in_run_folder(opened, "", kept_of_fit, carry_out, tol=mixture.tol)
 

@@ -16,6 +16,7 @@ from gmm_dask.chunked.rows import Rows, open_rows
 from gmm_dask.chunked.sources import open_column
 from gmm_dask.chunked.sources.zarr_source import as_stored
 from gmm_dask.fitting.journal import EVERY_ITERATION, Rhythm
+from gmm_dask.fitting.overlapping import with_overlap
 from gmm_dask.fitting.result import Fit
 from gmm_dask.fitting.run_loop import Callback, Conduct, carry_out
 from gmm_dask.fitting.starts import GivenParameters, Starts
@@ -39,6 +40,7 @@ def fit(
     checkpoint: Rhythm = EVERY_ITERATION,
     callbacks: Sequence[Callback] = (),
     performance_report: bool = False,
+    overlap: bool = False,
     **opening: Any,
 ) -> Fit:
     """Fit a Gaussian mixture to rows from anywhere that `open_rows` can open.
@@ -49,7 +51,8 @@ def fit(
     process, with the same bits; within a Dask task in the thread that it has, unless it gives a
     `client`, and then leaves its thread to others. With `run`, a folder keeps history, checkpoints
     and the model: called again, it resumes, or returns at once what is finished. With
-    `performance_report`, Dask's own report of the cluster meanwhile is kept there too.
+    `performance_report`, Dask's own report of the cluster meanwhile is kept there too. With
+    `overlap`, further passes see which components share rows, for `merged` and for the report.
     """
     if not isinstance(configuration, Configuration):
         configuration = Configuration(whole(configuration))
@@ -60,7 +63,8 @@ def fit(
     plan = Starts.of(configuration, initial, coded)
     plan.check(rows)
     conduct = Conduct(client, cache, run, restart, checkpoint, callbacks, performance_report)
-    return carry_out(plan, rows, conduct)[1]
+    found = carry_out(plan, rows, conduct)[1]
+    return with_overlap(found, rows, client, cache, run) if overlap else found
 
 
 def evaluate(

@@ -16,6 +16,7 @@ from gmm_dask.chunked.sources import open_column
 from gmm_dask.chunked.sources.opening import OpenSource, only_table, open_source
 from gmm_dask.chunked.sources.zarr_source import as_stored
 from gmm_dask.fitting.journal import Rhythm
+from gmm_dask.fitting.overlapping import with_overlap
 from gmm_dask.fitting.refitting.outcome import Refit
 from gmm_dask.fitting.refitting.refit import Reached, Request, refit_as
 from gmm_dask.fitting.result import Fit
@@ -26,8 +27,6 @@ from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.models.model import load_model
 from gmm_dask.runs.configuration import load_values
 from gmm_dask.scoring.features import check_features
-from gmm_dask.scoring.kept_overlap import overlap_in
-from gmm_dask.scoring.overlap import overlap
 from gmm_dask.settings.errors import ConfigurationError
 from gmm_dask.settings.job import Job, job_from
 from gmm_dask.settings.rows import RowOptions
@@ -110,16 +109,8 @@ def fit_job(
     plan = Starts.of(job.mixture, initial_of(job, rows), labels)
     plan.check(rows)
     heard = [configuration_kept(job), *callbacks]
-    return carry_out(plan, rows, conduct_of(job, client, restart, heard))[1]
-
-
-def overlap_job(opened: OpenJob, found: Fit, client: Client | None = None) -> bool:
-    """Have the run keep which components share rows, where the job asks for it; whether it was not
-    known yet."""
-    if not opened.job.overlap or overlap_in(opened.run, found.mixture) is not None:
-        return False
-    overlap(found, opened.rows, client=client, cache=opened.job.cache, run=opened.run)
-    return True
+    found = carry_out(plan, rows, conduct_of(job, client, restart, heard))[1]
+    return with_overlap(found, rows, client, job.cache, job.run) if job.overlap else found
 
 
 def configuration_kept(job: Job) -> Callback:

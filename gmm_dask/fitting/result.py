@@ -13,9 +13,13 @@ from gmm_dask.mixture import criteria
 from gmm_dask.mixture.belief import belief_of
 from gmm_dask.mixture.iteration import Candidate, EMSettings, EMState
 from gmm_dask.mixture.parameters import Mixture
+from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.summary import components_table
 from gmm_dask.mixture.variational import Posterior, Variational
+from gmm_dask.scoring.merging.merged import MergedMixture
+from gmm_dask.scoring.merging.overlap import Overlap
+from gmm_dask.scoring.merging.tree import Rule
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +38,17 @@ class Fit:
     objective: float = nan
     """What was raised, per row: the mean log-likelihood, with the prior's part where it has one; of
     a variational fit the bound of the evidence."""
+    overlap: Overlap | None = field(default=None, repr=False)
+    """Which components share rows, where that was asked for."""
+
+    def merged(self, clusters: int | None = None, by: Rule = "entropy") -> MergedMixture:
+        """The mixture as so many clusters of components; left out, as many as are suggested."""
+        if self.overlap is None:
+            raise Refusal(
+                "which components make up clusters is not known of this fit: fit with "
+                "overlap=True, or take overlap(fit, rows).merged(…)"
+            )
+        return self.overlap.merged(clusters, by)
 
     @property
     def converged(self) -> bool:

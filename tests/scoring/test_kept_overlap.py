@@ -1,11 +1,13 @@
 """What was found of components is kept beside the run's model, and told from that of another."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gmm_dask import Configuration, Mixture, fit, load_overlap, overlap
+from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.report import write_report
 from gmm_dask.runs.layout import OVERLAP
 from gmm_dask.scoring.kept_overlap import keep_overlap, overlap_in
@@ -39,6 +41,20 @@ def test_a_run_keeps_it_where_it_is_named(run):
         load_overlap(place)
     overlap(found, ROWS, run=place)
     assert load_overlap(place).values() == apart.values()
+
+
+def test_a_fit_that_was_asked_says_its_clusters(run):
+    place, found, apart = run
+    with pytest.raises(Refusal, match="is not known of this fit: fit with overlap=True"):
+        found.merged(2)
+    asked = Configuration(3, max_iter=5)
+    again = fit(ROWS, asked, run=place, overlap=True)
+    assert again.merged(2).cluster_of == apart.merged(2).cluster_of
+    assert load_overlap(place).values() == again.overlap.values() == apart.values()
+    keep_overlap(place, replace(apart, trees={"entropy": apart.tree()}))
+    assert list(fit(ROWS, asked, run=place, overlap=True).overlap.trees) == ["entropy"]
+    alone = fit(ROWS, asked, overlap=True)
+    np.testing.assert_array_equal(alone.merged(2).labels(ROWS), again.merged(2).labels(ROWS))
 
 
 def test_that_of_another_mixture_is_none(run):
