@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zlib import crc32
 
@@ -74,6 +74,10 @@ class Profile:
             "minimum": self.minimum.tolist(),
             "maximum": self.maximum.tolist(),
         }
+
+    def without_sample(self) -> Profile:
+        """The same once its rows have served, which are the most of it."""
+        return replace(self, sample=self.sample.first(0))
 
     def differences(self, stored: Mapping[str, Any]) -> list[str]:
         """What of an earlier look's summary says that these are other rows; nothing if none does.

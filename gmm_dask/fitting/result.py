@@ -123,8 +123,10 @@ def concluded(
         raise ValueError("a fit ends only after a pass over the rows")
     belief = belief_of(settings.for_weight(best.statistics.weight).regularisation)
     posterior = belief.posterior(best.mixture) if isinstance(belief, Variational) else None
+    expected = belief.expected(best.mixture)
+    expected.factors  # noqa: B018  if it has let go of them: on the one thread of this fit
     return Fit(
-        belief.expected(best.mixture),
+        expected,
         best.statistics,
         best.reason,
         best.iteration,

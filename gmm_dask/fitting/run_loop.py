@@ -24,6 +24,7 @@ from gmm_dask.chunked.expectation import statistics_over
 from gmm_dask.chunked.profile import Profile, profile
 from gmm_dask.chunked.rows import Rows
 from gmm_dask.fitting.events import MOST_PAST, Upkeep, tell_iteration, telling
+from gmm_dask.fitting.freed_memory import given_back
 from gmm_dask.fitting.journal import EVERY_ITERATION, Journal, Rhythm, history_entry
 from gmm_dask.fitting.performance_report import performance_kept
 from gmm_dask.fitting.result import Fit
@@ -119,9 +120,13 @@ def carry_out(plan: Plan, rows: Rows, conduct: Conduct) -> tuple[EMState, Fit]:
         ):
             known = look(plan, engine)
             state = plan.begin(engine, known)
+            settings = plan.settings().for_rows(known.sample.rows, known.weight_total)
+            known = known.without_sample()
             news = unlike(known, known.summary())
-            state = travel(plan, engine, known, costs, state, keep, conduct.callbacks, news)
-        return state, plan.conclude(state, rows, history)
+            state = travel(
+                plan, engine, settings, known, costs, state, keep, conduct.callbacks, news
+            )
+            return state, plan.conclude(state, rows, history)
     with open_run(
         conduct.run,
         configuration=plan.identity(),
@@ -170,6 +175,7 @@ def look(plan: Plan, engine: Engine) -> Profile:
 def travel(
     plan: Plan,
     engine: Engine,
+    settings: EMSettings,
     known: Profile,
     costs: list[PassReport],
     state: EMState,
@@ -181,7 +187,6 @@ def travel(
     """Iterate until every candidate has a reason to stop; `news` are of the first iteration."""
     costs.clear()
     statistics_of = watched(statistics_over(engine, state.passes), known, engine.rows)
-    settings = plan.settings().for_rows(known.sample.rows, known.weight_total)
     last, began = state, time.perf_counter()
     for last in iterate(statistics_of, state, settings, plan.revise):
         reached = time.perf_counter()
@@ -190,11 +195,13 @@ def travel(
         costs.clear()
         news = ()
         progress = Progress(last, entry, engine, run)
+        given_back(last)
         age = keep(progress)
         upkeep = Upkeep(m_step, time.perf_counter() - reached, age)
         for tell in callbacks:
             tell(progress)
         tell_iteration(engine, last, entry, upkeep)
+        given_back(last)
         began = time.perf_counter()
     return last
 
@@ -215,9 +222,12 @@ def travel_in(folder: RunFolder, plan: Plan, rows: Rows, conduct: Conduct) -> No
                 state = plan.begin(engine, known)
             else:
                 logger.info("resuming %s after iteration %d", folder, state.iteration)
+            settings = plan.settings().for_rows(known.sample.rows, known.weight_total)
+            known = known.without_sample()
             travel(
                 plan,
                 engine,
+                settings,
                 known,
                 costs,
                 state,
@@ -274,12 +284,13 @@ def kept(folder: RunFolder, plan: Plan, rows: Rows) -> tuple[EMState, Fit]:
     """What a run folder holds in the end; its model is written, and it is marked as finished."""
     with one_blas_thread():
         state = folder.view.state
-    if state is None:
-        raise StorageError(
-            f"{folder} is marked as finished but no checkpoint in it is whole: begin anew with "
-            "restart=True (--restart); the model beside it may still be good"
-        )
-    fit = plan.conclude(state, rows, folder.history.read())
+        if state is None:
+            raise StorageError(
+                f"{folder} is marked as finished but no checkpoint in it is whole: begin anew with "
+                "restart=True (--restart); the model beside it may still be good"
+            )
+        given_back(state)
+        fit = plan.conclude(state, rows, folder.history.read())
     if folder.finished is None:
         provenance = {
             "data": rows.describe(),

@@ -136,7 +136,10 @@ class Starts:
         configuration, noise = self.configuration, noise_of(self.configuration, engine.rows, known)
         if self.given:
             # Made anew: their factors have the bits that one thread of BLAS gives, as on workers.
-            return start([beside(copy(mixture), noise) for mixture in self.given])
+            given = [beside(copy(mixture), noise) for mixture in self.given]
+            for mixture in self.given:
+                mixture.forget()
+            return start(given)
         if self.labels is not None:
             layout = family_named(configuration.covariance).layout
             statistics = label_statistics(

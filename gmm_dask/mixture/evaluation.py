@@ -69,6 +69,8 @@ def evaluate(
             _with_policy(one, mixture, regularisation)
             for mixture, one in zip(mixtures, evaluations, strict=True)
         ]
+    for evaluation in evaluations:
+        evaluation.maximised.mixture.forget()
     return evaluations, 2 if again else 1
 
 
@@ -83,6 +85,8 @@ def _evaluated(
 ) -> list[Evaluation]:
     belief = belief_of(regularisation)
     summed = statistics_of(tuple(map(belief.expected, mixtures)), kernels)
+    for mixture in mixtures:
+        mixture.forget()
     return [
         Evaluation(
             statistics,

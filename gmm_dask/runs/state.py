@@ -148,6 +148,8 @@ def _decode(content: Any, arrays: Mapping[str, ArrayLike], made: dict[str, Any])
     said = json.dumps(content, sort_keys=True)
     if said not in made:
         made[said] = _made(content, arrays, made)
+        if isinstance(made[said], Mixture):
+            made[said].forget()
     return made[said]
 
 

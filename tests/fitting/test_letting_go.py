@@ -27,16 +27,19 @@ def uncollected() -> Iterator[None]:
     gc.enable()
 
 
-def watched_fit(client: Client | None, run: Any) -> list[list[int]]:
-    """After every iteration: of which of those before there still are statistics."""
+def watched_fit(client: Client | None, run: Any) -> tuple[list[list[int]], list[set[str]]]:
+    """After every iteration: of which of those before there still are statistics, and what the
+    mixtures of this one hold beside their parameters."""
     random = np.random.default_rng(0)
     rows = random.normal(size=(4000, FEATURES)) + 2 * random.integers(0, 3, (4000, 1))
     statistics: dict[int, Any] = {}
     held: list[list[int]] = []
+    kept: list[set[str]] = []
 
     def look(progress: Progress) -> None:
         (candidate,) = progress.state.candidates
         held.append([i for i, one in statistics.items() if one() is not None])
+        kept.append({*vars(candidate.mixture), *vars(candidate.proposal)})
         statistics[candidate.iteration] = weakref.ref(candidate.statistics)
 
     start = Mixture(
@@ -46,8 +49,9 @@ def watched_fit(client: Client | None, run: Any) -> list[list[int]]:
     )
     assert start.large
     asked = Configuration(COMPONENTS, max_iter=4, tol=0.0, accelerate=None)
-    fit(rows, asked, initial=start, client=client, callbacks=[look], run=run)
-    return held
+    found = fit(rows, asked, initial=start, client=client, callbacks=[look], run=run)
+    assert "factors" in vars(found.mixture)
+    return held, kept
 
 
 @pytest.mark.usefixtures("uncollected")
@@ -55,4 +59,6 @@ def test_what_an_iteration_took_is_let_go_before_the_next_is_told(
     client: Client, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waiting, "POLL_SECONDS", 0.01)  # so that every pass is waited for in vain
-    assert watched_fit(client, tmp_path / "run") == [[], [], [], [], []]
+    held, kept = watched_fit(client, tmp_path / "run")
+    assert held == [[], [], [], [], []]
+    assert not any(names & {"factors", "precisions"} for names in kept)
