@@ -49,9 +49,24 @@ def test_without_a_name_a_run_gets_one_and_another_fit_the_next(shell, workplace
     assert two["run"] == f"{one['run']}-2"
 
 
+def test_noise_is_fitted_shown_and_scored(shell, workplace):
+    source = workplace.folder / "b.zarr"
+    told = shell("fit", source, "-k", 3, "--noise", "box", "--out", "run").well().out
+    assert "Mixture of 3 components and noise" in told
+    assert told.splitlines()[5].split()[0] == "noise"
+    shown = shell("show", "run", "--json").well().json
+    weights = [*shown["mixture"]["weights"], shown["mixture"]["noise"]["weight"]]
+    assert sum(weights) == pytest.approx(1)
+    assert shown["configuration"]["noise"] == "box"
+    scored = shell("score", "run", source, "--out", "s.zarr").well().out
+    assert ", noise: " in scored.splitlines()[-1]
+    assert "holds at rest" in shell("verify", "run", source).well().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        ("fit b.zarr -k 3 --noise -1", "noise must be box"),
         ("fit nothing.zarr -k 3", "nothing is stored at"),
         ("fit b.zarr", "components is missing"),
         ("fit b.zarr -k 4 --out runs/b", "begin anew"),

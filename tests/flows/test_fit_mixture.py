@@ -43,7 +43,8 @@ def test_without_a_server_the_flow_fits_a_store_and_leaves_a_model(tmp_path):
         folder=tmp_path,
     )
     assert made.returncode == 0, made.stderr
-    (tmp_path / "asked.toml").write_text('source = "rows.zarr"\noverlap = true\n[mixture]\n')
+    asked = 'source = "rows.zarr"\noverlap = true\n[mixture]\nnoise = "box"\n'
+    (tmp_path / "asked.toml").write_text(asked)
     arguments = ["--components", "3", "--run", "runs/blobs", "--workers", "2"]
     arguments += ["--config", "asked.toml"]
     first = run("-m", "flows.fit_mixture", *arguments, folder=tmp_path)
@@ -53,6 +54,7 @@ def test_without_a_server_the_flow_fits_a_store_and_leaves_a_model(tmp_path):
     assert (tmp_path / "runs" / "prefect").is_dir()
     model = load_model(tmp_path / "runs" / "blobs" / "model.zarr")
     assert model.mixture.components == 3
+    assert model.mixture.noise.box.shape == (2, 3)
     assert np.isfinite(model.provenance["bic"])
     assert load_overlap(tmp_path / "runs" / "blobs").tree().components == 3
 
