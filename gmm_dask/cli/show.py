@@ -11,6 +11,7 @@ from gmm_dask.cli import options, output
 if TYPE_CHECKING:
     from gmm_dask.mixture.matching import Match
     from gmm_dask.runs.inspection import Inspection
+    from gmm_dask.scoring.merging.tree import Rule
 
 EXAMPLE = "gmm-dask show runs/rows"
 
@@ -34,11 +35,15 @@ def show(what: str = What, against: Against = None, json: options.Json = False) 
 
     inspection = inspect(what)
     matches = () if against is None else matches_of(inspection, inspect(against))
+    clusters = clusters_of(inspection)
     if json:
         comparison = {} if against is None else {"against": [vars(match) for match in matches]}
-        output.result_json(inspection.values() | comparison)
+        suggested = {"clusters": clusters} if clusters else {}
+        output.result_json(inspection.values() | suggested | comparison)
         return
-    for name, value in lines_of(inspection).items():
+    suggestions = ", ".join(f"{count} by {rule}" for rule, count in clusters.items())
+    told = {"clusters suggested": suggestions} if clusters else {}
+    for name, value in (lines_of(inspection) | told).items():
         output.result(f"{name:<20} {value}")
     if inspection.mixture is not None:
         from gmm_dask.mixture.summary import components_table
@@ -48,6 +53,16 @@ def show(what: str = What, against: Against = None, json: options.Json = False) 
         from gmm_dask.mixture.matching import matches_table
 
         output.table(matches_table(matches, f"Against {against}, components matched"))
+
+
+def clusters_of(inspection: Inspection) -> dict[Rule, int]:
+    """How many clusters of components each rule suggests, where the run has been asked."""
+    from gmm_dask.scoring.kept_overlap import overlap_in
+
+    if inspection.kind != "run" or inspection.mixture is None:
+        return {}
+    found = overlap_in(inspection.where, inspection.mixture)
+    return {} if found is None else {rule: tree.suggested for rule, tree in found.trees.items()}
 
 
 def matches_of(inspection: Inspection, other: Inspection) -> tuple[Match, ...]:

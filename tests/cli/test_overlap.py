@@ -16,6 +16,10 @@ def test_overlap_says_what_to_merge(workplace):
     assert "Clusters of components" in (workplace.folder / values["report"]).read_text("utf-8")
     assert (workplace.folder / values["overlap"]).name == "overlap.json"
     assert (workplace.folder / values["overlap"]).exists()
+    suggested = {rule: tree["suggested"] for rule, tree in values["trees"].items()}
+    assert workplace("show", "runs/b", "--json").well().json["clusters"] == suggested
+    assert f"{suggested['entropy']} by entropy, " in workplace("show", "runs/b").well().out
+    assert "clusters" not in workplace("show", "runs/b/model.zarr", "--json").well().json
 
 
 def test_rows_are_labelled_with_clusters(workplace):

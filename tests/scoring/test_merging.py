@@ -11,7 +11,7 @@ from scipy.special import entr
 from gmm_dask import Mixture
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.scoring.merging.merged import MergedMixture
-from gmm_dask.scoring.merging.overlap import Overlap
+from gmm_dask.scoring.merging.overlap import Overlap, named
 from gmm_dask.scoring.merging.sums import Asked, entropy_lost, overlap_sums, shares_of_clusters
 from gmm_dask.scoring.merging.tree import Growth, MergeTree, elbow, misclassified
 from tests.scoring.merging import KEPT, brute_responsibilities, problems
@@ -169,6 +169,11 @@ def test_what_cannot_be_clusters_is_refused():
     sums = overlap_sums(np.full((3, 6), 1 / 6), Growth.of("entropy", 6).asked)
     with pytest.raises(Refusal, match="is no rule of merging"):
         Overlap(mixture, sums, {"entropy": tree}).merged(2, by="looks")
+
+
+def test_large_clusters_are_named_by_their_first_components():
+    assert named((0, 3, 11)) == "0,3,11"
+    assert named(tuple(range(5, 45))) == "5,6,7,8,… (40)"
 
 
 def test_one_component_is_one_cluster():

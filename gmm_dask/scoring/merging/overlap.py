@@ -17,6 +17,8 @@ from gmm_dask.scoring.merging.sums import OverlapSums
 from gmm_dask.scoring.merging.tree import RULES, Cluster, Merge, MergeTree, Rule, misclassified
 
 MOST_PAIRS = 12
+LISTED, FIRST = 12, 4
+"""Components of a cluster that are listed, and of a larger one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,5 +136,7 @@ def counted(clusters: int) -> str:
 
 
 def named(cluster: Cluster) -> str:
-    """A cluster by its components."""
-    return ",".join(map(str, cluster))
+    """A cluster by its components, or the first of them and how many there are."""
+    if len(cluster) <= LISTED:
+        return ",".join(map(str, cluster))
+    return f"{','.join(map(str, cluster[:FIRST]))},… ({len(cluster)})"
