@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gmm_dask.chunked.sources import DataError
+from gmm_dask.data.parquet_pages import check_footer, check_pages
 from gmm_dask.data.table_file import Batch, TableFile, chosen
 
 
@@ -19,6 +20,8 @@ def open_parquet(path: str, wanted: Sequence[str] | None) -> TableFile:
     except ImportError:
         raise DataError(f"{path} needs the package pyarrow: pip install pyarrow") from None
     try:
+        with open(path, "rb") as bare:
+            check_footer(path, bare)
         file = parquet.ParquetFile(path)
     except (OSError, arrow.ArrowException) as problem:
         raise DataError(f"{path} cannot be read: {problem}") from problem
@@ -26,6 +29,8 @@ def open_parquet(path: str, wanted: Sequence[str] | None) -> TableFile:
     names = [schema.names[j] for j in chosen(path, schema.names, wanted)]
     kinds = {name: schema.field(name).type for name in names}
     _refuse_words(path, kinds, arrow)
+    with open(path, "rb") as bare:
+        check_pages(path, bare, file, names)
     single = all(arrow.types.is_float32(kind) for kind in kinds.values())
     dtype = np.dtype("f4" if single else "f8")
 

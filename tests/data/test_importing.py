@@ -1,6 +1,8 @@
 """Files of every kind end as the same table; what is wrong in one is told by line and column."""
 
 import gzip
+from contextlib import suppress
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from gmm_dask.data import import_files
 from gmm_dask.store.errors import KeyExistsError, StorageError
 from tests.cli.conftest import preloaded as preloaded
 from tests.cli.conftest import shell as shell
+from tests.faults.inputs.parquet_bombs import parquet_file
 
 NAMES = ["length", "width", "depth"]
 TABLE = np.random.default_rng(0).normal(size=(257, 3))
@@ -133,3 +136,62 @@ def test_a_cell_beyond_what_is_read_is_told_with_its_line(shell):
     (shell.folder / "x.csv").write_text('a,b\n1,2\n3,"' + "4" * 200_000 + 'x"\n')
     told = shell("data", "import", "x.csv", "--out", "x.zarr").refused()
     assert "x.csv line 3 has a cell that cannot be read (field larger than field limit" in told
+
+
+def test_a_page_of_parquet_that_no_numbers_are_is_refused_before_it_is_unpacked(
+    tmp_path: Path,
+) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    honest = parquet_file(tmp_path / "honest.parquet", np.arange(1000).tobytes(), 1000)
+    bomb = parquet_file(tmp_path / "bomb.parquet", bytes(2**27), 1000)
+    before = arrow.default_memory_pool()
+    peaks = {}
+    try:
+        for path in (honest, bomb):
+            arrow.set_memory_pool(pool := arrow.proxy_memory_pool(arrow.system_memory_pool()))
+            with suppress(DataError):
+                import_files([path], tmp_path / f"{path.stem}.zarr")
+            peaks[path] = pool.max_memory()
+    finally:
+        arrow.set_memory_pool(before)
+    assert peaks[honest] > 8000
+    assert peaks[bomb] <= 2 * peaks[honest]
+    table = open_rows(tmp_path / "honest.zarr").source.read(0, 1000)
+    np.testing.assert_array_equal(table[:, 0], np.arange(1000))
+    with pytest.raises(DataError, match="column x of row group 0 becomes 134217728 bytes, and at"):
+        import_files([bomb], tmp_path / "bomb.zarr")
+
+
+def test_a_footer_of_parquet_beyond_all_bounds_is_not_parsed(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    with path.open("wb") as file:
+        file.truncate(2**30)
+        file.seek(2**30 - 8)
+        file.write((2**29).to_bytes(4, "little") + b"PAR1")
+    with pytest.raises(DataError, match="its footer takes 536870912 bytes, and at most 67108864"):
+        import_files([path], tmp_path / "out.zarr")
+
+
+def test_pages_of_parquet_as_others_write_them_are_read(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    random = np.random.default_rng(0)
+    columns = {
+        "real": random.normal(size=5000),
+        "few": random.integers(0, 10, 5000),
+        "wide": random.integers(-(2**62), 2**62, 5000),
+        "single": random.normal(size=5000).astype("f4"),
+        "flat": np.zeros(5000, "i1"),
+    }
+    table = arrow.table(columns)
+    for packing, version, dictionary in product(("NONE", "zstd"), ("1.0", "2.0"), (True, False)):
+        path = tmp_path / f"{packing}-{version}-{dictionary}.parquet"
+        settings = {"compression": packing, "data_page_version": version}
+        coded = {} if dictionary else {"column_encoding": {"wide": "DELTA_BINARY_PACKED"}}
+        parquet.write_table(
+            table, path, use_dictionary=dictionary, row_group_size=2000, data_page_size=4096,
+            **settings, **coded,
+        )  # fmt: skip
+        import_files([path], tmp_path / "out.zarr", dtype="float64", overwrite=True)
+        found = open_rows(tmp_path / "out.zarr").source.read(0, 5000)
+        np.testing.assert_array_equal(found, np.column_stack(list(columns.values())))

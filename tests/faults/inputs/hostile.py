@@ -24,6 +24,7 @@ from gmm_dask.models.model import _sealed_group, load_model, save_model
 from gmm_dask.store.arrays import pack_arrays, unpack_arrays
 from gmm_dask.store.sealed import from_json
 from tests.chunked.conftest import store
+from tests.faults.inputs.parquet_bombs import parquet_file
 
 Attempt = Callable[[], object]
 HUGE = 2**40
@@ -115,6 +116,7 @@ def bombs(folder: Path) -> list[tuple[str, Attempt]]:
         *_packed(folder),
         *_archived(folder),
         *_texts(folder),
+        *_tables(folder),
     ]
 
 
@@ -203,6 +205,20 @@ def _texts(folder: Path) -> list[tuple[str, Attempt]]:
         path.write_bytes(gzip.compress(content))
         found.append((f"text: {name}", partial(import_files, [path], folder / "out.zarr")))
     return found
+
+
+def _tables(folder: Path) -> list[tuple[str, Attempt]]:
+    """Parquet: pages that become what no numbers of so many rows are."""
+    few, most = np.arange(8).tobytes(), 2**31 - 1
+    made = {
+        "a page of zeros": parquet_file(folder / "zeros.parquet", bytes(SWOLLEN), 8),
+        "a page that says so": parquet_file(folder / "said.parquet", few, 8, most),
+        "a page and a footer that say so": parquet_file(folder / "both.parquet", few, HUGE, most),
+    }
+    return [
+        (f"parquet: {what}", partial(import_files, [path], folder / "out.zarr"))
+        for what, path in made.items()
+    ]
 
 
 def reading(path: Path | str) -> Attempt:
