@@ -19,11 +19,12 @@ import numcodecs  # type: ignore[import-untyped]
 import numpy as np
 import zarr
 from numcodecs.abc import Codec as Numcodec  # type: ignore[import-untyped]
-from zarr.abc.codec import BytesBytesCodec
+from zarr.abc.codec import ArrayBytesCodec, BytesBytesCodec
 from zarr.codecs import ShardingCodec
 from zarr.storage import MemoryStore, StorePath
 
 from gmm_dask.chunked.borrowed.part import Borrowed, gone
+from gmm_dask.chunked.borrowed.zfp import HEADER, zfp_size
 
 Decode: TypeAlias = Callable[[Any, int], Any]
 """From content, and the most bytes that may come of it; ValueError where there are more."""
@@ -68,6 +69,11 @@ def _lz4(content: Any, most: int) -> Any:
     return numcodecs.LZ4().decode(content)
 
 
+def _zfp(content: Any, most: int) -> Any:
+    _check(zfp_size(bytes(content[:HEADER])), most)
+    return numcodecs.get_codec({"id": "zfpy"}).decode(content)
+
+
 def _streamed(begin: Callable[[], Any]) -> Decode:
     """Of stream upon stream, as far as they go, and one byte beyond the most that may be."""
 
@@ -95,6 +101,7 @@ _DECODE: dict[str, Decode] = {
     "zstd": _zstd,
     "blosc": _blosc,
     "lz4": _lz4,
+    "zfpy": _zfp,
     "gzip": _streamed(lambda: zlib.decompressobj(zlib.MAX_WBITS | 16)),
     "zlib": _streamed(zlib.decompressobj),
     "bz2": _streamed(bz2.BZ2Decompressor),
@@ -199,6 +206,34 @@ class Bounded(BytesBytesCodec):  # type: ignore[misc]
         return await self.codec._encode_single(chunk_bytes, chunk_spec)
 
 
+@dataclass(frozen=True)
+class BoundedZfp(ArrayBytesCodec):  # type: ignore[misc]
+    """zfp in format 3, where it makes bytes of a chunk as it is."""
+
+    codec: Any
+
+    is_fixed_size = False
+
+    def to_dict(self) -> Any:
+        return self.codec.to_dict()
+
+    def compute_encoded_size(self, input_byte_length: int, chunk_spec: Any) -> int:
+        size: int = self.codec.compute_encoded_size(input_byte_length, chunk_spec)
+        return size
+
+    def _decode_sync(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        head = memoryview(chunk_bytes.as_numpy_array()).cast("B")[:HEADER]
+        declared = prod(chunk_spec.shape) * chunk_spec.dtype.to_native_dtype().itemsize
+        _check(zfp_size(bytes(head)), declared)
+        return self.codec._decode_sync(chunk_bytes, chunk_spec)
+
+    async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        return await asyncio.to_thread(self._decode_sync, chunk_bytes, chunk_spec)
+
+    async def _encode_single(self, chunk_data: Any, chunk_spec: Any) -> Any:
+        return await self.codec._encode_single(chunk_data, chunk_spec)
+
+
 def _of_format_3(codecs: Sequence[Any]) -> tuple[Any, ...]:
     """The same codecs, those that decompress bounded, also within shards."""
     made: list[Any] = []
@@ -206,6 +241,8 @@ def _of_format_3(codecs: Sequence[Any]) -> tuple[Any, ...]:
     for codec in codecs:
         if isinstance(codec, ShardingCodec):
             codec = replace(codec, codecs=_of_format_3(codec.codecs))
+        if isinstance(codec, ArrayBytesCodec) and codec.to_dict().get("name") == "numcodecs.zfpy":
+            codec = BoundedZfp(codec)
         name = _name(codec)
         known = name and _decoding(name, getattr(codec, "_codec", None))
         made.append(Bounded(codec, name, below) if known else codec)

@@ -153,6 +153,10 @@ def _packed(folder: Path) -> list[tuple[str, Attempt]]:
         shard = [{"name": "sharding_indexed", "configuration": {**inner, "codecs": codecs}}]
         whole = content + struct.pack("<QQ", 0, len(content))
         found.append((f"{name} in a shard", reading(v3(Path(f"{path}.s"), whole, codecs=shard))))
+    # 4096 × 4096 zeros, as zfp 1.0.1 packs them
+    zfp = bytes.fromhex("7a667005f7ff00f0ff0090ca") + bytes(131076)
+    told = [{"name": "numcodecs.zfpy", "configuration": {}}]
+    found.append(("zfp", reading(v3(folder / "zfp.zarr", zfp, codecs=told))))
     for name, (_, codec) in made.items():
         path, content = folder / f"v2-{name}", contents[name][1]
         found.append((f"v2 {name}", reading(v2(path, content, compressor=codec.get_config()))))
