@@ -18,7 +18,9 @@ T = TypeVar("T")
 V = TypeVar("V")
 Parameters: TypeAlias = tasks.Packed[V] | Future
 
-MERGE_AT_ONCE = 16
+MERGE_AT_ONCE, MERGED_BYTES = 16, 2**26
+"""How many tasks' nodes are merged by one: fewer where parameters are large, for a node takes about
+as much as they do, on its way, and twice that in hand; a task of many blocks has a few nodes."""
 WITHIN_TASKS = 2**20
 """Bytes of parameters that go out within the tasks of a pass, of which short passes have few. More
 than these are a task of their own, which each worker fetches once, and all tasks wait for."""
@@ -49,7 +51,7 @@ class Graph(Generic[V, T]):
             self.made.append(parameters)
         level = self._map(parameters, self._label(name, self._step), verify)
         self.made += level
-        return self._merge(level, self._label("merge", self._step))
+        return self._merge(level, self._label("merge", self._step), at_once(len(value.data)))
 
     def cancel(self) -> None:
         """Nobody is left to want what is still running."""
@@ -70,10 +72,10 @@ class Graph(Generic[V, T]):
         streamed = (((label, d.first), (work, placement.share(d), value, verify)) for d in dealt)
         return submit_each(self._client, tasks.sweep, streamed, places)
 
-    def _merge(self, level: list[Future], label: str) -> Future:
+    def _merge(self, level: list[Future], label: str, together: int) -> Future:
         """Nodes side by side made into larger ones, until there is the root of the tree."""
         for height in count():
-            groups = [level[a:b] for a, b in runs(len(level), MERGE_AT_ONCE)]
+            groups = [level[a:b] for a, b in runs(len(level), together)]
             each = (((label, height, i), (self._work, group)) for i, group in enumerate(groups))
             merge = tasks.merge if len(groups) > 1 else tasks.total
             level = submit_each(self._client, merge, each)
@@ -81,3 +83,8 @@ class Graph(Generic[V, T]):
             if len(level) == 1:
                 break
         return level[0]
+
+
+def at_once(packed: int) -> int:
+    """How many tasks' nodes to merge, of parameters that take so many bytes."""
+    return max(2, min(MERGE_AT_ONCE, MERGED_BYTES // max(1, packed)))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from gmm_dask.chunked.blas import one_blas_thread
-from gmm_dask.chunked.engines import tasks, waiting
+from gmm_dask.chunked.engines import graph, tasks, waiting
 from gmm_dask.chunked.engines.dask import DaskEngine
 from gmm_dask.chunked.engines.faults import BlocksKilledWorkers, ClusterError
 from gmm_dask.chunked.engines.in_process import SerialEngine
@@ -87,6 +87,21 @@ def test_any_share_size_gives_the_same_bits(client: Client, rows: Rows, tasks: i
     expected = SerialEngine(rows).map_reduce(total, VALUE)
     engine = DaskEngine(client, rows, cache="none", tasks_per_thread=tasks)
     assert bits(engine.map_reduce(total, VALUE)) == bits(expected)
+
+
+def test_nodes_of_large_parameters_are_merged_two_by_two_to_the_same_bits(
+    client: Client, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [graph.at_once(size) for size in (1000, 2**22, 10**7, 10**9)] == [16, 16, 6, 2]
+    expected = SerialEngine(rows).map_reduce(total, VALUE)
+    merges = []
+    for most in (2**26, 1):
+        monkeypatch.setattr(graph, "MERGED_BYTES", most)
+        with get_task_stream(client) as stream:
+            found = DaskEngine(client, rows, tasks_per_thread=8).map_reduce(total, VALUE)
+        assert bits(found) == bits(expected)
+        merges.append(sum("merge" in str(task["key"]) for task in stream.data))
+    assert merges[0] < merges[1]
 
 
 def test_serial_engine_held_and_streamed(rows: Rows) -> None:
