@@ -28,6 +28,7 @@ from gmm_dask.mixture.criteria import CRITERIA, Criterion
 from gmm_dask.mixture.iteration import Candidate, EMSettings, EMState, start
 from gmm_dask.mixture.parameters import Mixture
 from gmm_dask.mixture.starts import MOVED
+from gmm_dask.mixture.starts.dense_rows import dense_rows
 from gmm_dask.mixture.starts.initial import Sample
 from gmm_dask.mixture.starts.moves import improved
 from gmm_dask.mixture.starts.race import race, settled
@@ -160,9 +161,10 @@ class Candidates:
         sample = Sample.of(known.sample.rows, known.sample.represented)
         begun, smaller = dict[Configuration, Mixture](), dict[str, Mixture]()
         noise = noise_of(self.configurations[0], engine.rows, known)
+        dense = dense_rows(sample, noise, max(one.components for one in self.configurations))
         for one in sorted(self.configurations, key=lambda c: c.components):
             split = larger(sample, smaller.get(one.covariance), one)
-            starts = [*drawn_starts(sample, one, noise), *split]
+            starts = [*drawn_starts(dense, one, noise), *split]
             settings = one.settings().for_rows(sample.rows, sample.weight)
             (winner,) = race(sample, starts, 1, settings) if len(starts) > 1 else starts
             better = improved if one.init in MOVED else settled

@@ -154,7 +154,7 @@ class Starts:
             return start([beside(begun, weighed(noise, statistics))])
         sample = Sample.of(known.sample.rows, known.sample.represented)
         if self.parameters is not None:
-            dense = dense_rows(sample, noise)
+            dense = dense_rows(sample, noise, configuration.components)
             return start([beside(completed(dense, configuration, self.parameters), noise)])
         return start(drawn(sample, configuration, noise))
 
@@ -209,7 +209,8 @@ def drawn(
 ) -> Sequence[Mixture]:
     """Starts drawn from a sample of rows; several are raced on it first, and the best is improved
     where its method says so."""
-    starts: Sequence[Mixture] = drawn_starts(sample, configuration, noise)
+    dense = dense_rows(sample, noise, configuration.components)
+    starts: Sequence[Mixture] = drawn_starts(dense, configuration, noise)
     if len(starts) == 1 and configuration.init not in MOVED:
         return starts
     settings = configuration.settings().for_rows(sample.rows, sample.weight)
@@ -223,11 +224,11 @@ def drawn(
 def drawn_starts(
     sample: Sample, configuration: Configuration, noise: Noise | None = None
 ) -> list[Mixture]:
-    """All that are drawn from a sample of rows, before any race."""
-    random, dense = np.random.default_rng(configuration.seed), dense_rows(sample, noise)
+    """All that are drawn from a sample of rows, of dense ones beside noise, before any race."""
+    random = np.random.default_rng(configuration.seed)
     starts = (
         initial_mixture(
-            dense,
+            sample,
             configuration.components,
             configuration.covariance,
             random,

@@ -208,6 +208,24 @@ def test_the_chart_has_a_coordinate_for_noise_and_leads_back():
     np.testing.assert_allclose(back.covariances, there.covariances)
 
 
+@pytest.mark.parametrize("family", ["EII", "EEI", "tied", "spherical", "diag", "full"])
+def test_lengths_in_the_chart_are_divergences(family):
+    here = beside(drawn_mixture(3, 2, family), 0.4)
+    random = np.random.default_rng(12)
+    scaled = here.covariances * 1.01
+    means = here.means + 1e-3 * random.normal(size=here.means.shape)
+    there = Mixture(here.weights, means, scaled, family, here.noise)
+    coordinates = Chart(here).coordinates(as_vector(there))
+    total = 0.0
+    for k in range(3):
+        ratio = np.linalg.solve(there.matrices[k], here.matrices[k])
+        off = there.means[k] - here.means[k]
+        distance = off @ np.linalg.solve(there.matrices[k], off)
+        divergence = np.trace(ratio) - 2 - np.linalg.slogdet(ratio)[1] + distance
+        total += here.weights[k] * divergence / 2
+    assert coordinates @ coordinates / 2 == pytest.approx(total, rel=0.02)
+
+
 @pytest.mark.parametrize("name", TRUTH["2_features"])
 @pytest.mark.parametrize("table", TABLES)
 def test_the_optimum_is_no_lower_than_mclusts_and_parameters_are_as_many(table, name):
@@ -312,7 +330,9 @@ def test_densities_of_rows_are_told_by_their_neighbours():
     of_noise = np.array([tuple(row) in ours for row in rows[labels == -1]])
     assert of_gaussians.mean() > 0.9
     assert of_noise.mean() < 0.2
-    assert dense_rows(Sample.of(rows), None).rows is not kept
+    whole = Sample.of(rows)
+    assert dense_rows(whole, None) is whole
+    assert dense_rows(whole, truth.noise, len(rows)) is whole
 
 
 def test_an_m_step_gives_noise_what_is_its_own():

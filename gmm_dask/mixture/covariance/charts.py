@@ -14,6 +14,8 @@ import numpy as np
 from gmm_dask.mixture.arrays import Array, Indices
 from gmm_dask.mixture.covariance.triangles import lower_triangle
 
+ROUNDING = 1e-6
+"""What weights may sum to beside 1."""
 AT_ONCE = 2**18
 """Numbers of covariances worked on at a time: temporaries stay small beside many large matrices."""
 
@@ -38,6 +40,12 @@ class CovarianceChart(Protocol):
 
     def shared_square(self, coordinates: Array) -> float:
         """The squared length of those that all components share."""
+
+
+def of_gaussians(weights: Array) -> float:
+    """The weight of all Gaussians: 1, whatever rounding says, but beside noise."""
+    total = float(weights.sum())
+    return 1.0 if abs(total - 1) < ROUNDING else total
 
 
 class VarianceChart:

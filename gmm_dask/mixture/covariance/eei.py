@@ -3,7 +3,7 @@
 import numpy as np
 
 from gmm_dask.mixture.arrays import Array, Indices
-from gmm_dask.mixture.covariance.charts import CovarianceChart, VarianceChart
+from gmm_dask.mixture.covariance.charts import CovarianceChart, VarianceChart, of_gaussians
 from gmm_dask.mixture.covariance.family import Floored
 from gmm_dask.mixture.covariance.positive import floor_variances
 from gmm_dask.mixture.covariance.variances import SharedVariances, variance_slopes
@@ -35,7 +35,9 @@ class Eei(SharedVariances):
 
     def chart(self, weights: Array, covariances: Array, features: int) -> CovarianceChart:
         deviations = np.sqrt(self.spread(covariances, len(weights), features))
-        return VarianceChart(covariances, np.sqrt([[1 / 2]]), deviations, shared=True)
+        return VarianceChart(
+            covariances, np.sqrt([[of_gaussians(weights) / 2]]), deviations, shared=True
+        )
 
 
 EEI = Eei()

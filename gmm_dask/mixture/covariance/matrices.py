@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmm_dask.mixture.arrays import Array, Indices
-from gmm_dask.mixture.covariance.charts import CovarianceChart, FactorChart
+from gmm_dask.mixture.covariance.charts import CovarianceChart, FactorChart, of_gaussians
 from gmm_dask.mixture.covariance.family import Family, Floored
 from gmm_dask.mixture.covariance.positive import (
     conditional_matrices,
@@ -44,7 +44,7 @@ class Matrices(Family):
         return conditional if covariances.ndim == 3 else conditional[0]
 
     def chart(self, weights: Array, covariances: Array, features: int) -> CovarianceChart:
-        roots = np.ones((1, 1)) if self.shared else np.sqrt(weights)[:, None]
+        roots = np.sqrt([[of_gaussians(weights)]] if self.shared else weights[:, None])
         return FactorChart(stacked(covariances), roots, covariances.shape, self.shared)
 
 

@@ -23,13 +23,13 @@ AT_ONCE = 2**20
 """Distances at once."""
 
 
-def dense_rows(sample: Sample, noise: Noise | None) -> Sample:
+def dense_rows(sample: Sample, noise: Noise | None, least: int = 1) -> Sample:
     """The rows at which a nearest-neighbour estimate of the density is above that of noise, 1/V;
-    all of them where there is no noise, or hardly any are."""
+    all of them where there is no noise, or hardly any are, or fewer than the least."""
     if noise is None or len(sample.rows) <= NEIGHBOURS:
         return sample
     dense = log_densities(sample) > noise.log_density
-    if np.count_nonzero(dense) < max(sample.rows.shape[1], len(dense) // 20):
+    if np.count_nonzero(dense) < max(least, sample.rows.shape[1], len(dense) // 20):
         return sample
     return Sample(sample.rows[dense], sample.weights[dense])
 
