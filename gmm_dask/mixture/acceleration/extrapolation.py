@@ -134,19 +134,25 @@ class Extrapolation:
             memory, mean_log_likelihood=mean_log_likelihood, length=0.0, expected_gain=0.0
         )
 
-    def _extrapolated(
+    def _step(
         self, memory: Memory, chart: Chart, residual: Array
-    ) -> tuple[Memory, Mixture | None]:
+    ) -> tuple[Memory, Array | None, bool]:
+        """Where to, if anywhere, and whether plain steps grow. By itself, so that secants, of which
+        there may be eight times the mixture, are gone when the next mixture is made."""
         secants, growing = near_secants(chart, memory)
         if growing:  # away from a saddle plain steps grow: go on, further each time
             memory = replace(memory, stretch=min(2 * memory.stretch, LARGEST_STRETCH))
-            step = memory.stretch * residual
-        elif self.stays and memory.careful and _in_debt(memory, secants):
-            return memory, None
-        elif secants:
-            memory = replace(memory, stretch=max(1.0, memory.stretch / 2))
-            step = self.direction(secants, residual)
-        else:
+            return memory, memory.stretch * residual, growing
+        if not secants or (self.stays and memory.careful and _in_debt(memory, secants)):
+            return memory, None, growing
+        memory = replace(memory, stretch=max(1.0, memory.stretch / 2))
+        return memory, self.direction(secants, residual), growing
+
+    def _extrapolated(
+        self, memory: Memory, chart: Chart, residual: Array
+    ) -> tuple[Memory, Mixture | None]:
+        memory, step, growing = self._step(memory, chart, residual)
+        if step is None:
             return memory, None
         slope = float(residual @ step)
         if not (slope > 0 and np.isfinite(step).all()):
