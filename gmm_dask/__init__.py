@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gmm_dask.chunked.rows import DataError, Rows, open_rows
-    from gmm_dask.estimator import GaussianMixture
+    from gmm_dask.estimator import BayesianGaussianMixture, GaussianMixture
     from gmm_dask.fitting.fit import evaluate, fit
     from gmm_dask.fitting.refitting.outcome import Refit
     from gmm_dask.fitting.refitting.refit import refit
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gmm_dask.settings.refit import RefitOptions
 
 _HOMES = {
+    "BayesianGaussianMixture": "gmm_dask.estimator",
     "Configuration": "gmm_dask.settings.mixture",
     "ConfigurationError": "gmm_dask.settings.errors",
     "DataError": "gmm_dask.chunked.rows",
@@ -51,6 +52,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "BayesianGaussianMixture",
     "Configuration",
     "ConfigurationError",
     "DataError",

@@ -20,7 +20,7 @@ class FittedAttributes:
     @property
     def weights_(self) -> NDArray[Any]:
         """(K,)"""
-        return self._typed(self._fitted().weights)
+        return self._typed(self._believed().weights)
 
     @property
     def means_(self) -> NDArray[Any]:
@@ -47,6 +47,10 @@ class FittedAttributes:
         if mixture is None:
             raise AttributeError(f"this {type(self).__name__} is not fitted yet")
         return mixture
+
+    def _believed(self) -> Mixture:
+        """The mixture whose weights are those of the model."""
+        return self._fitted()
 
     def _n_parameters(self) -> int:
         """Not public there either, but criteria that people write themselves ask for it."""

@@ -38,6 +38,29 @@ def checked(given: Given, components: int, features: int, family: str) -> Given:
     return {"weights": weights, "means": means, "precisions": precisions}
 
 
+def check_prior(given: Given, features: int, family: str) -> None:
+    """Refuse hyper-parameters of which there is no distribution in so many features."""
+    kind, dof = family_named(family), given["dof"]
+    if dof is not None and not dof > features - 1:
+        raise Refusal(
+            f"The parameter 'degrees_of_freedom_prior' should be greater than {features - 1}, but "
+            f"got {dof:.3f}."
+        )
+    array_of(given["mean"], "means", (features,))
+    name, matrices = f"{family} covariance_prior", not kind.layout.diagonal
+    shape = (features, features) if matrices else (features,) if family == "diag" else ()
+    covariance = given["covariance"]
+    if covariance is None or shape == ():
+        return
+    checked = array_of(covariance, name, shape)
+    sound = checked is None or (
+        positive_definite(checked, family_named("tied").name) if matrices else (checked > 0).all()
+    )
+    if not sound:
+        what = "symmetric, positive-definite" if matrices else "positive"
+        raise Refusal(f"The parameter '{name}' should be {what}")
+
+
 def array_of(values: Any, name: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
     """Finite numbers of this shape."""
     if values is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from inspect import Parameter, Signature
 from numbers import Integral, Real
@@ -18,11 +18,9 @@ from gmm_dask.settings.mixture import Configuration
 
 CACHES = next(one for one in options_of(Job) if one.name == "cache").choices
 
+ARRAY = ["array-like", None]
 OWN: Mapping[str, tuple[Any, list[Any]]] = MappingProxyType(
     {
-        "weights_init": (None, ["array-like", None]),
-        "means_init": (None, ["array-like", None]),
-        "precisions_init": (None, ["array-like", None]),
         "warm_start": (False, ["boolean"]),
         "verbose": (0, ["verbose"]),
         "verbose_interval": (10, [Interval(Integral, 1, None, closed="left")]),
@@ -32,25 +30,41 @@ OWN: Mapping[str, tuple[Any, list[Any]]] = MappingProxyType(
         "callbacks": (None, [list, tuple, None]),
     }
 )
-"""Parameters that no `Configuration` has: their defaults, and what they can be."""
-
-
-def parameters() -> Iterator[Parameter]:
-    """Those of a `Configuration` under scikit-learn's names, and our own."""
-    for option in options_of(Configuration):
-        first = option.name == "components"
-        default = option.default if option.sklearn.default is ... else option.sklearn.default
-        kind = Parameter.POSITIONAL_OR_KEYWORD if first else Parameter.KEYWORD_ONLY
-        yield Parameter(option.sklearn.name, kind, default=default)
-    for name, (default, _) in OWN.items():
-        yield Parameter(name, Parameter.KEYWORD_ONLY, default=default)
-
-
-PARAMETERS = Signature(list(parameters()))
-DEFAULTS: Mapping[str, Any] = MappingProxyType(
-    {name: one.default for name, one in PARAMETERS.parameters.items()}
-)
+"""Parameters that every estimator has and no `Configuration`: defaults, and what they can be."""
 SELF = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class Parameters:
+    """Those of an estimator: options of a `Configuration` under scikit-learn's names but for some,
+    and its own."""
+
+    def __init__(self, without: Collection[str], own: Mapping[str, tuple[Any, list[Any]]]) -> None:
+        self.options = tuple(one for one in options_of(Configuration) if one.name not in without)
+        self.own = {**own, **OWN}
+        self.signature = Signature(list(self._each()))
+        self.defaults = {name: one.default for name, one in self.signature.parameters.items()}
+
+    def _each(self) -> Iterator[Parameter]:
+        for option in self.options:
+            first = option.name == "components"
+            default = option.default if option.sklearn.default is ... else option.sklearn.default
+            kind = Parameter.POSITIONAL_OR_KEYWORD if first else Parameter.KEYWORD_ONLY
+            yield Parameter(option.sklearn.name, kind, default=default)
+        for name, (default, _) in self.own.items():
+            yield Parameter(name, Parameter.KEYWORD_ONLY, default=default)
+
+    def values(self, given: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
+        """Every parameter of a call, at its default where it is not given."""
+        asked = {**dict(zip(self.defaults, given, strict=False)), **named}
+        twice = len(asked) < len(given) + len(named)
+        if len(given) > 1 or twice or not asked.keys() <= self.defaults.keys():
+            self.signature.bind(*given, **named)  # which says what is wrong
+        return {**self.defaults, **asked}
+
+    @property
+    def constructor(self) -> Signature:
+        """That of the estimator's constructor, by which scikit-learn knows its parameters."""
+        return Signature([SELF, *self.signature.parameters.values()])
 
 
 CLOSED: Mapping[tuple[bool, bool], str] = MappingProxyType(
@@ -67,18 +81,23 @@ CLOSED: Mapping[tuple[bool, bool], str] = MappingProxyType(
 class Constraints:
     """What parameters can be, as scikit-learn checks them; families may be registered any time."""
 
+    def __init__(self, declared: Parameters) -> None:
+        self.declared = declared
+
     def __get__(self, instance: object, owner: type) -> dict[str, list[Any]]:
-        options = options_of(Configuration)
-        return _constraints(tuple(one.one_of.names() for one in options if one.one_of))
+        options = self.declared.options
+        return _constraints(
+            self.declared, tuple(one.one_of.names() for one in options if one.one_of)
+        )
 
 
 @cache
-def _constraints(known: tuple[tuple[str, ...], ...]) -> dict[str, list[Any]]:
+def _constraints(declared: Parameters, known: tuple[tuple[str, ...], ...]) -> dict[str, list[Any]]:
     """Every fit asks for them; they are others once other names are known."""
     del known
-    declared = {one.sklearn.name: constraints_of(one) for one in options_of(Configuration)}
-    own = {name: allowed for name, (_, allowed) in OWN.items()}
-    return declared | {"random_state": ["random_state"]} | own
+    options = {one.sklearn.name: constraints_of(one) for one in declared.options}
+    own = {name: allowed for name, (_, allowed) in declared.own.items()}
+    return options | {"random_state": ["random_state"]} | own
 
 
 def constraints_of(option: Option) -> list[Any]:

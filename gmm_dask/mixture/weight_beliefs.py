@@ -23,6 +23,10 @@ class WeightBelief(Protocol):
 
     def __init__(self, concentration: float) -> None: ...
 
+    @property
+    def concentration(self) -> float:
+        """γ."""
+
     def concentrations(self, counts: Array) -> Array:
         """The parameters of the posterior: (K,), or two of every break of the stick, (2, K)."""
 
