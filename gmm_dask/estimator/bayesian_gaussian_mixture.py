@@ -49,7 +49,7 @@ class BayesianGaussianMixture(MixtureEstimator):
     """
 
     _declared = Parameters(
-        without=("method", "prior"),
+        without=("method", "prior", "noise"),
         own={
             "weight_concentration_prior_type": (PROCESSES[0], [StrOptions(set(PROCESSES))]),
             "weight_concentration_prior": (None, POSITIVE),

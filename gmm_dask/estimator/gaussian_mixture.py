@@ -24,6 +24,9 @@ class GaussianMixture(MixtureEstimator):
     `fit` takes what `open_rows` takes and uses the active Dask client, if there is one; within a
     Dask task, as under joblib's dask backend, only the thread that the task has.
 
+    With `noise` rows of a uniform background have the label −1, and their probability is the last
+    column of `predict_proba`; `weights_` sum to 1 with `mixture_.noise.weight`.
+
     What differs from scikit-learn, and is meant:
 
     - `lower_bound_` is the mean log-likelihood of the fitted parameters themselves (there of the

@@ -96,11 +96,11 @@ class MixtureEstimator(FittedAttributes, DensityMixin, BaseEstimator):  # type: 
         return self.fit(X, y, sample_weight, **dims).predict(X)
 
     def predict(self, X: object) -> Any:
-        """The most probable component of each row, (N,)."""
+        """The most probable component of each row, (N,); −1 for noise."""
         return self._answer(X, "labels")
 
     def predict_proba(self, X: object) -> Any:
-        """Responsibilities, (N, K)."""
+        """Responsibilities, (N, K); with noise one column more."""
         return self._answer(X, "responsibilities")
 
     def score_samples(self, X: object) -> Any:

@@ -107,7 +107,7 @@ def constraints_of(option: Option) -> list[Any]:
     if words:
         return [StrOptions(set(words)), *none]
     if option.kind not in (int, float):
-        return [option.kind, *none]
+        return [option.kind, *(() if option.said is None else option.said.kinds), *none]
     ends = option.bounds
     low, high = ends.get("ge", ends.get("gt")), ends.get("le", ends.get("lt"))
     sides = CLOSED["ge" in ends, "le" in ends]

@@ -204,8 +204,8 @@ def test_the_best_number_of_components_beside_noise(rows):
 
 
 def test_the_estimator_has_it(rows):
-    found = GaussianMixture(3, noise="box", random_state=0).fit(rows)
-    assert found.get_params()["noise"] == "box"
+    found = GaussianMixture(3, noise=True, random_state=0).fit(rows)
+    assert found.get_params()["noise"] is True
     assert found.predict_proba(rows).shape == (len(rows), 4)
     assert set(found.predict(rows)) == {-1, 0, 1, 2}
     assert found.score(rows) == pytest.approx(found.score_samples(rows).mean())
@@ -215,10 +215,10 @@ def test_the_estimator_has_it(rows):
     assert found._n_parameters() == 19
     again = found.set_params(warm_start=True, tol=1e-6).fit(rows)
     assert again.mixture_.noise.weight == pytest.approx(0.1, abs=0.01)
-    by_volume = GaussianMixture(3, noise="0.0003", random_state=0).fit(rows)
+    by_volume = GaussianMixture(3, noise=1 / 3600, random_state=0).fit(rows)
     assert by_volume.mixture_.noise.box is None
     with pytest.raises(ValueError, match="noise"):
-        GaussianMixture(3, noise="-1").fit(rows)
+        GaussianMixture(3, noise=-1.0).fit(rows)
 
 
 def test_a_file_says_it_as_text_as_a_number_or_as_true():
