@@ -95,7 +95,7 @@ def facts_of(entry: Mapping[str, Any], most: int | None) -> list[tuple[str, str]
     return [
         ("pass", f"{entry['passes']}, iteration {entry['iteration']}{of}"),
         ("mean log-likelihood", f"{entry['mean_log_likelihood']:.6f}"),
-        *([("with the prior", f"{entry['objective']:.6f}")] if "objective" in entry else []),
+        *([("objective", f"{entry['objective']:.6f}")] if "objective" in entry else []),
         ("components alive", str(entry["components"])),
         *([("weight of noise", f"{entry['noise']:.2%}")] if "noise" in entry else []),
         ("rate", f"{entry['rows'] / seconds / 1e6:.2f} M rows/s, "

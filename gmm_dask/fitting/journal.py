@@ -127,7 +127,7 @@ def history_entry(
 
 def iteration_line(entry: Mapping[str, Any]) -> str:
     """An entry of the history as one line for a person."""
-    objective = f", with the prior {entry['objective']:.6f}" if "objective" in entry else ""
+    objective = f", objective {entry['objective']:.6f}" if "objective" in entry else ""
     change = "" if entry["change"] is None else f"{objective} ({entry['change']:+.2e})"
     noise = f", noise {entry['noise']:.2%}" if "noise" in entry else ""
     plain = "" if entry["step"] in ("plain", "start") else f", {entry['step']}"

@@ -76,10 +76,10 @@ class Fit:
 
     def provenance(self) -> dict[str, Any]:
         """What a model is kept with: the same, and what its posterior has beside its mixture."""
-        summary = self.summary()
-        if self.posterior is not None:
-            summary["posterior"] = self.posterior.as_dict()
-        return summary
+        if self.posterior is None:
+            return self.summary()
+        kept = {"objective": self.objective, "posterior": self.posterior.as_dict()}
+        return self.summary() | kept
 
     def __str__(self) -> str:
         return f"{self._headline()}\n{components_table(self.mixture, self.feature_names)}"
@@ -91,7 +91,16 @@ class Fit:
     def _headline(self) -> str:
         return (
             f"{self.reason}; {self.passes} passes over {self.statistics.rows:,} rows, "
-            f"mean log-likelihood {self.mean_log_likelihood:.6g}, BIC {self.bic:.6g}"
+            f"mean log-likelihood {self.mean_log_likelihood:.6g}, {self._worth()}"
+        )
+
+    def _worth(self) -> str:
+        if self.posterior is None:
+            return f"BIC {self.bic:.6g}"
+        needed = int((self.posterior.counts >= 1).sum())
+        return (
+            f"bound of the evidence {self.objective:.6g}, {needed} of "
+            f"{self.mixture.components} components with a row or more"
         )
 
     @property

@@ -67,7 +67,9 @@ def result(run: ReportedRun) -> str:
         ("passes over the data", f"{run.history[-1]['passes']}" if run.history else "?"),
     ]
     if run.history and "objective" in run.history[-1]:
-        cards.insert(2, ("with the prior, per row", f"{run.history[-1]['objective']:.6f}"))
+        variational = run.configuration.get("method") == "variational"
+        name = "bound of the evidence" if variational else "with the prior"
+        cards.insert(2, (f"{name}, per row", f"{run.history[-1]['objective']:.6f}"))
     if statistics.weight != statistics.rows:
         cards.insert(3, ("total weight", f"{statistics.weight:,.6g}"))
     return numbers(cards)
