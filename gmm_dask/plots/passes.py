@@ -21,15 +21,18 @@ AWAY = 60.0
 
 
 def convergence(history: Entries, ax: Any = None) -> Any:
-    """Mean log-likelihood after each pass; other candidates in grey, special steps marked."""
+    """What was raised, after each pass: the mean log-likelihood, with what a prior adds to it;
+    other candidates in grey, special steps marked."""
     ax = axes(ax)
-    passes, values = column(history, "passes"), column(history, "mean_log_likelihood")
-    for other in _others(history):
+    believed = any("objective" in entry for entry in history)
+    passes = column(history, "passes")
+    values = column(history, "objective" if believed else "mean_log_likelihood")
+    for other in () if believed else _others(history):
         ax.plot(passes, other, color=FAINT, lw=0.8, zorder=1)
     ax.plot(passes, values, color=INK, lw=1.4, marker="o" if len(values) <= MANY else "", ms=3)
     _mark_steps(ax, history, passes, values)
     ax.set_xlabel("pass over the data")
-    ax.set_ylabel("mean log-likelihood (nats per row)")
+    ax.set_ylabel(f"{'objective' if believed else 'mean log-likelihood'} (nats per row)")
     ax.ticklabel_format(axis="y", useOffset=False)
     whole_numbers(ax)
     return ax

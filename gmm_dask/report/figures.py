@@ -20,7 +20,8 @@ def convergence(run: ReportedRun) -> str:
     """How the likelihood rose."""
     if not run.history:
         return ""
-    tol = run.configuration.get("tol")
+    variational = run.configuration.get("method") == "variational"  # its tol is of the whole bound
+    tol = None if variational else run.configuration.get("tol")
     return section(
         "Convergence",
         picture(
