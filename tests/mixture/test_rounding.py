@@ -68,7 +68,7 @@ def test_a_component_within_the_rounding_wins_no_race():
         [np.eye(2), np.diag([1e-5, line[:, 1].var()])],
     )
     broad = Mixture([0.5, 0.5], [[-0.5, 0], [0.5, 0]], [np.eye(2)] * 2)
-    settings = EMSettings().for_rows(rows)
+    settings = EMSettings().for_rows(rows, float(len(rows)))
     likeliest, sound = (
         run(statistics_of_sample(Sample.of(rows)), start([one]), settings).best
         for one in (narrow, broad)
