@@ -101,6 +101,7 @@ def write_model(
     """
     if feature_names is not None and len(feature_names) != mixture.features:
         raise Refusal(f"{mixture.features} features, but {len(feature_names)} names")
+    _root_file(mixture, feature_names, provenance, {})  # what cannot be written is told before
     if isinstance(folder, LocalFolder):
         with replaced_directory(folder.root, overwrite=overwrite) as temporary:
             _write(LocalFolder(temporary), mixture, feature_names, provenance)
