@@ -54,7 +54,7 @@ def check_prior(given: Given, features: int, family: str) -> None:
         return
     checked = array_of(covariance, name, shape)
     sound = checked is None or (
-        positive_definite(checked, family_named("tied").name) if matrices else (checked > 0).all()
+        positive_definite(checked, "tied") if matrices else (checked > 0).all()
     )
     if not sound:
         what = "symmetric, positive-definite" if matrices else "positive"

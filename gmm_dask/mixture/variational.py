@@ -73,8 +73,8 @@ class Posterior:
 
     @property
     def dof(self) -> Array:
-        """ν_k, (K,): what rows a covariance is of, and the prior's; of a shared one K times the
-        average."""
+        """ν_k, (K,): the prior's, and the rows that a covariance is of; where it is shared, as many
+        for each as all have on average."""
         counts = self.counts
         if self.mixture.kind.shared:
             counts = np.full_like(counts, self.weight / self.mixture.components)
