@@ -162,14 +162,10 @@ def _of_format_2(metadata: Any) -> dict[str, Any]:
 # -- codecs of format 3 -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Bounded(BytesBytesCodec):  # type: ignore[misc]
-    """A codec of Zarr's that decodes to no more than the codecs below it make of a chunk."""
+class Wrapping:
+    """A codec of Zarr's around another, which says all of it but how a chunk is decoded."""
 
     codec: Any
-    name: str
-    below: tuple[Any, ...]
-
     is_fixed_size = False
 
     def to_dict(self) -> Any:
@@ -178,6 +174,24 @@ class Bounded(BytesBytesCodec):  # type: ignore[misc]
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: Any) -> int:
         size: int = self.codec.compute_encoded_size(input_byte_length, chunk_spec)
         return size
+
+    def _decode_sync(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        raise NotImplementedError
+
+    async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        return await asyncio.to_thread(self._decode_sync, chunk_bytes, chunk_spec)
+
+    async def _encode_single(self, chunk: Any, chunk_spec: Any) -> Any:
+        return await self.codec._encode_single(chunk, chunk_spec)
+
+
+@dataclass(frozen=True)
+class Bounded(Wrapping, BytesBytesCodec):  # type: ignore[misc]
+    """A codec of Zarr's that decodes to no more than the codecs below it make of a chunk."""
+
+    codec: Any
+    name: str
+    below: tuple[Any, ...]
 
     def most(self, spec: Any) -> int:
         """Bytes of a chunk as the next codec takes it."""
@@ -199,39 +213,18 @@ class Bounded(BytesBytesCodec):  # type: ignore[misc]
         decoded = decode(content, self.most(chunk_spec))
         return chunk_spec.prototype.buffer.from_array_like(np.frombuffer(decoded, np.uint8))
 
-    async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
-        return await asyncio.to_thread(self._decode_sync, chunk_bytes, chunk_spec)
-
-    async def _encode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
-        return await self.codec._encode_single(chunk_bytes, chunk_spec)
-
 
 @dataclass(frozen=True)
-class BoundedZfp(ArrayBytesCodec):  # type: ignore[misc]
+class BoundedZfp(Wrapping, ArrayBytesCodec):  # type: ignore[misc]
     """zfp in format 3, where it makes bytes of a chunk as it is."""
 
     codec: Any
-
-    is_fixed_size = False
-
-    def to_dict(self) -> Any:
-        return self.codec.to_dict()
-
-    def compute_encoded_size(self, input_byte_length: int, chunk_spec: Any) -> int:
-        size: int = self.codec.compute_encoded_size(input_byte_length, chunk_spec)
-        return size
 
     def _decode_sync(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
         head = memoryview(chunk_bytes.as_numpy_array()).cast("B")[:HEADER]
         declared = prod(chunk_spec.shape) * chunk_spec.dtype.to_native_dtype().itemsize
         _check(zfp_size(bytes(head)), declared)
         return self.codec._decode_sync(chunk_bytes, chunk_spec)
-
-    async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
-        return await asyncio.to_thread(self._decode_sync, chunk_bytes, chunk_spec)
-
-    async def _encode_single(self, chunk_data: Any, chunk_spec: Any) -> Any:
-        return await self.codec._encode_single(chunk_data, chunk_spec)
 
 
 def _of_format_3(codecs: Sequence[Any]) -> tuple[Any, ...]:
