@@ -16,7 +16,7 @@ from gmm_dask.mixture.covariance import family_named
 from gmm_dask.mixture.covariance.family import Family
 from gmm_dask.mixture.covariance.positive import thinner_matrices
 from gmm_dask.mixture.noise import Noise
-from gmm_dask.mixture.parameters import Mixture, shared_out
+from gmm_dask.mixture.parameters import SMALLEST_WEIGHT, Mixture, shared_out
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.regularisation import DegeneratePolicy, Regularisation
 from gmm_dask.mixture.statistics import SufficientStatistics
@@ -29,8 +29,6 @@ WITHIN = "lies within the rounding"
 """The kind of event that tells of a component for which the data are too coarse."""
 NOTICEABLE = 0.01
 """A share of a feature's variance from which reg_covar shows in what is found."""
-SMALLEST_WEIGHT = 1e-300
-"""Weights of components that nothing belongs to: their logarithm must stay finite."""
 
 
 def too_large(reg_covar: float, names: Sequence[str], variances: Array) -> str:

@@ -24,6 +24,8 @@ from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.summary import components_table
 
 LOG_TWO_PI = float(np.log(2 * np.pi))
+SMALLEST_WEIGHT = 1e-300
+"""Weights of components that nothing belongs to: their logarithm must stay finite."""
 
 
 class Printer(Protocol):

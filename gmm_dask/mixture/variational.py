@@ -20,15 +20,13 @@ from scipy.special import digamma, logsumexp, multigammaln
 
 from gmm_dask.mixture.arrays import Array
 from gmm_dask.mixture.covariance.family import Family
-from gmm_dask.mixture.parameters import Mixture, symmetric
+from gmm_dask.mixture.parameters import SMALLEST_WEIGHT, Mixture, symmetric
 from gmm_dask.mixture.prior import Prior, VariationalPrior
 from gmm_dask.mixture.pseudo_rows import PseudoRows, variance_of_rows
 from gmm_dask.mixture.refusals import Refusal
 from gmm_dask.mixture.statistics import SufficientStatistics
 from gmm_dask.mixture.weight_beliefs import WEIGHT_BELIEFS, WeightBelief
 
-SMALLEST_WEIGHT = 1e-300
-"""Of a component that nothing is expected of: its logarithm must stay finite."""
 LOG_TWO = float(np.log(2))
 PARTS = ("counts", "weight_concentration", "mean_precision", "dof", "weights")
 """Of a posterior, beside the means and covariances of its mixture."""
